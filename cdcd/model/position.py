@@ -1,0 +1,120 @@
+"""Where a link resumes, and which transactions after that point are applied already.
+
+MariaDB's global transaction id is domain-server-sequence; a position is the last one of each domain
+(MariaDB Knowledge Base, "Global Transaction ID", section "gtid_slave_pos"). Opaque outside ``model``,
+``source`` and ``checkpoint``: everyone else compares and prints.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+_GTID = re.compile(r"(\d{1,10})-(\d{1,10})-(\d{1,20})")
+
+
+class Gtid(NamedTuple):
+    """A transaction's identity, the same on every server of a site."""
+
+    domain: int
+    server: int
+    sequence: int
+
+    def __str__(self) -> str:
+        """Return the server's own notation."""
+        return f"{self.domain}-{self.server}-{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> Gtid:
+        """Read ``domain-server-sequence``; raise ValueError for anything else."""
+        if not (match := _GTID.fullmatch(text.strip())):
+            raise ValueError(f"not a GTID: {text!r} (expected domain-server-sequence, as 0-1-100)")
+        return cls(*map(int, match.groups()))
+
+
+class Position:
+    """The last GTID of each domain. Immutable."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self, gtids: Iterable[Gtid] = ()) -> None:
+        self._last = {gtid.domain: gtid for gtid in gtids}
+
+    @classmethod
+    def parse(cls, text: str) -> Position:
+        """Read a comma-separated list of GTIDs; an empty text is the beginning of the log."""
+        return cls(Gtid.parse(part) for part in text.split(",") if part.strip())
+
+    def after(self, gtids: Iterable[Gtid]) -> Position:
+        """Return the position once ``gtids``, in log order, have happened too."""
+        moved = Position()
+        moved._last = {**self._last, **{gtid.domain: gtid for gtid in gtids}}
+        return moved
+
+    def includes(self, gtid: Gtid) -> bool:
+        """Return whether the transaction happened at or before this position, by its domain's sequence."""
+        last = self._last.get(gtid.domain)
+        return last is not None and gtid.sequence <= last.sequence
+
+    def __iter__(self) -> Iterator[Gtid]:
+        """Iterate over the last GTID of each domain, in domain order."""
+        return iter(sorted(self._last.values()))
+
+    def __eq__(self, other: object) -> bool:
+        """Positions are equal when every domain is."""
+        return isinstance(other, Position) and self._last == other._last
+
+    def __hash__(self) -> int:
+        """Hash consistently with equality."""
+        return hash(tuple(self))
+
+    def __str__(self) -> str:
+        """Return the text that ``start`` and the servers accept."""
+        return ",".join(map(str, self))
+
+    def __repr__(self) -> str:
+        """Return a text for test failures."""
+        return f"Position({str(self)!r})"
+
+
+def pack(gtids: Iterable[Gtid]) -> bytes:
+    """Pack a set of GTIDs into text: runs of sequences per domain and server, ``0-1:5+3,9;0-2:7``.
+
+    A run ``5+3`` is 5, 6, 7, 8; later numbers of a group are given as the distance from the end of the
+    run before, which keeps a large batch's set to two bytes a transaction.
+    """
+    groups: dict[tuple[int, int], list[int]] = {}
+    for domain, server, sequence in gtids:
+        groups.setdefault((domain, server), []).append(sequence)
+    return ";".join(f"{d}-{s}:{_pack_runs(sorted(numbers))}" for (d, s), numbers in sorted(groups.items())).encode()
+
+
+def _pack_runs(numbers: list[int]) -> str:
+    runs: list[str] = []
+    end = 0
+    index = 0
+    while index < len(numbers):
+        first = last = numbers[index]
+        index += 1
+        while index < len(numbers) and numbers[index] <= last + 1:
+            last = numbers[index]
+            index += 1
+        runs.append(f"{first - end}+{last - first}" if last > first else str(first - end))
+        end = last
+    return ",".join(runs)
+
+
+def unpack(packed: bytes) -> set[Gtid]:
+    """Read what :func:`pack` wrote; raise ValueError for anything else."""
+    gtids: set[Gtid] = set()
+    for group in packed.decode("ascii").split(";") if packed else ():
+        name, _, runs = group.partition(":")
+        domain, server = map(int, name.split("-"))
+        end = 0
+        for run in runs.split(","):
+            distance, _, length = run.partition("+")
+            first = end + int(distance)
+            end = first + int(length or 0)
+            gtids.update(Gtid(domain, server, sequence) for sequence in range(first, end + 1))
+    return gtids

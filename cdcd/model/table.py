@@ -1,0 +1,80 @@
+"""What a table is, as a server describes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TableName = tuple[str, str]
+"""A (database, table) pair."""
+
+CHECKPOINT: TableName = ("cdcd", "checkpoint")
+"""The marker: the first table of every transaction that a link writes."""
+DDL: TableName = ("cdcd", "ddl")
+"""Announcements of schema changes that a link is about to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column as information_schema.COLUMNS describes it."""
+
+    name: str
+    type: str  # COLUMN_TYPE, as "varchar(20)" or "bigint(20) unsigned"
+    data_type: str  # DATA_TYPE, as "varchar"
+    charset: str  # "" when it holds no text
+    collation: str
+    nullable: bool
+    generated: bool
+    invisible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A primary or unique key: its columns in key order, each with its prefix length (0: the whole column)."""
+
+    name: str
+    columns: tuple[str, ...]
+    prefixes: tuple[int, ...]
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether this is the primary key."""
+        return self.name == "PRIMARY"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A reference from ``columns`` of this table to ``parent_columns`` of ``parent``."""
+
+    name: str
+    columns: tuple[str, ...]
+    parent: TableName
+    parent_columns: tuple[str, ...]
+    on_delete: str
+    on_update: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A base table: columns in order, primary and unique keys, foreign keys, triggers."""
+
+    name: TableName
+    columns: tuple[Column, ...]
+    keys: tuple[Key, ...]
+    foreign_keys: tuple[ForeignKey, ...]
+    is_parent: bool  # some foreign key refers to it
+    triggers: tuple[str, ...]
+    versioned: bool  # WITH SYSTEM VERSIONING
+
+    def column(self, name: str) -> Column | None:
+        """Return the column of that name, compared as servers do (case-insensitively), or None."""
+        lowered = name.lower()
+        return next((column for column in self.columns if column.name.lower() == lowered), None)
+
+    @property
+    def row_key(self) -> Key | None:
+        """The key that tells rows apart: the primary key, else the first unique key without a NULL or prefix."""
+        for key in sorted(self.keys, key=lambda key: not key.is_primary):
+            columns = [self.column(name) for name in key.columns]
+            if all(column and not column.nullable for column in columns) and not any(key.prefixes):
+                return key
+        return None

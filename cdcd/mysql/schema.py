@@ -1,0 +1,121 @@
+"""Read table descriptions from information_schema."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from cdcd.model.table import Column, ForeignKey, Key, Table, TableName
+from cdcd.mysql import quote
+from cdcd.mysql.session import Session
+
+SYSTEM_DATABASES = frozenset({"mysql", "information_schema", "performance_schema", "sys", "cdcd"})
+
+
+async def list_tables(session: Session) -> list[TableName]:
+    """Return every base table outside the servers' own databases and cdcd's."""
+    rows = await session.fetch(
+        "SELECT table_schema, table_name FROM information_schema.tables"
+        " WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY 1, 2"
+    )
+    return [(database, table) for database, table in rows if database.lower() not in SYSTEM_DATABASES]
+
+
+async def read_table(session: Session, name: TableName) -> Table | None:
+    """Return one table's description, or None when there is no such table."""
+    return (await read_tables(session, [name])).get(name)
+
+
+async def read_tables(session: Session, names: Iterable[TableName]) -> dict[TableName, Table]:
+    """Return the descriptions of those of ``names`` that exist."""
+    tables: dict[TableName, Table] = {}
+    for name in names:
+        if (table := await _read(session, name)) is not None:
+            tables[name] = table
+    return tables
+
+
+async def _read(session: Session, name: TableName) -> Table | None:
+    database, table = quote.text(name[0]), quote.text(name[1])
+    here = f"table_schema = {database} AND table_name = {table}"
+    columns = await session.fetch(
+        "SELECT column_name, column_type, data_type, character_set_name, collation_name, is_nullable,"
+        f" extra, generation_expression FROM information_schema.columns WHERE {here} ORDER BY ordinal_position"
+    )
+    if not columns:
+        return None
+    kind = await session.fetch(f"SELECT table_type FROM information_schema.tables WHERE {here}")
+    keys = await session.fetch(
+        "SELECT index_name, column_name, sub_part FROM information_schema.statistics"
+        f" WHERE {here} AND non_unique = 0 ORDER BY index_name, seq_in_index"
+    )
+    references = await session.fetch(
+        "SELECT k.constraint_name, k.column_name, k.referenced_table_schema, k.referenced_table_name,"
+        " k.referenced_column_name, r.delete_rule, r.update_rule FROM information_schema.key_column_usage k"
+        " JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema"
+        " AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name"
+        f" WHERE k.table_schema = {database} AND k.table_name = {table} ORDER BY 1, k.ordinal_position"
+    )
+    parent = await session.fetch(
+        "SELECT 1 FROM information_schema.key_column_usage WHERE referenced_table_schema"
+        f" = {database} AND referenced_table_name = {table} LIMIT 1"
+    )
+    triggers = await session.fetch(
+        f"SELECT trigger_name FROM information_schema.triggers WHERE event_object_schema = {database}"
+        f" AND event_object_table = {table} ORDER BY 1"
+    )
+    return Table(
+        name,
+        tuple(_column(*row) for row in columns),
+        _keys(keys),
+        _foreign_keys(references),
+        bool(parent),
+        tuple(row[0] for row in triggers),
+        bool(kind) and kind[0][0] == "SYSTEM VERSIONED",
+    )
+
+
+def _column(
+    name: str,
+    column_type: str,
+    data_type: str,
+    charset: str | None,
+    collation: str | None,
+    nullable: str,
+    extra: str,
+    expression: str | None,
+) -> Column:
+    return Column(
+        name,
+        column_type,
+        data_type.lower(),
+        charset or "",
+        collation or "",
+        nullable == "YES",
+        bool(expression) or "GENERATED" in extra.upper().replace("DEFAULT_GENERATED", ""),
+        "INVISIBLE" in extra.upper(),
+    )
+
+
+def _keys(rows: list[tuple[str, str, int | None]]) -> tuple[Key, ...]:
+    parts: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for name, column, prefix in rows:
+        parts[name].append((column, prefix or 0))
+    return tuple(Key(name, *map(tuple, zip(*columns, strict=True))) for name, columns in parts.items())  # type: ignore[arg-type]
+
+
+def _foreign_keys(rows: list[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
+    parts: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for name, *rest in rows:
+        parts[name].append(tuple(rest))
+    return tuple(
+        ForeignKey(
+            name,
+            tuple(row[0] for row in columns),
+            (columns[0][1], columns[0][2]),
+            tuple(row[3] for row in columns),
+            columns[0][4],
+            columns[0][5],
+        )
+        for name, columns in parts.items()
+    )

@@ -1,0 +1,185 @@
+"""One SQL connection of our own, with deadlines, and every driver error turned into ours."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import asyncmy
+from asyncmy.constants.CLIENT import FOUND_ROWS
+from asyncmy.errors import MySQLError
+
+from cdcd.config.schema import Site
+from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetBusy
+
+CONNECT_SECONDS = 10
+# A peer that vanished without a FIN is found by the kernel after about this long, whatever the statement.
+DEAD_PEER_SECONDS = 30
+
+_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151})
+_LOST = frozenset({0, 1040, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317, 1927})
+_BUSY = frozenset({1020, 1205, 1213, 1290, 1836, 1792})
+
+
+def translate(error: Exception, lost: type[Lost]) -> CdcdError:
+    """Turn a driver's error into ours; ``lost`` says which side this connection belongs to."""
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    message = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
+    if not isinstance(error, MySQLError) or code in _LOST or 2000 <= code < 3000:
+        return lost(f"connection lost: {message}")
+    if code in _DENIED:
+        return AccessDenied(message)
+    if code in _BUSY:
+        return TargetBusy(f"server error {code}: {message}")
+    return ServerError(code, message)
+
+
+def is_loopback(site: Site) -> bool:
+    """Return whether the site is reached without leaving this machine."""
+    if site.socket or site.host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(site.host).is_loopback
+    except ValueError:
+        return False
+
+
+def tls_context(site: Site) -> ssl.SSLContext | None:
+    """Return how to encrypt the connection, or None for a plain one.
+
+    ``auto`` verifies the certificate unless the server is on this machine. There is no fallback to plain.
+    """
+    if site.tls == "off" or (site.tls == "auto" and is_loopback(site)):
+        return None
+    context = ssl.create_default_context(cafile=site.tls_ca or None)
+    if site.tls == "required":
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+class RefuseClearPassword:
+    """Answers a server that asks for the password in clear text: never."""
+
+    def __init__(self, connection: object) -> None:
+        """Accept the driver's connection, as its plug-in interface demands."""
+
+    async def authenticate(self, _packet: object) -> None:
+        """Refuse."""
+        raise AccessDenied("the server asked for the password in clear text, which cdcd never sends")
+
+
+class Session:
+    """One connection, used by one task at a time."""
+
+    def __init__(self, connection: Any, site: Site, lost: type[Lost]) -> None:
+        self._connection = connection
+        self.site = site
+        self._lost = lost
+
+    @classmethod
+    async def open(cls, site: Site, lost: type[Lost], *settings: str) -> Session:
+        """Connect and apply ``settings`` (SET statements); raise ``lost`` or AccessDenied.
+
+        Affected-row counts are of matched rows (CLIENT_FOUND_ROWS), so an UPDATE that changes nothing still
+        counts the row that it found.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                connection = await asyncmy.connect(**_arguments(site))
+        except TimeoutError:
+            raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(site=site.name) from None
+        except (MySQLError, OSError) as error:
+            raise translate(error, lost).at(site=site.name, address=site.address) from error
+        session = cls(connection, site, lost)
+        session.guard_socket()
+        try:
+            for setting in settings:
+                await session.execute(setting)
+        except BaseException:
+            session.abort()
+            raise
+        return session
+
+    @property
+    def thread_id(self) -> int:
+        """The server's id of this connection, as in its process list."""
+        return int(self._connection.thread_id())
+
+    @property
+    def driver(self) -> Any:
+        """The driver's connection: for ``stream``, which takes its socket over."""
+        return self._connection
+
+    def guard_socket(self) -> None:
+        """Let the kernel find a dead peer, whatever statement is being waited for."""
+        raw = self._connection._transport.get_extra_info("socket")
+        if raw is None or raw.family == socket.AF_UNIX:
+            return
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_SECONDS // 3)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, DEAD_PEER_SECONDS // 6)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
+
+    async def execute(self, statement: str | bytes) -> int:
+        """Run one statement and return the number of rows that it matched."""
+        return (await self.execute_many([statement]))[0]
+
+    async def execute_many(self, statements: Sequence[str | bytes]) -> list[int]:
+        """Run statements in one round trip and return how many rows each matched.
+
+        The server stops at the first that fails, and its error is raised; what ran before it stays in the
+        open transaction.
+        """
+        parts = [part.encode() if isinstance(part, str) else part for part in statements]
+        connection = self._connection
+        try:
+            counts = [await connection.query(b";".join(parts))]
+            while connection._result.has_next:
+                counts.append(await connection.next_result())
+        except (MySQLError, OSError, RuntimeError) as error:
+            raise translate(error, self._lost).at(site=self.site.name) from error
+        return counts
+
+    async def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """Run one query and return its rows."""
+        await self.execute(query)
+        return list(self._connection._result.rows or ())
+
+    async def fetch_one(self, query: str) -> tuple[Any, ...] | None:
+        """Run one query and return its first row, or None."""
+        rows = await self.fetch(query)
+        return rows[0] if rows else None
+
+    async def close(self) -> None:
+        """Say goodbye, so that the server ends the session at once; never raises for a lost connection."""
+        with suppress(MySQLError, OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                await self._connection.ensure_closed()
+
+    def abort(self) -> None:
+        """Drop the connection now; the server rolls back what is open when it notices."""
+        self._connection.close()
+
+
+def _arguments(site: Site) -> dict[str, Any]:
+    where = {"unix_socket": site.socket} if site.socket else {"host": site.host, "port": site.port}
+    tls = tls_context(site)
+    refused = {} if tls else {"mysql_clear_password": RefuseClearPassword, "dialog": RefuseClearPassword}
+    return {
+        **where,
+        "user": site.user,
+        "password": site.password.encode(),
+        "charset": "utf8mb4",
+        "autocommit": True,
+        "client_flag": FOUND_ROWS,
+        "ssl": tls,
+        "auth_plugin_map": refused,
+        "program_name": "cdcd",
+    }
