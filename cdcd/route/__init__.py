@@ -1,0 +1,17 @@
+"""Decide what travels: which transactions, which tables and rows, under which names.
+
+Everything here is a pure function of what the source logged and of the configuration. There is no I/O, no
+clock and no chance, so what a link carries can be tested without a server and is the same at every run.
+
+rules       which tables a link carries, and what each is called on the target
+tokens      the lexer that everything that reads SQL text shares
+ddl         what a statement of the log changes, and its text with the target's names
+where       row filters: ``expression`` reads the text, ``binding`` ties it to a table, ``collation`` and
+            ``numbers`` hold what the server says about two values
+
+Invariants:
+- The answer is the server's answer, or a refusal. A filter or a statement that this code does not understand
+  completely stops the link; it is never guessed.
+- What depends only on the configuration or on a table is decided once, not once a row.
+- The servers' own databases, and cdcd's, are never carried, whatever the rules say.
+"""
