@@ -1,0 +1,116 @@
+"""Logs are machine-readable facts and never hold a secret."""
+
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+import structlog
+
+from cdcd.model.position import Gtid, Position
+from cdcd.observe import logs
+
+
+class Stdout:
+    """What was written to stdout so far."""
+
+    def __init__(self, capture):
+        self._capture = capture
+        self._written = b""
+
+    @property
+    def text(self):
+        self._written += self._capture.readouterr().out
+        return self._written.decode()
+
+    @property
+    def events(self):
+        return [orjson.loads(line) for line in self.text.splitlines()]
+
+
+@pytest.fixture
+def stdout(capsysbinary):
+    yield Stdout(capsysbinary)
+    structlog.reset_defaults()
+
+
+def test_an_event_is_one_line_of_json_with_time_level_and_facts(stdout):
+    """journald and its readers get one object a line, with a UTC time that needs no guess."""
+    logs.configure("info", "json")
+    structlog.get_logger().bind(link="forward").info("batch_applied", transactions=812, seconds=0.041)
+
+    (event,) = stdout.events
+    logged_at = datetime.fromisoformat(event.pop("timestamp"))
+
+    assert {
+        "event": "batch_applied",
+        "level": "info",
+        "link": "forward",
+        "transactions": 812,
+        "seconds": 0.041,
+    } == event
+    assert timedelta(0) == logged_at.utcoffset()
+    assert logged_at <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("warning", ["warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_events_below_the_level_are_dropped(stdout, level, expected):
+    """log_level is what it says."""
+    logs.configure(level, "json")
+    log = structlog.get_logger()
+    for method in ("debug", "info", "warning", "error"):
+        getattr(log, method)("happened")
+
+    assert expected == [event["level"] for event in stdout.events]
+
+
+def test_configuring_again_changes_loggers_that_exist(stdout):
+    """A reload changes the level for every part of the running daemon."""
+    logs.configure("error", "json")
+    log = structlog.get_logger()
+    log.info("dropped")
+    logs.configure("info", "json")
+    log.info("kept")
+
+    assert ["kept"] == [event["event"] for event in stdout.events]
+
+
+def test_facts_that_json_has_no_form_for_are_logged_as_text(stdout):
+    """A log line must never fail for the type of a fact."""
+    logs.configure("info", "json")
+    structlog.get_logger().info("moved", position=Position([Gtid(0, 1, 7)]), counts={1: 2})
+
+    (event,) = stdout.events
+
+    assert ("0-1-7", {"1": 2}) == (event["position"], event["counts"])
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_password_is_never_written(stdout, form):
+    """Neither as a fact nor as a local variable of a traceback's frame."""
+    logs.configure("info", form)
+    secret = "-".join(("hunter", "2"))
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        structlog.get_logger().exception("failed", password=secret)
+
+    assert "failed" in stdout.text
+    assert "ValueError: broken" in stdout.text
+    assert secret not in stdout.text
+
+
+def test_the_console_form_is_readable(stdout):
+    """A person at a terminal reads the event and its facts."""
+    logs.configure("info", "console")
+    structlog.get_logger().info("link_started", link="forward")
+
+    assert "link_started" in stdout.text
+    assert "link=forward" in stdout.text
