@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdcd.route.tokens import SqlMode, tokenize
+from cdcd.route.tokens import DEFAULT_MODE, SqlMode, tokenize
 
 ANSI = SqlMode(ansi_quotes=True)
 PLAIN = SqlMode(no_backslash_escapes=True)
 
 
-def lex(text: str, mode: SqlMode = SqlMode()) -> list[tuple[str, str]]:
+def lex(text: str, mode: SqlMode = DEFAULT_MODE) -> list[tuple[str, str]]:
     """Return (kind, value) of every token."""
     return [(token.kind, token.value) for token in tokenize(text, mode)]
 
@@ -31,8 +31,8 @@ def lex(text: str, mode: SqlMode = SqlMode()) -> list[tuple[str, str]]:
         ("/*M!100201 a*/ /*!b*/", [("word", "a"), ("word", "b")]),
         ("/*!a '*/' */", [("word", "a"), ("string", "*/")]),
         ("a */ b", [("word", "a"), ("operator", "*"), ("operator", "/"), ("word", "b")]),
-        ("1 1.5 .5 1. 1e5 1.5E-3", [("number", part) for part in "1 1.5 .5 1. 1e5 1.5E-3".split()]),
-        ("0x1F X'1f' 0b01 B'01'", [("hex", part) for part in "0x1F X'1f' 0b01 B'01'".split()]),
+        ("1 1.5 .5 1. 1e5 1.5E-3", [("number", part) for part in ["1", "1.5", ".5", "1.", "1e5", "1.5E-3"]]),
+        ("0x1F X'1f' 0b01 B'01'", [("hex", part) for part in ["0x1F", "X'1f'", "0b01", "B'01'"]]),
         ("1a 0xg 2ü", [("word", "1a"), ("word", "0xg"), ("word", "2ü")]),
         ("d.1e5", [("word", "d"), ("operator", "."), ("word", "1e5")]),
         ("d.5", [("word", "d"), ("operator", "."), ("word", "5")]),
@@ -70,7 +70,7 @@ def test_keywords_are_words_only() -> None:
     assert ["TABLE", "", ""] == [token.keyword for token in tokenize("table `table` 'table'")]
 
 
-@given(st.text(alphabet=st.sampled_from("ab1.0xe'\"`\\/*!-#@ \n<=>;é$"), max_size=40), st.booleans())
+@given(st.text(alphabet=st.sampled_from("ab10xe'\"`\\/*!-#@ \n<=>;é$"), max_size=40), st.booleans())
 def test_tokens_and_the_gaps_between_them_are_the_whole_text(text: str, ansi_quotes: bool) -> None:
     """Nothing is read twice or lost: what lies between tokens is white space and comments only."""
     mode = SqlMode(ansi_quotes)
@@ -84,9 +84,7 @@ def test_tokens_and_the_gaps_between_them_are_the_whole_text(text: str, ansi_quo
 
     assert all(token.start < token.end for token in tokens)
     assert all(gap.strip() == "" or gap.strip()[:2] in {"/*", "*/", "--"} or "#" in gap for gap in gaps)
-    assert lex(text, mode) == [
-        token for part in tokens for token in lex(text[part.start : part.end], mode)
-    ] or ("." in text)
+    assert lex(text, mode) == [lex(text[token.start : token.end], mode)[0] for token in tokens]
 
 
 @given(st.text(min_size=1))
