@@ -1,0 +1,292 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Row sets to SQL text. Values go from the log's bytes into the statement without becoming Python objects.
+
+Every session that runs these has ``character_set_client = binary``: quotes and backslashes are the only
+bytes that need escaping, and text says its charset with an introducer.
+"""
+
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcmp
+
+from cdcd.binlog.rows cimport ABSENT, DELETE, INSERT, UPDATE, Change, Image, Out, Plan, RowSet
+
+from cdcd.binlog import table_map as tm
+from cdcd.errors import SchemaMismatch
+
+cdef enum:
+    STATEMENT_BYTES = 512 * 1024    # large enough that parsing, not round trips, is the cost
+    INSERT_ROWS = 2000
+    KEYS = 500                      # of one column in an IN list
+    COMPOSITE_KEYS = 100            # spelled out with OR, which every optimizer turns into index ranges
+
+cdef class Statement:
+    """One SQL text, and what the target should answer if nothing contradicts it.
+
+    ``matched`` is the sum of matched rows that is expected (with CLIENT_FOUND_ROWS; an upsert that changes a
+    row counts 2). ``rows`` is how many changes it carries, ``first`` the place of the first in its row set.
+    """
+
+    cdef readonly bytes sql
+    cdef readonly uint8_t kind
+    cdef readonly size_t rows
+    cdef readonly size_t first
+    cdef readonly long long matched
+    cdef readonly bint is_exact     # anything but ``matched`` means that the change did not happen
+    cdef readonly RowSet row_set
+
+    def __cinit__(self, bytes sql, RowSet row_set, size_t first, size_t rows, long long matched, bint is_exact):
+        self.sql = sql
+        self.kind = row_set.kind
+        self.row_set = row_set
+        self.first = first
+        self.rows = rows
+        self.matched = matched
+        self.is_exact = is_exact
+
+    def conflicts(self, long long matched):
+        """Return how many rows of the target contradicted the changes, from the matched rows it reports."""
+        cdef long long off = matched - self.matched
+        return min(abs(off), <long long>self.rows)
+
+
+cdef const uint8_t* _end(Image image) noexcept:
+    return image.start + (<size_t>1 << 31)
+
+
+cdef bint _same_bytes(Plan plan, Change change) except -1:
+    """Return whether a net update ends where it began."""
+    cdef const uint8_t* before_end = plan.locate(change.before, _end(change.before), plan.offsets_before)
+    cdef const uint8_t* after_end = plan.locate(change.after, _end(change.after), plan.offsets_after)
+    cdef size_t length = before_end - change.before.start
+    return length == <size_t>(after_end - change.after.start) and memcmp(
+        change.before.start, change.after.start, length) == 0
+
+
+def render(RowSet row_set):
+    """Yield the statements that apply a row set, each rendered when it is asked for."""
+    cdef size_t at = 0
+    while at < row_set.count:
+        if row_set.kind == DELETE:
+            statement = _delete(row_set, at) if row_set.plan.is_keyed else render_one(row_set, at, "delete")
+        elif row_set.kind == UPDATE and not row_set.is_net:
+            statement = _update(row_set, at, False)
+        else:
+            statement = _insert(row_set, at)
+        yield statement
+        at += (<Statement>statement).rows
+
+
+def render_one(RowSet row_set, size_t at, str verb):
+    """Return one change as a statement of its own.
+
+    ``verb`` is insert, update, delete, or overwrite: an update that finds the row by its new image's key.
+    """
+    cdef Out out
+    if verb == "update" or verb == "overwrite":
+        return _update(row_set, at, verb == "overwrite")
+    out = Out()
+    if verb == "delete":
+        out.put_bytes(b"DELETE FROM " + row_set.plan.table_sql + b" WHERE ")
+        _put_match(out, row_set.plan, row_set.changes[at].before)
+        out.put_bytes(b" LIMIT 1")
+        return Statement(out.take(), row_set, at, 1, 1, True)
+    _put_insert_head(out, row_set.plan, row_set.changes[at].after.present)
+    _put_row(out, row_set.plan, row_set.changes[at].after)
+    return Statement(out.take(), row_set, at, 1, 1, True)
+
+
+def moves_row_key(RowSet row_set, size_t at):
+    """Return whether an update changes its row's key."""
+    cdef Plan plan = row_set.plan
+    cdef Change change = row_set.changes[at]
+    plan.locate(change.before, _end(change.before), plan.offsets_before)
+    plan.locate(change.after, _end(change.after), plan.offsets_after)
+    return plan.is_keyed and not plan.same_key(
+        plan.row_key, change.before.start, plan.offsets_before, change.after.start, plan.offsets_after)
+
+
+def can_insert_after(RowSet row_set, size_t at):
+    """Return whether a change carries the whole new row."""
+    return row_set.plan.is_full(row_set.changes[at].after.present)
+
+
+def describe(RowSet row_set, size_t at):
+    """Return a change's row as text for a message: its key's columns, or all of them without a key."""
+    cdef Plan plan = row_set.plan
+    cdef Image image = row_set.changes[at].after if row_set.kind == INSERT else row_set.changes[at].before
+    values = plan.values(image, _end(image))
+    shown = plan.row_key.columns if plan.is_keyed else range(plan.count)
+    return ", ".join(f"{plan.names[i]} = {values[i]!r}"[:80] for i in shown)
+
+
+cdef object _insert(RowSet row_set, size_t first):
+    """A multi-row INSERT; net changes of a table whose only unique key is the row key go as an upsert."""
+    cdef Plan plan = row_set.plan
+    cdef Out out = Out()
+    cdef size_t at
+    cdef long long matched = 0
+    cdef bint is_update = row_set.kind == UPDATE
+    _put_insert_head(out, plan, row_set.changes[first].after.present)
+    for at in range(first, row_set.count):
+        if at > first:
+            if out.size >= STATEMENT_BYTES or at - first >= INSERT_ROWS or not _same_columns(plan, row_set, at - 1):
+                break
+            out.put_char(44)
+        _put_row(out, plan, row_set.changes[at].after)
+        matched += 2 if is_update and not _same_bytes(plan, row_set.changes[at]) else 1
+    else:
+        at = row_set.count
+    if row_set.is_net and (is_update or not plan.has_alternatives):
+        out.put_bytes(_upsert_tail(plan))
+    return Statement(out.take(), row_set, first, at - first, matched, False)
+
+
+cdef bint _same_columns(Plan plan, RowSet row_set, size_t at) noexcept:
+    cdef const uint8_t* a = row_set.changes[at].after.present
+    cdef const uint8_t* b = row_set.changes[at + 1].after.present
+    return a == b or memcmp(a, b, plan.present_bytes) == 0
+
+
+cdef int _put_insert_head(Out out, Plan plan, const uint8_t* present) except -1:
+    cdef int i
+    cdef uint8_t separator = 40
+    out.put_bytes(b"INSERT INTO " + plan.table_sql + b" ")
+    for i in range(plan.count):
+        if plan.writes(i) and present[i >> 3] >> (i & 7) & 1:
+            out.put_char(separator)
+            out.put_bytes(<bytes>plan.name_sql[i])
+            separator = 44
+    if separator == 40:
+        out.put_char(40)
+    return out.put(b") VALUES ", 9)
+
+
+cdef int _put_row(Out out, Plan plan, Image image) except -1:
+    cdef int i
+    cdef uint8_t separator = 40
+    plan.locate(image, _end(image), plan.offsets_after)
+    for i in range(plan.count):
+        if plan.writes(i) and plan.offsets_after[i] != ABSENT:
+            out.put_char(separator)
+            plan.render(out, i, image.start, plan.offsets_after[i])
+            separator = 44
+    if separator == 40:
+        out.put_char(40)
+    return out.put_char(41)
+
+
+cdef bytes _upsert_tail(Plan plan):
+    """The ON DUPLICATE KEY UPDATE clause.
+
+    A table with further unique keys gets a guard: when the duplicate is another row than ours, met through
+    one of those keys, the expression overflows and the statement fails instead of overwriting that row.
+    """
+    cdef int i
+    cdef list parts = []
+    cdef bytes name
+    for i in range(plan.count):
+        if plan.writes(i) and not plan.is_row_key(i):
+            name = <bytes>plan.name_sql[i]
+            parts.append(name + b"=VALUES(" + name + b")")
+    first = <bytes>plan.name_sql[plan.row_key.columns[0]]
+    if plan.has_alternatives:
+        names = [<bytes>plan.name_sql[index] for index in plan.row_key.columns]
+        same = b" AND ".join([name + b"=VALUES(" + name + b")" for name in names])
+        parts.insert(0, first + b"=IF(" + same + b"," + first + b",18446744073709551615+LENGTH(CONCAT(" + first + b",'x')))")
+    elif not parts:
+        parts.append(first + b"=" + first)
+    return b" ON DUPLICATE KEY UPDATE " + b",".join(parts)
+
+
+cdef object _delete(RowSet row_set, size_t first):
+    """A multi-row DELETE by key: an IN list, or conditions joined by OR for a key of several columns."""
+    cdef Plan plan = row_set.plan
+    cdef Out out = Out()
+    cdef size_t at
+    cdef bint single = len(plan.row_key.columns) == 1
+    cdef size_t most = KEYS if single else COMPOSITE_KEYS
+    cdef int key = plan.row_key.columns[0]
+    out.put_bytes(b"DELETE FROM " + plan.table_sql + b" WHERE ")
+    if single:
+        out.put_bytes(<bytes>plan.name_sql[key] + b" IN (")
+    for at in range(first, row_set.count):
+        if at > first:
+            if out.size >= STATEMENT_BYTES or at - first >= most:
+                break
+            out.put(b"," if single else b" OR ", 1 if single else 4)
+        if single:
+            plan.locate(row_set.changes[at].before, _end(row_set.changes[at].before), plan.offsets_before)
+            plan.render(out, key, row_set.changes[at].before.start, plan.offsets_before[key])
+        else:
+            out.put_char(40)
+            _put_match(out, plan, row_set.changes[at].before)
+            out.put_char(41)
+    else:
+        at = row_set.count
+    if single:
+        out.put_char(41)
+    return Statement(out.take(), row_set, first, at - first, at - first, not row_set.is_net)
+
+
+cdef object _update(RowSet row_set, size_t at, bint by_new_key):
+    """One row's UPDATE: every column that the new image carries, found by the old image's key."""
+    cdef Plan plan = row_set.plan
+    cdef Change change = row_set.changes[at]
+    cdef Out out = Out()
+    cdef int i
+    cdef bint any_column = False
+    out.put_bytes(b"UPDATE " + plan.table_sql + b" SET ")
+    plan.locate(change.after, _end(change.after), plan.offsets_after)
+    for i in range(plan.count):
+        if plan.writes(i) and plan.offsets_after[i] != ABSENT:
+            if any_column:
+                out.put_char(44)
+            out.put_bytes(<bytes>plan.name_sql[i])
+            out.put_char(61)
+            plan.render(out, i, change.after.start, plan.offsets_after[i])
+            any_column = True
+    if not any_column:
+        name = next(name for name in plan.name_sql if name is not None)
+        out.put_bytes(<bytes>name + b"=" + <bytes>name)
+    out.put(b" WHERE ", 7)
+    _put_match(out, plan, change.after if by_new_key else change.before)
+    out.put(b" LIMIT 1", 8)
+    return Statement(out.take(), row_set, at, 1, 1, True)
+
+
+cdef int _put_match(Out out, Plan plan, Image image) except -1:
+    """Write the condition that finds a row: by its key, or by every value where there is no key."""
+    cdef int i
+    cdef bint any_column = False
+    plan.locate(image, _end(image), plan.offsets_before)
+    for i in range(plan.count):
+        if plan.is_keyed:
+            if not plan.is_row_key(i):
+                continue
+        elif not plan.writes(i) or plan.offsets_before[i] == ABSENT:
+            continue
+        if any_column:
+            out.put(b" AND ", 5)
+        any_column = True
+        if plan.is_keyed:
+            out.put_bytes(<bytes>plan.name_sql[i])
+            out.put_char(61)
+            plan.render(out, i, image.start, plan.offsets_before[i])
+        else:
+            _put_whole_value(out, plan, i, image)
+    if not any_column:
+        raise SchemaMismatch("a row without any value to find it by").at(table=".".join(plan.source))
+    return 0
+
+
+cdef int _put_whole_value(Out out, Plan plan, int i, Image image) except -1:
+    """Compare text and bytes as stored: a collation would find a row that merely looks alike."""
+    cdef bytes name = <bytes>plan.name_sql[i]
+    cdef bytes introducer = <bytes>plan.introducers[i]
+    if introducer:
+        out.put_bytes(b"BINARY CONVERT(" + name + b" USING " + introducer[1:] + b")<=>BINARY ")
+    elif plan.description.columns[i].type == tm.GEOMETRY:
+        out.put_bytes(b"BINARY " + name + b"<=>")
+    else:
+        out.put_bytes(name + b"<=>")
+    return plan.render(out, i, image.start, plan.offsets_before[i])

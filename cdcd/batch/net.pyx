@@ -1,0 +1,520 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Merge transactions to net changes, and split them into shares that can be applied in parallel."""
+
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset
+
+from cdcd.binlog.decoder cimport RowsRef, TableMap, Transaction
+from cdcd.binlog.rows cimport (
+    ABSENT, DELETE, INSERT, NULL_VALUE, UPDATE, Change, Image, Plan, RowSet, UniqueKey,
+)
+
+from cdcd.errors import MalformedEvent, SchemaMismatch
+
+
+cdef enum:
+    FOREIGN_KEYS_OFF = 2    # NO_FOREIGN_KEY_CHECKS_F of a rows event (sql/log_event.h)
+
+
+cdef struct NetRow:
+    uint64_t hash
+    int32_t transaction
+    Image key           # an image that holds the row's key
+    Image before        # the row as it was before the batch; start is NULL when it did not exist
+    Image after         # the row as it is after the batch; start is NULL when it is gone
+
+
+cdef class _NetTable:
+    """The net rows of one table, found by their row key's bytes."""
+
+    cdef Plan plan
+    cdef NetRow* rows
+    cdef int32_t* slots         # row index + 1; 0 is free
+    cdef size_t count, capacity, slot_count
+    cdef bint broken            # an image that is not full was met: the table must be applied in order
+    cdef bint unproven          # a key whose equality is not decidable was met
+    cdef uint32_t* key_offsets
+
+    def __cinit__(self, Plan plan):
+        self.plan = plan
+        self.count = 0
+        self.capacity = 64
+        self.slot_count = 256
+        self.rows = <NetRow*>malloc(self.capacity * sizeof(NetRow))
+        self.slots = <int32_t*>calloc(self.slot_count, sizeof(int32_t))
+        self.key_offsets = <uint32_t*>malloc(max(1, plan.count) * sizeof(uint32_t))
+        if self.rows == NULL or self.slots == NULL or self.key_offsets == NULL:
+            raise MemoryError("no memory for a batch")
+
+    def __dealloc__(self):
+        free(self.rows)
+        free(self.slots)
+        free(self.key_offsets)
+
+    cdef NetRow* find(self, uint64_t hash, const uint8_t* start, uint32_t* offsets, bint* is_new) except NULL:
+        """Return the net row with this key, made anew when there is none."""
+        cdef size_t mask = self.slot_count - 1
+        cdef size_t at = hash & mask
+        cdef NetRow* row
+        while self.slots[at]:
+            row = &self.rows[self.slots[at] - 1]
+            if row.hash == hash and self._same(row, start, offsets):
+                is_new[0] = False
+                return row
+            at = (at + 1) & mask
+        if self.count == self.capacity:
+            self._grow()
+            return self.find(hash, start, offsets, is_new)
+        row = &self.rows[self.count]
+        self.count += 1
+        self.slots[at] = self.count
+        row.hash = hash
+        is_new[0] = True
+        return row
+
+    cdef bint _same(self, NetRow* row, const uint8_t* start, uint32_t* offsets) except -1:
+        self.plan.locate(row.key, row.key.start + (<size_t>1 << 31), self.key_offsets)
+        return self.plan.same_key(self.plan.row_key, row.key.start, self.key_offsets, start, offsets)
+
+    cdef int _grow(self) except -1:
+        cdef size_t i, at, mask
+        cdef void* grown = realloc(self.rows, 2 * self.capacity * sizeof(NetRow))
+        if grown == NULL:
+            raise MemoryError("no memory for a batch's rows")
+        self.rows = <NetRow*>grown
+        self.capacity *= 2
+        free(self.slots)
+        self.slot_count = 4 * self.capacity
+        self.slots = <int32_t*>calloc(self.slot_count, sizeof(int32_t))
+        if self.slots == NULL:
+            raise MemoryError("no memory for a batch's rows")
+        mask = self.slot_count - 1
+        for i in range(self.count):
+            at = self.rows[i].hash & mask
+            while self.slots[at]:
+                at = (at + 1) & mask
+            self.slots[at] = i + 1
+        return 0
+
+
+cdef class _Rows:
+    """Walks the rows of one event, with the link's operations and row filter applied."""
+
+    cdef Plan plan
+    cdef const uint8_t* at
+    cdef const uint8_t* end
+    cdef const uint8_t* present_before
+    cdef const uint8_t* present_after
+    cdef uint8_t event_kind
+    cdef bint is_full
+    cdef uint8_t kind
+    cdef Image before, after
+
+    cdef int open(self, Plan plan, Transaction transaction, RowsRef* ref) except -1:
+        self.plan = plan
+        self.at = transaction.data + ref.offset
+        self.end = self.at + ref.length
+        self.event_kind = ref.kind
+        cdef int count = self._column_count()
+        cdef int bitmaps = 2 if ref.kind == UPDATE else 1
+        if count != plan.count or self.end - self.at < bitmaps * plan.present_bytes:
+            raise MalformedEvent(f"a rows event of {count} columns for a table of {plan.count}").at(
+                table=".".join(plan.source), transaction=transaction.gtid)
+        self.present_before = self.present_after = self.at
+        self.at += plan.present_bytes
+        if ref.kind == UPDATE:
+            self.present_after = self.at
+            self.at += plan.present_bytes
+        self.is_full = plan.is_full(self.present_before) and plan.is_full(self.present_after)
+        return 0
+
+    cdef int _column_count(self) except -1:
+        """Read the packed column count: MariaDB allows 4,096 columns, so at most three bytes."""
+        if self.end - self.at < 3:
+            raise MalformedEvent("a rows event that is too short")
+        cdef int count = self.at[0]
+        self.at += 1
+        if count == 252:
+            count = self.at[0] | self.at[1] << 8
+            self.at += 2
+        elif count > 250:
+            raise MalformedEvent("a rows event with an impossible number of columns")
+        return count
+
+    cdef bint next(self) except -1:
+        """Step to the next change that the link carries; return False at the event's end."""
+        while self.at < self.end:
+            self.before = self.after = Image(NULL, NULL)
+            self.kind = self.event_kind
+            if self.event_kind != INSERT:
+                self.before = Image(self.at, self.present_before)
+                self.at = self.plan.locate(self.before, self.end, self.plan.offsets_before)
+            if self.event_kind != DELETE:
+                self.after = Image(self.at, self.present_after)
+                self.at = self.plan.locate(self.after, self.end, self.plan.offsets_after)
+            if self.plan.row_filter is not None and not self._filter():
+                continue
+            if self.plan.operations >> self.kind & 1:
+                return True
+        return False
+
+    cdef bint _filter(self) except -1:
+        """Apply the row filter: a change that crosses it becomes an insert or a delete."""
+        cdef bint was = self.before.start != NULL and self._passes(self.before)
+        cdef bint becomes = self.after.start != NULL and self._passes(self.after)
+        if was and self.kind == UPDATE and not becomes:
+            self.kind = DELETE
+        elif becomes and self.kind == UPDATE and not was:
+            self.kind = INSERT
+        return was or becomes
+
+    cdef bint _passes(self, Image image) except -1:
+        if not self.plan.is_full(image.present):
+            raise SchemaMismatch(
+                "a row filter needs whole rows", hint="set binlog_row_image=FULL on the source",
+            ).at(table=".".join(self.plan.source))
+        return self.plan.row_filter(self.plan.values(image, self.end))
+
+
+cdef class Share:
+    """What one writer applies as one target transaction: whole source transactions, in source order.
+
+    ``steps`` are RowSets in the order in which they must be applied.
+    """
+
+    cdef readonly list transactions
+    cdef readonly list steps
+    cdef readonly long long row_count
+    cdef readonly size_t size
+
+    def __cinit__(self):
+        self.transactions = []
+        self.steps = []
+        self.row_count = 0
+        self.size = 0
+
+    @property
+    def gtids(self):
+        """The transactions in it, by id."""
+        return [transaction.gtid for transaction in self.transactions]
+
+    def ordered_steps(self):
+        """Every change in source order, none merged: how the share is applied when net changes will not do."""
+        cdef _Runs runs = _Runs(None)
+        for transaction in self.transactions:
+            runs.add(transaction)
+        return runs.steps
+
+
+cdef class _Runs:
+    """Collects changes in source order; neighbours of one table and kind form one RowSet."""
+
+    cdef list steps
+    cdef set only       # plans to take, or None for all
+    cdef _Rows rows
+    cdef RowSet last
+
+    def __cinit__(self, only):
+        self.steps = []
+        self.only = only
+        self.rows = _Rows()
+        self.last = None
+
+    cdef int add(self, Transaction transaction) except -1:
+        cdef int i
+        cdef TableMap table
+        cdef bint off
+        for i in range(transaction.ref_count):
+            table = transaction.tables[transaction.refs[i].table]
+            off = transaction.refs[i].flags & FOREIGN_KEYS_OFF
+            if table.plan is False or (self.only is not None and table.plan not in self.only):
+                continue
+            self.rows.open(table.plan, transaction, &transaction.refs[i])
+            while self.rows.next():
+                if (self.last is None or self.last.plan is not table.plan or self.last.kind != self.rows.kind
+                        or self.last.foreign_keys_off != off):
+                    self.last = RowSet(table.plan, self.rows.kind, False, off)
+                    self.steps.append(self.last)
+                self.last.add(self.rows.before, self.rows.after)
+        return 0
+
+
+cdef class Batch:
+    """Transactions that will be applied together; grows while the writers are busy."""
+
+    cdef readonly list transactions
+    cdef readonly long long row_count
+    cdef readonly size_t size
+    cdef int32_t* parents
+    cdef size_t parent_capacity
+    cdef uint64_t* hashes
+    cdef int32_t* owners
+    cdef size_t hash_count, hash_slots
+    cdef dict tables            # Plan -> _NetTable
+    cdef _Rows rows
+
+    def __cinit__(self):
+        self.transactions = []
+        self.row_count = 0
+        self.size = 0
+        self.parent_capacity = 1024
+        self.parents = <int32_t*>malloc(self.parent_capacity * sizeof(int32_t))
+        self.hash_slots = 1024
+        self.hash_count = 0
+        self.hashes = <uint64_t*>calloc(self.hash_slots, sizeof(uint64_t))
+        self.owners = <int32_t*>malloc(self.hash_slots * sizeof(int32_t))
+        self.tables = {}
+        self.rows = _Rows()
+        if self.parents == NULL or self.hashes == NULL or self.owners == NULL:
+            raise MemoryError("no memory for a batch")
+
+    def __dealloc__(self):
+        free(self.parents)
+        free(self.hashes)
+        free(self.owners)
+
+    def __len__(self):
+        return len(self.transactions)
+
+    def add(self, Transaction transaction):
+        """Merge one transaction in. Every table in it must have its plan (or False) by now."""
+        cdef int32_t index = len(self.transactions)
+        cdef int i
+        cdef TableMap table
+        cdef _NetTable net
+        cdef void* grown
+        if <size_t>index == self.parent_capacity:
+            grown = realloc(self.parents, 2 * self.parent_capacity * sizeof(int32_t))
+            if grown == NULL:
+                raise MemoryError("no memory for a batch")
+            self.parents = <int32_t*>grown
+            self.parent_capacity *= 2
+        self.parents[index] = index
+        self.transactions.append(transaction)
+        self.size += transaction.size
+        for i in range(transaction.ref_count):
+            table = transaction.tables[transaction.refs[i].table]
+            if table.plan is False:
+                continue
+            net = self.tables.get(table.plan)
+            if net is None:
+                net = self.tables[table.plan] = _NetTable(table.plan)
+            self._merge(net, transaction, index, &transaction.refs[i])
+
+    cdef int _merge(self, _NetTable net, Transaction transaction, int32_t index, RowsRef* ref) except -1:
+        cdef _Rows rows = self.rows
+        cdef Plan plan = net.plan
+        rows.open(plan, transaction, ref)
+        if not rows.is_full:
+            net.broken = True
+        if plan.group:
+            self._touch(plan.group, index)
+        while rows.next():
+            self.row_count += 1
+            if rows.kind != INSERT:
+                self._touch_keys(net, rows.before, plan.offsets_before, index)
+            if rows.kind != DELETE:
+                self._touch_keys(net, rows.after, plan.offsets_after, index)
+            if not plan.is_ordered and not net.broken:
+                self._net(net, rows, index)
+        return 0
+
+    cdef int _touch_keys(self, _NetTable net, Image image, uint32_t* offsets, int32_t index) except -1:
+        """Put a row's unique keys into the write set; the row key of a net table meets in its net row instead."""
+        cdef Plan plan = net.plan
+        cdef UniqueKey key
+        cdef uint64_t hash
+        cdef Py_ssize_t i
+        cdef Py_ssize_t first = 1 if plan.is_keyed and not plan.is_ordered and plan.row_key.is_exact else 0
+        for i in range(first, len(plan.keys)):
+            key = <UniqueKey>plan.keys[i]
+            hash = plan.hash_key(key, image.start, offsets, &net.unproven)
+            if hash:
+                self._touch(hash, index)
+        return 0
+
+    cdef int _net(self, _NetTable net, _Rows rows, int32_t index) except -1:
+        cdef Plan plan = net.plan
+        cdef NetRow* row
+        cdef bint same = True
+        if rows.kind == UPDATE:
+            same = plan.same_key(plan.row_key, rows.before.start, plan.offsets_before, rows.after.start,
+                                 plan.offsets_after)
+        if rows.kind != INSERT:
+            row = self._net_row(net, rows.before, plan.offsets_before, index, True)
+            row.after = rows.after if rows.kind == UPDATE and same else Image(NULL, NULL)
+        if rows.kind == INSERT or not same:
+            row = self._net_row(net, rows.after, plan.offsets_after, index, False)
+            row.after = rows.after
+        return 0
+
+    cdef NetRow* _net_row(self, _NetTable net, Image image, uint32_t* offsets, int32_t index,
+                          bint existed) except NULL:
+        cdef bint is_new = False
+        cdef uint64_t hash = net.plan.hash_key(net.plan.row_key, image.start, offsets, &net.unproven)
+        cdef NetRow* row = net.find(hash, image.start, offsets, &is_new)
+        if is_new:
+            row.transaction = index
+            row.key = image
+            row.before = image if existed else Image(NULL, NULL)
+        else:
+            self._join(row.transaction, index)
+        return row
+
+    cdef int _touch(self, uint64_t hash, int32_t index) except -1:
+        """Note that a transaction holds a key; whoever held it before joins its component."""
+        cdef size_t mask = self.hash_slots - 1
+        cdef size_t at = hash & mask
+        while self.hashes[at]:
+            if self.hashes[at] == hash:
+                self._join(self.owners[at], index)
+                return 0
+            at = (at + 1) & mask
+        if 2 * self.hash_count >= self.hash_slots:
+            self._grow_hashes()
+            return self._touch(hash, index)
+        self.hashes[at] = hash
+        self.owners[at] = index
+        self.hash_count += 1
+        return 0
+
+    cdef int _grow_hashes(self) except -1:
+        cdef uint64_t* hashes = self.hashes
+        cdef int32_t* owners = self.owners
+        cdef size_t i, at, old = self.hash_slots
+        self.hash_slots *= 4
+        self.hashes = <uint64_t*>calloc(self.hash_slots, sizeof(uint64_t))
+        self.owners = <int32_t*>malloc(self.hash_slots * sizeof(int32_t))
+        if self.hashes == NULL or self.owners == NULL:
+            raise MemoryError("no memory for a batch's keys")
+        for i in range(old):
+            if hashes[i]:
+                at = hashes[i] & (self.hash_slots - 1)
+                while self.hashes[at]:
+                    at = (at + 1) & (self.hash_slots - 1)
+                self.hashes[at] = hashes[i]
+                self.owners[at] = owners[i]
+        free(hashes)
+        free(owners)
+        return 0
+
+    cdef int32_t _root(self, int32_t index) noexcept:
+        while self.parents[index] != index:
+            self.parents[index] = self.parents[self.parents[index]]
+            index = self.parents[index]
+        return index
+
+    cdef int _join(self, int32_t a, int32_t b) noexcept:
+        a = self._root(a)
+        b = self._root(b)
+        if a < b:
+            self.parents[b] = a
+        else:
+            self.parents[a] = b
+        return 0
+
+    def shares(self, int writers):
+        """Split into at most ``writers`` shares, each of whole components; at least one, if only an empty one."""
+        cdef Share share
+        cdef int32_t index
+        cdef list shares = [Share() for _ in range(writers)]
+        self._join_unproven()
+        cdef list of = self._deal(shares, writers)
+        for index in range(len(self.transactions)):
+            share = shares[of[self._root(index)]]
+            share.transactions.append(self.transactions[index])
+        self._fill(shares, of)
+        return [share for share in shares if share.transactions] or shares[:1]
+
+    cdef int _join_unproven(self) except -1:
+        """Transactions that touched a table whose keys could not be compared stay together."""
+        cdef Transaction transaction
+        cdef TableMap table
+        cdef int32_t index
+        cdef dict first = {net.plan: -1 for net in self.tables.values() if (<_NetTable>net).unproven}
+        if not first:
+            return 0
+        for index in range(len(self.transactions)):
+            transaction = self.transactions[index]
+            for table in transaction.tables:
+                if table.plan in first:
+                    if first[table.plan] >= 0:
+                        self._join(first[table.plan], index)
+                    first[table.plan] = index
+        return 0
+
+    cdef list _deal(self, list shares, int writers):
+        """Give each component to the writer with the least to do so far; return a writer for each root."""
+        cdef list of = [-1] * len(self.transactions)
+        cdef list loads = [0] * writers
+        cdef dict sizes = {}
+        cdef int32_t index, root
+        for index in range(len(self.transactions)):
+            root = self._root(index)
+            sizes[root] = sizes.get(root, 0) + (<Transaction>self.transactions[index]).size + 64
+        for root, size in sizes.items():
+            writer = loads.index(min(loads))
+            loads[writer] += size
+            of[root] = writer
+        return of
+
+    cdef int _fill(self, list shares, list of) except -1:
+        cdef _NetTable net
+        cdef Share share
+        cdef RowSet step
+        cdef _Runs runs
+        cdef set ordered = set()
+        for net in self.tables.values():
+            if net.plan.is_ordered or net.broken:
+                ordered.add(net.plan)
+            else:
+                self._fill_net(net, shares, of)
+        for share in shares:
+            share.steps.sort(key=_deletes_first)
+            if ordered:
+                runs = _Runs(ordered)
+                for transaction in share.transactions:
+                    runs.add(transaction)
+                share.steps.extend(runs.steps)
+            for step in share.steps:
+                share.row_count += step.count
+        return 0
+
+    cdef int _fill_net(self, _NetTable net, list shares, list of) except -1:
+        cdef Py_ssize_t i, writer
+        cdef size_t at
+        cdef NetRow* row
+        cdef list sets = [[RowSet(net.plan, kind, True) for kind in (INSERT, UPDATE, DELETE)] for _ in shares]
+        cdef list mine
+        for at in range(net.count):
+            row = &net.rows[at]
+            mine = <list>sets[of[self._root(row.transaction)]]
+            if row.after.start == NULL:
+                if row.before.start != NULL:
+                    (<RowSet>mine[DELETE]).add(row.before, row.after)
+            elif row.before.start == NULL:
+                (<RowSet>mine[INSERT]).add(row.before, row.after)
+            elif net.plan.has_alternatives and self._moves(net.plan, row):
+                (<RowSet>mine[DELETE]).add(row.before, Image(NULL, NULL))
+                (<RowSet>mine[INSERT]).add(Image(NULL, NULL), row.after)
+            else:
+                (<RowSet>mine[UPDATE]).add(row.before, row.after)
+        for i in range(len(shares)):
+            (<Share>shares[i]).steps.extend([step for step in sets[i] if (<RowSet>step).count])
+        return 0
+
+    cdef bint _moves(self, Plan plan, NetRow* row) except -1:
+        """Return whether any unique key besides the row key changes its value."""
+        cdef Py_ssize_t i
+        plan.locate(row.before, row.before.start + (<size_t>1 << 31), plan.offsets_before)
+        plan.locate(row.after, row.after.start + (<size_t>1 << 31), plan.offsets_after)
+        for i in range(1, len(plan.keys)):
+            if not plan.same_key(<UniqueKey>plan.keys[i], row.before.start, plan.offsets_before, row.after.start,
+                                 plan.offsets_after):
+                return True
+        return False
+
+
+def _deletes_first(RowSet step):
+    return 0 if step.kind == DELETE else 1 if step.kind == UPDATE else 2

@@ -1,0 +1,513 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Frame packets and events out of chunks of the replication stream, and assemble transactions.
+
+Packets: 3 bytes of length, 1 of sequence, then a status byte (0 event, 0xFF error, 0xFE end) and one event;
+a payload of 2^24-1 bytes goes on in the next packet (MariaDB Knowledge Base, "0-Packet").
+Events: a header of 19 bytes, a body, and a CRC32 when the format description says so ("2-Binlog-Event-Header").
+"""
+
+import zlib
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memmove
+
+from cdcd.binlog import query as query_event
+from cdcd.binlog import table_map
+from cdcd.errors import BinlogPurged, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
+from cdcd.model.position import Gtid, Position
+
+cdef enum:
+    HEADER = 19
+    PACKET_MAX = 0xFFFFFF
+    BUFFER_KEPT = 4 * 1024 * 1024
+    EVENT_MAX = 0x7FFFFFFF
+    PART_BYTES = 64 * 1024
+
+cdef enum:
+    EVENT_QUERY = 2
+    EVENT_STOP = 3
+    EVENT_ROTATE = 4
+    EVENT_FORMAT = 15
+    EVENT_XID = 16
+    EVENT_TABLE_MAP = 19
+    EVENT_WRITE_V1 = 23
+    EVENT_UPDATE_V1 = 24
+    EVENT_DELETE_V1 = 25
+    EVENT_INCIDENT = 26
+    EVENT_HEARTBEAT = 27
+    EVENT_XA_PREPARE = 38
+    EVENT_ANNOTATE = 160
+    EVENT_CHECKPOINT = 161
+    EVENT_GTID = 162
+    EVENT_GTID_LIST = 163
+    EVENT_START_ENCRYPTION = 164
+    EVENT_QUERY_COMPRESSED = 165
+    EVENT_WRITE_COMPRESSED = 166
+    EVENT_DELETE_COMPRESSED = 168
+
+cdef enum:
+    GTID_STANDALONE = 1
+    GTID_XA = 64 | 128
+
+_NAMES = {
+    5: "INTVAR", 13: "RAND", 14: "USER_VAR", 17: "BEGIN_LOAD_QUERY", 18: "EXECUTE_LOAD_QUERY",
+    26: "INCIDENT", 30: "WRITE_ROWS v2", 31: "UPDATE_ROWS v2", 32: "DELETE_ROWS v2", 33: "GTID (MySQL)",
+    38: "XA_PREPARE", 39: "PARTIAL_UPDATE_ROWS", 40: "TRANSACTION_PAYLOAD", 42: "GTID_TAGGED",
+}
+
+cdef uint32_t[8][256] _crc_table
+
+
+cdef void _fill_crc_table() noexcept:
+    cdef uint32_t value
+    cdef int i, k
+    for i in range(256):
+        value = i
+        for k in range(8):
+            value = (value >> 1) ^ (0xEDB88320 if value & 1 else 0)
+        _crc_table[0][i] = value
+    for i in range(256):
+        value = _crc_table[0][i]
+        for k in range(1, 8):
+            value = _crc_table[0][value & 0xFF] ^ (value >> 8)
+            _crc_table[k][i] = value
+
+
+_fill_crc_table()
+
+
+cdef uint32_t _crc32(const uint8_t* p, size_t n) noexcept nogil:
+    """Eight bytes a step: an event's checksum costs less than copying it through Python would."""
+    cdef uint32_t crc = ~<uint32_t>0, low, high
+    while n >= 8:
+        memcpy(&low, p, 4)
+        memcpy(&high, p + 4, 4)
+        low ^= crc
+        crc = (_crc_table[7][low & 0xFF] ^ _crc_table[6][(low >> 8) & 0xFF]
+               ^ _crc_table[5][(low >> 16) & 0xFF] ^ _crc_table[4][low >> 24]
+               ^ _crc_table[3][high & 0xFF] ^ _crc_table[2][(high >> 8) & 0xFF]
+               ^ _crc_table[1][(high >> 16) & 0xFF] ^ _crc_table[0][high >> 24])
+        p += 8
+        n -= 8
+    while n:
+        crc = _crc_table[0][(crc ^ p[0]) & 0xFF] ^ (crc >> 8)
+        p += 1
+        n -= 1
+    return ~crc
+
+
+cdef inline uint32_t _u32(const uint8_t* p) noexcept nogil:
+    cdef uint32_t value
+    memcpy(&value, p, 4)
+    return value
+
+
+cdef inline uint64_t _u64(const uint8_t* p) noexcept nogil:
+    cdef uint64_t value
+    memcpy(&value, p, 8)
+    return value
+
+
+cdef class TableMap:
+    """A table as one TABLE_MAP event names it, and what the link decided to do with it."""
+
+    def __init__(self, body):
+        self.description = table_map.parse(body)
+        self.is_marker = self.description.name == ("cdcd", "checkpoint")
+        self.is_announcement = self.description.name == ("cdcd", "ddl")
+        self.plan = None
+
+
+cdef class Transaction:
+    """One source commit, or one part of a commit too large to hold.
+
+    ``query`` is the statement of a schema change, else None. ``part`` counts from 0; ``complete`` says that
+    the commit has been read, so a transaction of ordinary size is part 0 and complete.
+    ``origin`` is the site where it was first executed when that is not the source itself, else None.
+    """
+
+    def __cinit__(self, gtid, uint32_t timestamp, str origin=None, int part=0):
+        self.gtid = gtid
+        self.timestamp = timestamp
+        self.origin = origin
+        self.query = None
+        self.tables = []
+        self.part = part
+        self.complete = False
+        self.received = 0
+        self.data = NULL
+        self.refs = NULL
+        self.size = self.capacity = 0
+        self.ref_count = self.ref_capacity = 0
+
+    def __dealloc__(self):
+        free(self.data)
+        free(self.refs)
+
+    cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind,
+                      uint8_t flags) except -1:
+        cdef size_t capacity
+        cdef void* grown
+        if self.size + length > self.capacity:
+            capacity = max(self.size + length, self.capacity * 2, <size_t>1024)
+            grown = realloc(self.data, capacity)
+            if grown == NULL:
+                raise MemoryError(f"no memory for a transaction of {capacity} bytes")
+            self.data = <uint8_t*>grown
+            self.capacity = capacity
+        if self.ref_count == self.ref_capacity:
+            self.ref_capacity = max(4, self.ref_capacity * 2)
+            grown = realloc(self.refs, self.ref_capacity * sizeof(RowsRef))
+            if grown == NULL:
+                raise MemoryError("no memory for a transaction's events")
+            self.refs = <RowsRef*>grown
+        if not self.tables or self.tables[len(self.tables) - 1] is not table:
+            self.tables.append(table)
+        memcpy(self.data + self.size, body, length)
+        self.refs[self.ref_count] = RowsRef(len(self.tables) - 1, self.size, length, kind, flags)
+        self.ref_count += 1
+        self.size += length
+        return 0
+
+    @property
+    def events(self):
+        """The rows events as (table, kind, body) for tests and tools; kind is 0 insert, 1 update, 2 delete."""
+        return [
+            (self.tables[self.refs[i].table], self.refs[i].kind,
+             self.data[self.refs[i].offset:self.refs[i].offset + self.refs[i].length])
+            for i in range(self.ref_count)
+        ]
+
+
+cdef class Decoder:
+    """Bytes in, transactions out; one decoder for each connection to the source.
+
+    ``relay_except`` is None for a link that carries only what was born at its source: transactions that
+    begin with the marker are passed over by length. For a relaying link it is the target's name: other
+    origins' transactions are carried.
+    ``transaction_bytes_max``: a transaction past this is handed on in parts.
+    """
+
+    cdef readonly object position           # after the last transaction that was read whole
+    cdef readonly long long suppressed
+    cdef readonly long long foreign         # transactions read that cdcd did not write
+    cdef readonly long long bytes_read
+    cdef readonly bint open_parts           # parts of an unfinished transaction have been handed on
+    cdef readonly object failure            # raised by the next feed; what came before it is still handed on
+    cdef public size_t transaction_bytes_max
+    cdef readonly str file
+    cdef object _relay_except
+    cdef uint8_t* _buffer
+    cdef size_t _length, _capacity
+    cdef bint _checksum, _checked_format
+    cdef bint _skipping, _standalone
+    cdef Transaction _open
+    cdef list _moved                        # transactions read since ``position`` was last folded
+    cdef dict _maps                         # TABLE_MAP body -> TableMap
+    cdef dict _ids                          # table id -> TableMap, of the open transaction
+    cdef list _done
+
+    def __cinit__(self, position, *, relay_except=None, size_t transaction_bytes_max=64 << 20):
+        self.position = position
+        self._relay_except = relay_except
+        self.transaction_bytes_max = transaction_bytes_max
+        self._buffer = NULL
+        self._length = self._capacity = 0
+        self._checksum = False
+        self._maps = {}
+        self._ids = {}
+        self._moved = []
+        self._done = []
+        self.file = ""
+
+    def __dealloc__(self):
+        free(self._buffer)
+
+    def feed(self, const uint8_t[::1] chunk):
+        """Take a chunk from the socket; return the transactions that are complete now, in order."""
+        if self.failure is not None:
+            raise self.failure
+        cdef size_t size = chunk.shape[0]
+        if size:
+            self._append(&chunk[0], size)
+            self.bytes_read += size
+        try:
+            self._consume()
+        except (MalformedEvent, UnsupportedEvent, BinlogPurged, SourceLost, ServerError) as error:
+            self.failure = error
+        if self._moved:
+            self.position = self.position.after(self._moved)
+            self._moved = []
+        done = self._done
+        self._done = []
+        return done
+
+    cdef int _append(self, const uint8_t* data, size_t size) except -1:
+        cdef size_t capacity
+        cdef void* grown
+        if self._length + size > self._capacity:
+            capacity = max(self._length + size, self._capacity * 2)
+            grown = realloc(self._buffer, capacity)
+            if grown == NULL:
+                raise MemoryError(f"no memory for an event of {capacity} bytes")
+            self._buffer = <uint8_t*>grown
+            self._capacity = capacity
+        memcpy(self._buffer + self._length, data, size)
+        self._length += size
+        return 0
+
+    cdef int _consume(self) except -1:
+        cdef size_t at = 0, length, step
+        cdef uint8_t* payload
+        try:
+            while self._length - at >= 4:
+                length = self._payload_length(at, &step)
+                if step == 0:
+                    break
+                payload = self._buffer + at + 4
+                at += step
+                self._packet(payload, length)
+        finally:
+            if at:
+                memmove(self._buffer, self._buffer + at, self._length - at)
+                self._length -= at
+                if self._capacity > BUFFER_KEPT and self._length < BUFFER_KEPT // 4:
+                    self._buffer = <uint8_t*>realloc(self._buffer, BUFFER_KEPT)
+                    self._capacity = BUFFER_KEPT
+        return 0
+
+    cdef size_t _payload_length(self, size_t at, size_t* step) except? 0:
+        """Return the payload's length and, in ``step``, all it occupies; 0 while a part is missing.
+
+        A payload over several packets is closed up in place once all of it is here.
+        """
+        cdef size_t start = at, total = 0, length, end
+        step[0] = 0
+        while True:
+            if self._length - at < 4:
+                return 0
+            length = _u32(self._buffer + at) & 0xFFFFFF
+            if self._length - at - 4 < length:
+                return 0
+            at += 4 + length
+            total += length
+            if total > EVENT_MAX:
+                raise MalformedEvent(f"an event of more than {EVENT_MAX} bytes")
+            if length < PACKET_MAX:
+                break
+        step[0] = at - start
+        if at - start > total + 4:
+            end = start + 4 + PACKET_MAX
+            at = end
+            while end < start + 4 + total:
+                length = _u32(self._buffer + at) & 0xFFFFFF
+                memmove(self._buffer + end, self._buffer + at + 4, length)
+                end += length
+                at += 4 + length
+        return total
+
+    cdef int _packet(self, const uint8_t* payload, size_t length) except -1:
+        if length == 0:
+            raise MalformedEvent("an empty packet in the replication stream")
+        if payload[0] == 0xFF:
+            self._server_error(payload[:length])
+        if payload[0] == 0xFE and length < 9:
+            raise SourceLost("the source ended the stream")
+        if payload[0] != 0:
+            raise MalformedEvent(f"a packet that begins with {payload[0]:#x} in the replication stream")
+        return self._event(payload + 1, length - 1)
+
+    def _server_error(self, payload):
+        """Turn an error packet into ours (MariaDB Knowledge Base, "ERR_Packet")."""
+        code = int.from_bytes(payload[1:3], "little")
+        message = payload[9:] if payload[3:4] == b"#" else payload[3:]
+        text = message.decode("utf-8", "replace")
+        if code == 1236:
+            raise BinlogPurged(f"the source cannot send its log from here: {text}").at(position=self.position)
+        if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161):
+            raise SourceLost(f"the source ended the stream: {text}")
+        raise ServerError(code, text).at(position=self.position)
+
+    cdef int _event(self, const uint8_t* event, size_t length) except -1:
+        if length < HEADER:
+            raise MalformedEvent(f"an event of {length} bytes, shorter than its header")
+        cdef uint8_t kind = event[4]
+        cdef size_t body = length - HEADER
+        if _u32(event + 9) != length:
+            raise MalformedEvent(f"an event of {length} bytes says that it has {_u32(event + 9)}")
+        if kind == EVENT_FORMAT:
+            self._format(event, length)
+            return 0
+        if self._checksum:
+            if body < 4:
+                raise MalformedEvent("an event too short for its checksum")
+            body -= 4
+        if self._skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
+            return 0
+        if self._checksum and _crc32(event, length - 4) != _u32(event + length - 4):
+            raise MalformedEvent("an event fails its CRC32").at(file=self.file, after=self.position)
+        event += HEADER
+        if kind == EVENT_TABLE_MAP:
+            return self._table_map(event, body)
+        if EVENT_WRITE_V1 <= kind <= EVENT_DELETE_V1:
+            return self._rows(event, body, kind - EVENT_WRITE_V1)
+        if kind == EVENT_GTID:
+            return self._begin(event, body, _u32(event - HEADER), _u32(event - HEADER + 5))
+        if kind == EVENT_XID:
+            return self._commit()
+        if EVENT_WRITE_COMPRESSED <= kind <= EVENT_DELETE_COMPRESSED:
+            return self._compressed_rows(event, body, kind - EVENT_WRITE_COMPRESSED)
+        if kind == EVENT_QUERY or kind == EVENT_QUERY_COMPRESSED:
+            return self._query(event[:body], kind == EVENT_QUERY_COMPRESSED)
+        if kind == EVENT_ROTATE:
+            if body < 8:
+                raise MalformedEvent("a ROTATE event without a position")
+            self.file = event[8:body].decode("utf-8", "replace")
+            return 0
+        if kind in (EVENT_ANNOTATE, EVENT_CHECKPOINT, EVENT_GTID_LIST, EVENT_HEARTBEAT, EVENT_STOP,
+                    EVENT_START_ENCRYPTION):
+            return 0
+        self._unsupported(kind)
+
+    def _unsupported(self, kind):
+        name = _NAMES.get(kind, "unknown")
+        hint = "cdcd carries row events only: set binlog_format=ROW for every session of the source"
+        if kind == EVENT_INCIDENT:
+            hint = "the source says that its log lost changes: take a new copy of the data"
+        raise UnsupportedEvent(f"event type {kind} ({name}) cannot be carried exactly", hint=hint).at(
+            file=self.file, after=self.position, transaction=self._open.gtid if self._open else "none")
+
+    cdef int _format(self, const uint8_t* event, size_t length) except -1:
+        """Read the format description: its version, and whether events carry a CRC32.
+
+        A format description with a creation time is the first of a server's run. A transaction still open
+        there was cut off by a crash and never committed.
+        """
+        if length < HEADER + 57 + 5:
+            raise MalformedEvent("a format description that is too short")
+        cdef uint16_t version
+        memcpy(&version, event + HEADER, 2)
+        if version != 4:
+            raise UnsupportedEvent(f"binary log format version {version}; cdcd reads version 4")
+        cdef uint8_t algorithm = event[length - 5]
+        if algorithm > 1:
+            raise UnsupportedEvent(f"binary log checksum algorithm {algorithm}; cdcd knows NONE and CRC32")
+        self._checksum = algorithm == 1
+        if self._checksum and _crc32(event, length - 4) != _u32(event + length - 4):
+            raise MalformedEvent("the format description fails its CRC32")
+        if _u32(event + HEADER + 52):
+            self._maps.clear()
+            self._open = None
+            self._skipping = False
+        return 0
+
+    cdef int _begin(self, const uint8_t* body, size_t length, uint32_t timestamp, uint32_t server) except -1:
+        if length < 13:
+            raise MalformedEvent("a GTID event that is too short")
+        gtid = Gtid(_u32(body + 8), server, _u64(body))
+        if self._open is not None:
+            raise MalformedEvent(f"transaction {gtid} begins inside {self._open.gtid}").at(file=self.file)
+        if body[12] & GTID_XA:
+            raise UnsupportedEvent(
+                "an XA transaction: its rows may still be rolled back after the log shows them",
+                hint="cdcd carries ordinary transactions only; the link must be started after this one",
+            ).at(transaction=gtid, file=self.file)
+        self._open = Transaction(gtid, timestamp)
+        self._standalone = body[12] & GTID_STANDALONE
+        self._ids.clear()
+        return 0
+
+    cdef int _table_map(self, const uint8_t* body, size_t length) except -1:
+        if self._open is None:
+            raise MalformedEvent("a TABLE_MAP event outside a transaction").at(file=self.file)
+        if length < 10:
+            raise MalformedEvent("a TABLE_MAP event that is too short")
+        key = body[:length]
+        cdef TableMap table = self._maps.get(key)
+        if table is None:
+            table = TableMap(key)
+            if len(self._maps) >= 10_000:
+                self._maps.clear()
+            self._maps[key] = table
+        if (table.is_marker and self._relay_except is None and self._open.ref_count == 0
+                and self._open.part == 0):
+            self._skipping = True
+            return 0
+        self._ids[_u64(body) & 0xFFFFFFFFFFFF] = table
+        return 0
+
+    cdef int _rows(self, const uint8_t* body, size_t length, uint8_t kind) except -1:
+        if self._open is None or length < 9:
+            raise MalformedEvent("a rows event outside a transaction, or too short").at(file=self.file)
+        cdef TableMap table = self._ids.get(_u64(body) & 0xFFFFFFFFFFFF)
+        if table is None:
+            raise MalformedEvent("a rows event names a table that no TABLE_MAP announced").at(
+                transaction=self._open.gtid, file=self.file)
+        if self._open.ref_count == 0 and self._open.part == 0 and table.is_marker:
+            return self._relayed(table, body[8:length], kind)
+        self._open.add_rows(table, body + 8, length - 8, kind, body[6])
+        if self._open.size >= self.transaction_bytes_max or (
+                self._open.part and self._open.size >= max(PART_BYTES, self.transaction_bytes_max // 16)):
+            self._hand_on_part()
+        return 0
+
+    cdef int _relayed(self, TableMap table, bytes body, uint8_t kind) except -1:
+        """A relaying link reads the marker's origin, and passes over what its own target has already."""
+        if self._open.origin is not None:
+            return 0
+        origin = table_map.marker_origin(table.description, body, kind)
+        if origin == self._relay_except:
+            self._skipping = True
+        self._open.origin = origin
+        return 0
+
+    cdef int _compressed_rows(self, const uint8_t* body, size_t length, uint8_t kind) except -1:
+        if self._skipping:
+            return 0
+        plain = table_map.decompress_rows(body[:length], kind)
+        return self._rows(<const uint8_t*><const char*>plain, len(plain), kind)
+
+    cdef int _hand_on_part(self) except -1:
+        cdef Transaction part = self._open
+        self._done.append(part)
+        self.open_parts = True
+        self._open = Transaction(part.gtid, part.timestamp, part.origin, part.part + 1)
+        return 0
+
+    cdef int _query(self, bytes body, bint compressed) except -1:
+        found = query_event.parse(body, compressed)
+        if self._open is None:
+            raise UnsupportedEvent("a statement outside a transaction", hint="the log has no GTIDs here").at(
+                file=self.file, after=self.position)
+        verb = query_event.control(found.statement)
+        if verb == "commit":
+            return self._commit()
+        if verb == "savepoint" or (verb == "begin" and not self._standalone):
+            return 0
+        if verb is not None or (self._open.query is not None) or self._open.ref_count or self._open.part:
+            raise UnsupportedEvent(
+                f"a statement inside a transaction of rows: {found.statement[:200]}",
+                hint="the transaction mixes engines or formats: set binlog_format=ROW and use InnoDB",
+            ).at(transaction=self._open.gtid, file=self.file)
+        self._open.query = found
+        self._maps.clear()
+        if self._standalone:
+            return self._commit()
+        return 0
+
+    cdef int _commit(self) except -1:
+        cdef Transaction done = self._open
+        if done is None:
+            raise MalformedEvent("a commit outside a transaction").at(file=self.file)
+        self._moved.append(done.gtid)
+        self._open = None
+        if self._skipping:
+            self._skipping = False
+            self.suppressed += 1
+            return 0
+        self.foreign += 1
+        self.open_parts = False
+        done.complete = True
+        self._done.append(done)
+        return 0

@@ -1,0 +1,125 @@
+"""The QUERY event: a statement that the log carries as text, and the session that it ran in.
+
+Layout: MariaDB Knowledge Base, "QUERY_EVENT"; status variables: ``sql/log_event.h``, ``Q_*_CODE``.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass
+
+from cdcd.errors import MalformedEvent
+
+OPTION_NO_FOREIGN_KEY_CHECKS = 1 << 26
+OPTION_RELAXED_UNIQUE_CHECKS = 1 << 27
+UNCOMPRESSED_MAX = 1 << 30
+
+_CONTROL = re.compile(
+    r"\s*(?:/\*(?!M?!).*?\*/\s*)*(begin|commit|rollback\s+to|rollback|savepoint|release\s+savepoint|xa)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+# The length of each status variable's value that has a fixed one (Q_*_CODE in log_event.h).
+_FIXED = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 13: 3, 128: 3, 129: 8, 130: 0x100}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement, its default database and the settings that decide what it means."""
+
+    database: str
+    statement: str
+    thread_id: int
+    sql_mode: int | None
+    foreign_key_checks: bool
+    charset: tuple[int, int, int] | None  # collation ids: client, connection, server
+
+    def __str__(self) -> str:
+        """Return the statement, shortened for messages."""
+        return self.statement if len(self.statement) <= 200 else self.statement[:197] + "..."
+
+
+def control(statement: str) -> str | None:
+    """Return which transaction-control statement this is, or None."""
+    if not (match := _CONTROL.match(statement)):
+        return None
+    verb = " ".join(match.group(1).lower().split())
+    return "savepoint" if verb.startswith("release") else verb
+
+
+def parse(body: bytes, compressed: bool) -> Query:
+    """Read a QUERY event's body; raise MalformedEvent."""
+    if len(body) < 13:
+        raise MalformedEvent("a QUERY event that is too short")
+    thread_id = int.from_bytes(body[0:4], "little")
+    status_length = int.from_bytes(body[11:13], "little")
+    text_at = 13 + status_length + body[8] + 1
+    if text_at > len(body):
+        raise MalformedEvent("a QUERY event whose lengths exceed it")
+    text = body[text_at:]
+    if compressed:
+        text = decompress(text)
+    settings = _status(body[13 : 13 + status_length])
+    flags = int.from_bytes(settings.get(0, b""), "little")
+    charset = settings.get(4)
+    return Query(
+        database=body[13 + status_length : text_at - 1].decode("utf-8", "replace"),
+        statement=text.decode("utf-8", "surrogateescape"),
+        thread_id=thread_id,
+        sql_mode=int.from_bytes(settings[1], "little") if 1 in settings else None,
+        foreign_key_checks=not flags & OPTION_NO_FOREIGN_KEY_CHECKS,
+        charset=_charset(charset) if charset else None,
+    )
+
+
+def _charset(value: bytes) -> tuple[int, int, int]:
+    first, second, third = (int.from_bytes(value[i : i + 2], "little") for i in (0, 2, 4))
+    return first, second, third
+
+
+def _status(block: bytes) -> dict[int, bytes]:
+    """Read status variables up to the first whose length is not known: the ones needed come first."""
+    settings: dict[int, bytes] = {}
+    at = 0
+    while at < len(block):
+        code = block[at]
+        if code in (2, 5, 6, 12, 11):
+            break_length = _variable_length(code, block[at + 1 :])
+        else:
+            break_length = _FIXED.get(code, -1)
+        if break_length < 0:
+            break
+        settings[code] = block[at + 1 : at + 1 + break_length]
+        at += 1 + break_length
+    return settings
+
+
+def _variable_length(code: int, rest: bytes) -> int:
+    if not rest:
+        return -1
+    if code == 2:
+        return rest[0] + 2
+    if code in (5, 6):
+        return rest[0] + 1
+    if code == 11:
+        user = rest[0]
+        return 1 + user + 1 + rest[1 + user] if len(rest) > 1 + user else -1
+    return -1
+
+
+def decompress(text: bytes) -> bytes:
+    """Undo MariaDB's log_bin_compress: a header byte, a big-endian length, zlib (``binlog_buf_uncompress``)."""
+    if not text or text[0] & 0x80 == 0 or (text[0] & 0x70) != 0:
+        raise MalformedEvent("a compressed event with an unknown header")
+    size = text[0] & 0x07
+    expected = int.from_bytes(text[1 : 1 + size], "big")
+    if expected > UNCOMPRESSED_MAX:
+        raise MalformedEvent(f"a compressed event that says it holds {expected} bytes")
+    unpacker = zlib.decompressobj()
+    try:
+        plain = unpacker.decompress(text[1 + size :], expected + 1)
+    except zlib.error as error:
+        raise MalformedEvent(f"a compressed event that does not unpack: {error}") from error
+    if len(plain) != expected:
+        raise MalformedEvent(f"a compressed event holds {len(plain)} bytes and says {expected}")
+    return plain

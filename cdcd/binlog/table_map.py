@@ -1,0 +1,233 @@
+"""The TABLE_MAP event: which table a rows event is about, and how its columns are stored.
+
+Layout: MariaDB Knowledge Base, "TABLE_MAP_EVENT"; the optional metadata (binlog_row_metadata):
+``sql/log_event.h``, ``Table_map_log_event::Optional_metadata_field_type``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdcd.binlog.query import decompress
+from cdcd.errors import MalformedEvent
+
+TINY, SHORT, LONG, FLOAT, DOUBLE, TIMESTAMP, LONGLONG, INT24, DATE, TIME, DATETIME, YEAR = (
+    1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13,
+)  # fmt: skip
+NEWDATE, VARCHAR, BIT, TIMESTAMP2, DATETIME2, TIME2 = 14, 15, 16, 17, 18, 19
+BLOB_COMPRESSED, VARCHAR_COMPRESSED = 140, 141
+JSON, NEWDECIMAL, ENUM, SET = 245, 246, 247, 248
+TINY_BLOB, MEDIUM_BLOB, LONG_BLOB, BLOB, VAR_STRING, STRING, GEOMETRY = 249, 250, 251, 252, 253, 254, 255
+
+NUMERIC = frozenset({TINY, SHORT, INT24, LONG, LONGLONG, FLOAT, DOUBLE, NEWDECIMAL, YEAR})
+CHARACTER = frozenset({VARCHAR, VAR_STRING, STRING, BLOB, TINY_BLOB, MEDIUM_BLOB, LONG_BLOB, BLOB_COMPRESSED,
+                       VARCHAR_COMPRESSED})  # fmt: skip
+_METADATA_BYTES = {
+    FLOAT: 1, DOUBLE: 1, BLOB: 1, GEOMETRY: 1, JSON: 1, BLOB_COMPRESSED: 1, TIMESTAMP2: 1, DATETIME2: 1,
+    TIME2: 1, VARCHAR: 2, VAR_STRING: 2, VARCHAR_COMPRESSED: 2, BIT: 2, NEWDECIMAL: 2, STRING: 2, ENUM: 2, SET: 2,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """How one column is stored in row images.
+
+    ``metadata`` by type: the length of a text or of its length prefix, digits of fractional seconds,
+    precision << 8 | scale of a DECIMAL, bits of a BIT, bytes of an ENUM or SET.
+    ``unsigned`` and ``collation_id`` are None when the event does not say.
+    """
+
+    type: int
+    metadata: int
+    nullable: bool
+    unsigned: bool | None = None
+    collation_id: int | None = None
+    members: tuple[bytes, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A table as the event describes it; ``column_names`` is None unless binlog_row_metadata is FULL."""
+
+    name: tuple[str, str]
+    columns: tuple[ColumnType, ...]
+    column_names: tuple[str, ...] | None
+
+
+class _Reader:
+    """Reads a bounded run of bytes; every overrun is a MalformedEvent."""
+
+    def __init__(self, block: bytes) -> None:
+        self._block = block
+        self._at = 0
+
+    def __bool__(self) -> bool:
+        return self._at < len(self._block)
+
+    def take(self, length: int) -> bytes:
+        if length < 0 or self._at + length > len(self._block):
+            raise MalformedEvent("a TABLE_MAP event whose lengths exceed it")
+        self._at += length
+        return self._block[self._at - length : self._at]
+
+    def number(self, length: int, order: str = "little") -> int:
+        return int.from_bytes(self.take(length), "big" if order == "big" else "little")
+
+    def packed(self) -> int:
+        """Read a length-encoded integer."""
+        first = self.number(1)
+        if first < 251:
+            return first
+        if first == 251 or first == 255:
+            raise MalformedEvent("a TABLE_MAP event with a bad length-encoded integer")
+        return self.number({252: 2, 253: 3, 254: 8}[first])
+
+    def rest(self) -> bytes:
+        return self._block[self._at :]
+
+    def text(self, length: int) -> str:
+        return self.take(length).decode("utf-8", "replace")
+
+
+def parse(body: bytes) -> Description:
+    """Read a TABLE_MAP event's body; raise MalformedEvent."""
+    reader = _Reader(body)
+    reader.take(8)
+    database = reader.text(reader.number(1))
+    reader.take(1)
+    table = reader.text(reader.number(1))
+    reader.take(1)
+    count = reader.packed()
+    types = reader.take(count)
+    metadata = _Reader(reader.take(reader.packed()))
+    stored = [_column(kind, metadata) for kind in types]
+    nulls = reader.take((count + 7) // 8)
+    fields = _optional(reader)
+    return Description((database, table), _columns(stored, nulls, fields), _names(fields.get(4), count))
+
+
+def _column(kind: int, metadata: _Reader) -> tuple[int, int]:
+    """Return a column's real type and its metadata as one number."""
+    width = _METADATA_BYTES.get(kind, 0)
+    if kind == STRING:
+        first, second = metadata.number(1), metadata.number(1)
+        if first & 0x30 != 0x30:
+            return first | 0x30, second | ((first & 0x30) ^ 0x30) << 4
+        return first, second
+    if kind == BIT:
+        bits, whole = metadata.number(1), metadata.number(1)
+        return kind, whole * 8 + bits
+    if kind == NEWDECIMAL:
+        return kind, metadata.number(2, "big")
+    return kind, metadata.number(width)
+
+
+def _optional(reader: _Reader) -> dict[int, bytes]:
+    fields: dict[int, bytes] = {}
+    while reader:
+        kind = reader.number(1)
+        fields[kind] = reader.take(reader.packed())
+    return fields
+
+
+def _columns(stored: list[tuple[int, int]], nulls: bytes, fields: dict[int, bytes]) -> tuple[ColumnType, ...]:
+    signs = fields.get(1)
+    numeric = [i for i, (kind, _) in enumerate(stored) if kind in NUMERIC]
+    unsigned = {i: bool(signs[k // 8] & (0x80 >> k % 8)) for k, i in enumerate(numeric)} if signs else {}
+    collations = _collations(fields, 2, [i for i, (kind, _) in enumerate(stored) if kind in CHARACTER])
+    collations |= _collations(fields, 10, [i for i, (kind, _) in enumerate(stored) if kind in (ENUM, SET)])
+    members = _members(fields.get(5), [i for i, (kind, _) in enumerate(stored) if kind == SET])
+    members |= _members(fields.get(6), [i for i, (kind, _) in enumerate(stored) if kind == ENUM])
+    return tuple(
+        ColumnType(
+            kind,
+            metadata,
+            bool(nulls[i // 8] & (1 << i % 8)),
+            unsigned.get(i),
+            collations.get(i),
+            members.get(i),
+        )
+        for i, (kind, metadata) in enumerate(stored)
+    )
+
+
+def _collations(fields: dict[int, bytes], default_field: int, indexes: list[int]) -> dict[int, int]:
+    """Read a default collation with its exceptions, or one collation for each column."""
+    if default_field in fields:
+        reader = _Reader(fields[default_field])
+        found = dict.fromkeys(indexes, reader.packed())
+        while reader:
+            index = reader.packed()
+            if index >= len(indexes):
+                raise MalformedEvent("a TABLE_MAP event with a collation of no column")
+            found[indexes[index]] = reader.packed()
+        return found
+    if default_field + 1 in fields:
+        reader = _Reader(fields[default_field + 1])
+        return {index: reader.packed() for index in indexes}
+    return {}
+
+
+def _members(block: bytes | None, indexes: list[int]) -> dict[int, tuple[bytes, ...]]:
+    if block is None:
+        return {}
+    reader = _Reader(block)
+    return {i: tuple(reader.take(reader.packed()) for _ in range(reader.packed())) for i in indexes}
+
+
+def _names(block: bytes | None, count: int) -> tuple[str, ...] | None:
+    if block is None:
+        return None
+    reader = _Reader(block)
+    return tuple(reader.text(reader.packed()) for _ in range(count))
+
+
+def decompress_rows(body: bytes, kind: int) -> bytes:
+    """Return a compressed rows event's body as its plain twin has it (``Rows_log_event::uncompress_buf``).
+
+    Only what follows the header and the column bitmaps is compressed; ``kind`` 1, an update, has two bitmaps.
+    """
+    reader = _Reader(body)
+    reader.take(8)
+    columns = reader.packed()
+    reader.take((columns + 7) // 8 * (2 if kind == 1 else 1))
+    head = len(body) - len(reader.rest())
+    return body[:head] + decompress(reader.rest())
+
+
+def marker_origin(description: Description, body: bytes, kind: int) -> str:
+    """Return the origin that a marker row names: its third column, in the row's newest image.
+
+    ``body`` is a rows event after its table id and flags, ``kind`` 0 an insert, 1 an update, 2 a delete. The
+    images must be full, which an active-active pair demands.
+    """
+    reader = _Reader(body)
+    count = reader.packed()
+    images = 2 if kind == 1 else 1
+    if count != len(description.columns) or count < 3:
+        raise MalformedEvent("a marker row that does not fit its table")
+    if any(reader.take((count + 7) // 8)[0] & 7 != 7 for _ in range(images)):
+        raise MalformedEvent("a marker row without its origin: binlog_row_image must be FULL on this site")
+    values = [_image(reader, description.columns) for _ in range(images)][-1]
+    return values[2].decode()
+
+
+def _image(reader: _Reader, columns: tuple[ColumnType, ...]) -> list[bytes]:
+    """Read one full row image of the kinds of column that cdcd's own tables have."""
+    nulls = reader.take((len(columns) + 7) // 8)
+    values = []
+    for i, column in enumerate(columns):
+        if nulls[i // 8] & (1 << i % 8):
+            values.append(b"")
+        elif column.type == VARCHAR:
+            values.append(reader.take(reader.number(2 if column.metadata > 255 else 1)))
+        elif column.type == BLOB:
+            values.append(reader.take(reader.number(column.metadata)))
+        elif column.type in _OWN_WIDTHS:
+            values.append(reader.take(_OWN_WIDTHS[column.type]))
+        else:
+            raise MalformedEvent(f"a marker table with a column of type {column.type}")
+    return values
+
+
+_OWN_WIDTHS = {SHORT: 2, LONG: 4, LONGLONG: 8, TIMESTAMP2: 7}
