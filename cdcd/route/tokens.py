@@ -80,10 +80,11 @@ _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", 
 
 def tokenize(text: str, mode: SqlMode = DEFAULT_MODE) -> list[Token]:
     """Read a whole statement. Raises ValueError where a quote or a comment does not end."""
-    return list(_scan(text, mode))
+    return list(scan(text, mode))
 
 
-def _scan(text: str, mode: SqlMode) -> Iterator[Token]:
+def scan(text: str, mode: SqlMode = DEFAULT_MODE) -> Iterator[Token]:
+    """Read a statement token by token, for callers that need only its beginning."""
     lexemes = _LEXEMES_WITHOUT_BACKSLASH if mode.no_backslash_escapes else _LEXEMES
     position = opened = 0
     executable = False
