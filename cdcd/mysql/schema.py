@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any, Protocol
 
 from cdcd.model.table import Column, ForeignKey, Key, Table, TableName
 from cdcd.mysql import quote
-from cdcd.mysql.session import Session
 
 SYSTEM_DATABASES = frozenset({"mysql", "information_schema", "performance_schema", "sys", "cdcd"})
 
 
-async def list_tables(session: Session) -> list[TableName]:
+class Queryable(Protocol):
+    """What answers a query: a session or a reader."""
+
+    async def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """Run one query and return its rows."""
+
+
+async def list_tables(session: Queryable) -> list[TableName]:
     """Return every base table outside the servers' own databases and cdcd's."""
     rows = await session.fetch(
         "SELECT table_schema, table_name FROM information_schema.tables"
@@ -21,12 +28,12 @@ async def list_tables(session: Session) -> list[TableName]:
     return [(database, table) for database, table in rows if database.lower() not in SYSTEM_DATABASES]
 
 
-async def read_table(session: Session, name: TableName) -> Table | None:
+async def read_table(session: Queryable, name: TableName) -> Table | None:
     """Return one table's description, or None when there is no such table."""
     return (await read_tables(session, [name])).get(name)
 
 
-async def read_tables(session: Session, names: Iterable[TableName]) -> dict[TableName, Table]:
+async def read_tables(session: Queryable, names: Iterable[TableName]) -> dict[TableName, Table]:
     """Return the descriptions of those of ``names`` that exist."""
     tables: dict[TableName, Table] = {}
     for name in names:
@@ -35,12 +42,13 @@ async def read_tables(session: Session, names: Iterable[TableName]) -> dict[Tabl
     return tables
 
 
-async def _read(session: Session, name: TableName) -> Table | None:
+async def _read(session: Queryable, name: TableName) -> Table | None:
     database, table = quote.text(name[0]), quote.text(name[1])
     here = f"table_schema = {database} AND table_name = {table}"
     columns = await session.fetch(
         "SELECT column_name, column_type, data_type, character_set_name, collation_name, is_nullable,"
-        f" extra, generation_expression FROM information_schema.columns WHERE {here} ORDER BY ordinal_position"
+        f" extra, generation_expression FROM information_schema.columns WHERE {here}"
+        " ORDER BY ordinal_position"
     )
     if not columns:
         return None
@@ -51,10 +59,13 @@ async def _read(session: Session, name: TableName) -> Table | None:
     )
     references = await session.fetch(
         "SELECT k.constraint_name, k.column_name, k.referenced_table_schema, k.referenced_table_name,"
-        " k.referenced_column_name, r.delete_rule, r.update_rule FROM information_schema.key_column_usage k"
-        " JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema"
+        # An account that may only SELECT sees the reference, but not its rules: they read as ''.
+        " k.referenced_column_name, COALESCE(r.delete_rule, ''), COALESCE(r.update_rule, '')"
+        " FROM information_schema.key_column_usage k"
+        " LEFT JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema"
         " AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name"
-        f" WHERE k.table_schema = {database} AND k.table_name = {table} ORDER BY 1, k.ordinal_position"
+        f" WHERE k.table_schema = {database} AND k.table_name = {table}"
+        " AND k.referenced_table_name IS NOT NULL ORDER BY 1, k.ordinal_position"
     )
     parent = await session.fetch(
         "SELECT 1 FROM information_schema.key_column_usage WHERE referenced_table_schema"
@@ -101,7 +112,7 @@ def _keys(rows: list[tuple[str, str, int | None]]) -> tuple[Key, ...]:
     parts: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for name, column, prefix in rows:
         parts[name].append((column, prefix or 0))
-    return tuple(Key(name, *map(tuple, zip(*columns, strict=True))) for name, columns in parts.items())  # type: ignore[arg-type]
+    return tuple(Key(name, *map(tuple, zip(*columns, strict=True))) for name, columns in parts.items())
 
 
 def _foreign_keys(rows: list[tuple[str, ...]]) -> tuple[ForeignKey, ...]:

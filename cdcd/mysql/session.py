@@ -30,7 +30,7 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
     """Turn a driver's error into ours; ``lost`` says which side this connection belongs to."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     message = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
-    if not isinstance(error, MySQLError) or code in _LOST or 2000 <= code < 3000:
+    if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
         return lost(f"connection lost: {message}")
     if code in _DENIED:
         return AccessDenied(message)

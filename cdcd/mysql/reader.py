@@ -1,0 +1,131 @@
+"""A read-only connection for `verify`, through aiomysql: the judge does not share the writer's client.
+
+Numbers without a fraction come as int, binary columns as bytes, and everything else (decimals, reals, dates)
+as the text that the server wrote, so that no conversion of the client can hide or make a difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Any
+
+from aiomysql import MySQLError  # type: ignore[import-untyped]
+from aiomysql.connection import FIELD_TYPE, Connection  # type: ignore[import-untyped]
+
+from cdcd.config.schema import Site
+from cdcd.errors import AccessDenied, Lost
+from cdcd.mysql.session import CONNECT_SECONDS, DEAD_PEER_SECONDS, tls_context, translate
+
+_INTEGERS = ("TINY", "SHORT", "INT24", "LONG", "LONGLONG", "YEAR")
+_DECODERS = {getattr(FIELD_TYPE, name): int for name in _INTEGERS}
+_CLIENT_SSL = 1 << 11  # The capability bit by which a server offers TLS.
+
+_SETTINGS = (
+    "SET NAMES utf8mb4",
+    "SET SESSION time_zone = '+00:00'",
+    "SET SESSION sql_mode = ''",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION TRANSACTION READ ONLY",
+)
+
+
+class _GuardedConnection(Connection):  # type: ignore[misc]
+    """aiomysql's connection, without its two ways to send a password in the clear."""
+
+    async def _request_authentication(self) -> None:
+        if self._ssl_context and not self.server_capabilities & _CLIENT_SSL:
+            raise AccessDenied(
+                "the server offers no TLS, and the site's `tls` asks for it",
+                hint="enable TLS on the server, or set `tls` to what is meant",
+            )
+        self._refuse_clear_password(self._server_auth_plugin)
+        await super()._request_authentication()
+
+    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
+        self._refuse_clear_password(plugin_name.decode("latin1"))
+        return await super()._process_auth(plugin_name, auth_packet)
+
+    def _refuse_clear_password(self, plugin: str) -> None:
+        if plugin == "mysql_clear_password" and not self._ssl_context:
+            raise AccessDenied("the server asked for the password in clear text, which cdcd never sends")
+
+
+class Reader:
+    """One read-only connection in READ COMMITTED, used by one task at a time."""
+
+    def __init__(self, connection: Any, site: Site, lost: type[Lost]) -> None:
+        self._connection = connection
+        self.site = site
+        self._lost = lost
+
+    @classmethod
+    async def open(cls, site: Site, lost: type[Lost]) -> Reader:
+        """Connect, and set how values are read: UTC, utf8mb4, no sql_mode; raise ``lost`` or AccessDenied."""
+        connection = _GuardedConnection(**_arguments(site))
+        reader = cls(connection, site, lost)
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await connection._connect()
+                reader._guard_socket()
+                for setting in _SETTINGS:
+                    await connection.query(setting)
+        except TimeoutError:
+            reader.abort()
+            raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(
+                site=site.name
+            ) from None
+        except AccessDenied as error:
+            raise error.at(site=site.name, address=site.address) from None
+        except (MySQLError, OSError, RuntimeError) as error:
+            reader.abort()
+            reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            raise translate(reason, lost).at(site=site.name, address=site.address) from error
+        except BaseException:
+            reader.abort()
+            raise
+        return reader
+
+    async def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """Run one query and return its rows; raise ``lost``, AccessDenied or ServerError."""
+        try:
+            await self._connection.query(query)
+        except (MySQLError, OSError, RuntimeError) as error:
+            raise translate(error, self._lost).at(site=self.site.name) from error
+        return list(self._connection._result.rows or ())
+
+    async def close(self) -> None:
+        """Say goodbye; never raises for a lost connection."""
+        with suppress(MySQLError, OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                await self._connection.ensure_closed()
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection now."""
+        self._connection.close()
+
+    def _guard_socket(self) -> None:
+        raw = self._connection._writer.transport.get_extra_info("socket")
+        if raw is None or raw.family == socket.AF_UNIX:
+            return
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_SECONDS // 3)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, DEAD_PEER_SECONDS // 6)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
+
+
+def _arguments(site: Site) -> dict[str, Any]:
+    where = {"unix_socket": site.socket} if site.socket else {"host": site.host, "port": site.port}
+    return {
+        **where,
+        "user": site.user,
+        # aiomysql encodes passwords as latin1; this way the server gets their UTF-8 bytes.
+        "password": site.password.encode().decode("latin1"),
+        "charset": "utf8mb4",
+        "autocommit": True,
+        "conv": _DECODERS,
+        "ssl": tls_context(site),
+        "program_name": "cdcd",
+    }
