@@ -7,8 +7,8 @@ rules       which tables a link carries, and what each is called on the target
 tokens      the lexer that everything that reads SQL text shares
 ddl         what a statement of the log changes, and its text with the target's names; ``statement`` is its
             grammar and ``cursor`` its place in the text
-where       row filters: ``expression`` reads the text, ``binding`` ties it to a table, ``collation`` and
-            ``numbers`` hold what the server says about two values
+where       row filters: ``expression`` reads the text, ``binding`` ties it to a table by way of ``operand``,
+            ``collation`` and ``numbers`` hold what the server says about two values
 
 Invariants:
 - The answer is the server's answer, or a refusal. A filter or a statement that this code does not understand

@@ -1,0 +1,166 @@
+"""The leaves of a row filter: what a column or a literal is to a comparison."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from operator import itemgetter
+from typing import Any, Literal
+
+from cdcd.model.table import Column
+from cdcd.route.expression import Node
+from cdcd.route.numbers import SCALE_MAX
+
+Row = Sequence[object]
+Evaluate = Callable[[Row], Any]
+Kind = Literal["integer", "decimal", "float", "text", "bytes", "temporal", "null", "string", "hex", "opaque"]
+"""``string`` and ``hex`` are literals that take the kind of what they are compared with."""
+
+NUMERIC = frozenset({"integer", "decimal", "float"})
+
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint", "bit", "year"), "integer"),
+    **dict.fromkeys(("float", "double"), "float"),
+    **dict.fromkeys(("char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set"), "text"),
+    **dict.fromkeys(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"), "bytes"),
+    **dict.fromkeys(("date", "datetime", "timestamp"), "temporal"),
+    "decimal": "decimal",
+}
+_DIGITS_MAX = 65  # of a DECIMAL
+_STRING_DIGITS_MAX = 15  # What a double holds exactly.
+_YEARS = range(1901, 2156)  # Servers read other numbers as short years.
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A part of a filter: how to get its value from a row, and what that value is to the server."""
+
+    kind: Kind
+    evaluate: Evaluate
+    node: Node
+    column: Column | None = None
+    scale: int = 0  # how many decimals an exact number has at most
+    unsigned: bool = False
+    quoted: bool = False  # a number written as a string
+
+    @property
+    def is_year(self) -> bool:
+        """Whether this is a column of type YEAR."""
+        return self.column is not None and self.column.data_type == "year"
+
+
+def constant(kind: Kind, value: object, node: Node, **facts: Any) -> Operand:
+    """Return an operand that is the same for every row."""
+    return Operand(kind, lambda _row: value, node, **facts)
+
+
+def column_operand(node: Node, index: int, column: Column) -> Operand:
+    """Return the operand of a column whose value is at ``index`` of a row; ``opaque`` for other types."""
+    kind = _KINDS.get(column.data_type, "opaque")
+    if kind == "float" and "," in column.type:
+        kind = "opaque"  # DOUBLE(M,D) compares with a tolerance.
+    size = [int(number) for number in re.findall(r"\d+", column.type.partition(")")[0])]
+    convert: Callable[[Any], Any] | None = None
+    if kind == "temporal":
+        convert = _full
+    elif column.data_type == "binary":
+        convert = partial(_pad_bytes, size[0])
+    unsigned = "unsigned" in column.type or "zerofill" in column.type or column.data_type in ("bit", "year")
+    scale = size[1] if kind == "decimal" and len(size) > 1 else 0
+    return Operand(kind, _value(index, convert), node, column, scale, unsigned)
+
+
+def _value(index: int, convert: Callable[[Any], Any] | None) -> Evaluate:
+    if convert is None:
+        return itemgetter(index)
+    return lambda row: None if (value := row[index]) is None else convert(value)
+
+
+def _pad_bytes(size: int, value: bytes) -> bytes:
+    """Give a BINARY the trailing zero bytes that the log leaves out."""
+    return value.ljust(size, b"\0")
+
+
+def literal(node: Node) -> Operand:
+    """Return the operand of a literal. Raises ValueError for a number that no column holds."""
+    match node.op:
+        case "number":
+            return _number(node, node.value)
+        case "null":
+            return constant("null", None, node)
+        case _:
+            return constant("string" if node.op == "string" else "hex", node.value, node)
+
+
+def _number(node: Node, text: str) -> Operand:
+    if re.search("[eE]", text):
+        return constant("float", float(text), node)
+    digits, _, decimals = text.lstrip("-").partition(".")
+    if len(digits.lstrip("0")) + len(decimals) > _DIGITS_MAX or len(decimals) > SCALE_MAX:
+        raise ValueError("has too many digits")
+    if "." not in text and -(2**63) <= int(text) < 2**64:
+        return constant("integer", int(text), node, unsigned=int(text) >= 2**63)
+    return constant("decimal", Decimal(text), node, scale=len(decimals))
+
+
+def adapt(operand: Operand, other: Operand) -> Operand:
+    """Return a ``string`` or ``hex`` literal as what it is to ``other``; ValueError where that is unclear."""
+    if operand.kind == "string":
+        return _adapt_string(operand, other)
+    return _adapt_hex(operand, other) if operand.kind == "hex" else operand
+
+
+def _adapt_string(operand: Operand, other: Operand) -> Operand:
+    text = operand.node.value
+    match other.kind:
+        case "integer" | "decimal" | "float" if not other.is_year:
+            if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) or len(text) > _STRING_DIGITS_MAX:
+                raise ValueError("is a string, and is compared with a number")
+            return replace(_number(operand.node, text), quoted=True)
+        case "text" | "null":
+            return replace(operand, kind=other.kind)
+        case "bytes" if text.isascii():
+            return constant("bytes", text.encode("ascii"), operand.node)
+        case "temporal":
+            return constant("temporal", _moment(text), operand.node)
+    raise ValueError("is a string, and can't be compared with this")
+
+
+def _adapt_hex(operand: Operand, other: Operand) -> Operand:
+    text = operand.node.value
+    base = 2 if text[0] in "bB" or text[:2] == "0b" else 16
+    digits = text[2:].strip("'")
+    if other.kind == "bytes":
+        count = -(-len(digits) // (8 if base == 2 else 2))
+        return constant("bytes", int(digits or "0", base).to_bytes(count, "big"), operand.node)
+    number = int(digits or "0", base)
+    if other.kind == "integer" and text[0] not in "xX" and number < 2**64:
+        return constant("integer", number, operand.node, unsigned=True)
+    raise ValueError("is hexadecimal, and is compared with neither an integer nor binary data")
+
+
+def is_year_literal(operand: Operand) -> bool:
+    """Whether a YEAR may be compared with this and the server takes the number as it is."""
+    node = operand.node
+    return operand.kind == "null" or (
+        node.op == "number" and operand.kind == "integer" and int(node.value) in _YEARS
+    )
+
+
+def _moment(text: str) -> str:
+    if not re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?", text, re.ASCII):
+        raise ValueError("is no full date or time (write 'YYYY-MM-DD' or 'YYYY-MM-DD hh:mm:ss')")
+    full = _full(text)
+    datetime.fromisoformat(full)
+    return full
+
+
+def _full(moment: str) -> str:
+    """Write a date or time so that the order of the texts is that of the moments."""
+    if len(moment) == len("YYYY-MM-DD"):
+        moment += " 00:00:00"
+    return (moment if "." in moment else moment + ".").ljust(len("YYYY-MM-DD hh:mm:ss.ffffff"), "0")
