@@ -1,0 +1,33 @@
+"""Plug-ins, the ``--storm`` option, and a header that says what is under test."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+import pytest
+
+from tests.fixtures import mariadb
+
+pytest_plugins = ["tests.fixtures.servers"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--storm``."""
+    parser.addoption("--storm", action="store_true", help="run the long randomized fault runs too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the storms out unless they were asked for."""
+    if config.getoption("--storm"):
+        return
+    storms = [item for item in items if item.get_closest_marker("storm")]
+    if storms:
+        config.hook.pytest_deselected(items=storms)
+        items[:] = [item for item in items if item not in storms]
+
+
+def pytest_report_header() -> list[str]:
+    """Name the versions that decide a result."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("asyncmy", "aiomysql", "PyMySQL", "msgspec"))
+    return [f"cdcd: {packages}, {platform.machine()}", f"server: {mariadb.version() or 'no mariadbd'}"]
