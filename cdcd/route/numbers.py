@@ -62,7 +62,7 @@ def on_decimals(op: str, scale: int) -> Operation:
             case "*":
                 result = _EXACT.multiply(a, b)
             case "%":
-                result = _EXACT.remainder(a, b)
+                result = _remainder(a, b)
             case _:
                 result = _quotient(a, b, scale)
         if abs(result) >= _MAGNITUDE_MAX:
@@ -70,6 +70,16 @@ def on_decimals(op: str, scale: int) -> Operation:
         return result
 
     return operate
+
+
+def _remainder(left: Decimal, right: Decimal) -> Decimal:
+    """Return what is left of a division; a negative zero is below zero to MariaDB's comparisons."""
+    result = _EXACT.remainder(left, right)
+    if not result and left < 0:
+        raise UndecidableFilter(
+            "a negative decimal leaves no remainder, which servers take for a number below 0"
+        )
+    return result
 
 
 def _quotient(left: Decimal, right: Decimal, scale: int) -> Decimal:

@@ -305,7 +305,7 @@ def random_comparison(chance: random.Random, depth: int) -> str:
 def random_number(chance: random.Random, depth: int) -> str:
     """Make an arithmetic expression that stays in range."""
     if depth <= 0 or chance.random() < 0.4:
-        return chance.choice(["i", "n", "f", "g", "5", "-7", "0", "10.5", "0.25", "1e1", "NULL", "b"])
+        return chance.choice(["i", "n", "f", "g", "5", "-7", "0", "10.5", "0.25", "1e1", "NULL"])
     operator = chance.choice(["+", "-", "*", "%", "MOD", "/"])
     left, right = random_number(chance, depth - 1), random_number(chance, 0)
     return chance.choice([f"({left} {operator} {right})", f"{left} {operator} {right}", f"-({left})"])
