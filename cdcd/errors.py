@@ -22,7 +22,7 @@ CdcdError
 from __future__ import annotations
 
 from enum import Enum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class OnError(Enum):
@@ -49,7 +49,7 @@ class CdcdError(Exception):
         if hint:
             self.hint = hint
 
-    def at(self, **where: object) -> CdcdError:
+    def at(self, **where: object) -> Self:
         """Add where it happened, keeping what an inner frame already said."""
         for name, value in where.items():
             self.where.setdefault(name, str(value))
@@ -141,3 +141,12 @@ class ServerError(CdcdError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"server error {code}: {message}")
         self.code = code
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> CdcdError | None:
+    """Return the first of our errors in a group that tasks raised together, or None when there is none."""
+    for error in group.exceptions:
+        found = first_of(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, CdcdError):
+            return found
+    return None

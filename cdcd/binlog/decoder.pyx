@@ -171,6 +171,11 @@ cdef class Transaction:
         return 0
 
     @property
+    def is_announcement(self):
+        """Whether cdcd announces a schema change with it."""
+        return bool(self.tables) and (<TableMap>self.tables[0]).is_announcement
+
+    @property
     def events(self):
         """The rows events as (table, kind, body) for tests and tools; kind is 0 insert, 1 update, 2 delete."""
         return [
@@ -191,7 +196,6 @@ cdef class Decoder:
 
     cdef readonly object position           # after the last transaction that was read whole
     cdef readonly long long suppressed
-    cdef readonly long long foreign         # transactions read that cdcd did not write
     cdef readonly long long bytes_read
     cdef readonly bint open_parts           # parts of an unfinished transaction have been handed on
     cdef readonly object failure            # raised by the next feed; what came before it is still handed on
@@ -506,7 +510,6 @@ cdef class Decoder:
             self._skipping = False
             self.suppressed += 1
             return 0
-        self.foreign += 1
         self.open_parts = False
         done.complete = True
         self._done.append(done)

@@ -33,6 +33,7 @@ class Query:
     sql_mode: int | None
     foreign_key_checks: bool
     charset: tuple[int, int, int] | None  # collation ids: client, connection, server
+    time_zone: str  # "" when the statement does not depend on it
 
     def __str__(self) -> str:
         """Return the statement, shortened for messages."""
@@ -69,6 +70,7 @@ def parse(body: bytes, compressed: bool) -> Query:
         sql_mode=int.from_bytes(settings[1], "little") if 1 in settings else None,
         foreign_key_checks=not flags & OPTION_NO_FOREIGN_KEY_CHECKS,
         charset=_charset(charset) if charset else None,
+        time_zone=settings.get(5, b"\0")[1:].decode("ascii", "replace"),
     )
 
 

@@ -148,13 +148,13 @@ cdef uint64_t _hash_bytes(uint64_t state, const uint8_t* p, size_t length) noexc
     state = _mix(state ^ length)
     while length >= 8:
         memcpy(&word, p, 8)
-        state = _mix(state ^ word) + 0x9E3779B97F4A7C15
+        state = _mix(state ^ word) + <uint64_t>0x9E3779B97F4A7C15
         p += 8
         length -= 8
     if length:
         word = 0
         memcpy(&word, p, length)
-        state = _mix(state ^ word) + 0x9E3779B97F4A7C15
+        state = _mix(state ^ word) + <uint64_t>0x9E3779B97F4A7C15
     return state
 
 
@@ -559,7 +559,7 @@ cdef uint64_t _hash_text(uint64_t state, const uint8_t* data, size_t length, siz
         word = word << 8 | char
         filled += 1
         if filled == 8:
-            state = _mix(state ^ word) + 0x9E3779B97F4A7C15
+            state = _mix(state ^ word) + <uint64_t>0x9E3779B97F4A7C15
             word = 0
             filled = 0
     return _mix(state ^ word ^ length)

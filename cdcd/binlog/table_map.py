@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdcd.binlog.query import decompress
-from cdcd.errors import MalformedEvent
+from cdcd.errors import MalformedEvent, UnsupportedEvent
 
 TINY, SHORT, LONG, FLOAT, DOUBLE, TIMESTAMP, LONGLONG, INT24, DATE, TIME, DATETIME, YEAR = (
     1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13,
@@ -196,7 +196,12 @@ def decompress_rows(body: bytes, kind: int) -> bytes:
 
 
 def marker_origin(description: Description, body: bytes, kind: int) -> str:
-    """Return the origin that a marker row names: its third column, in the row's newest image.
+    """Return the origin that a marker row names, its third column, in the event's newest image."""
+    return own_rows(description, body, kind)[-1][2].decode()
+
+
+def own_rows(description: Description, body: bytes, kind: int) -> list[list[bytes]]:
+    """Return the newest image of each row of an event about one of cdcd's own tables, values as stored.
 
     ``body`` is a rows event after its table id and flags, ``kind`` 0 an insert, 1 an update, 2 a delete. The
     images must be full, which an active-active pair demands.
@@ -204,12 +209,17 @@ def marker_origin(description: Description, body: bytes, kind: int) -> str:
     reader = _Reader(body)
     count = reader.packed()
     images = 2 if kind == 1 else 1
-    if count != len(description.columns) or count < 3:
-        raise MalformedEvent("a marker row that does not fit its table")
-    if any(reader.take((count + 7) // 8)[0] & 7 != 7 for _ in range(images)):
-        raise MalformedEvent("a marker row without its origin: binlog_row_image must be FULL on this site")
-    values = [_image(reader, description.columns) for _ in range(images)][-1]
-    return values[2].decode()
+    if count != len(description.columns):
+        raise MalformedEvent("a row of cdcd's own tables that does not fit its table")
+    full = bytes((1 << min(8, count - at)) - 1 for at in range(0, count, 8))
+    if any(reader.take(len(full)) != full for _ in range(images)):
+        raise UnsupportedEvent(
+            "a row of cdcd's own tables is not whole", hint="set binlog_row_image=FULL on both sites"
+        ).at(table=".".join(description.name))
+    rows = []
+    while reader:
+        rows.append([_image(reader, description.columns) for _ in range(images)][-1])
+    return rows
 
 
 def _image(reader: _Reader, columns: tuple[ColumnType, ...]) -> list[bytes]:
@@ -219,14 +229,14 @@ def _image(reader: _Reader, columns: tuple[ColumnType, ...]) -> list[bytes]:
     for i, column in enumerate(columns):
         if nulls[i // 8] & (1 << i % 8):
             values.append(b"")
-        elif column.type == VARCHAR:
+        elif column.type in (VARCHAR, STRING):
             values.append(reader.take(reader.number(2 if column.metadata > 255 else 1)))
         elif column.type == BLOB:
             values.append(reader.take(reader.number(column.metadata)))
         elif column.type in _OWN_WIDTHS:
             values.append(reader.take(_OWN_WIDTHS[column.type]))
         else:
-            raise MalformedEvent(f"a marker table with a column of type {column.type}")
+            raise MalformedEvent(f"a table of cdcd's own with a column of type {column.type}")
     return values
 
 

@@ -1,0 +1,134 @@
+"""One change at a time, in source order: how a share is applied that contradicts the target's rows.
+
+The policy ``overwrite``: the source's row wins. A row that should be new but is there is overwritten; one that
+should be there but is gone is written anew; one that should go and is gone already is left so. Each counts as a
+conflict. What stops the link: a change that could only be made by removing a different row, one that shares
+a value of another unique key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cdcd.apply.statement import can_insert_after, describe, moves_row_key, render_one
+from cdcd.binlog.rows import RowSet
+from cdcd.errors import ApplyFailed, CdcdError, Conflict, ServerError
+from cdcd.mysql.session import Session
+
+INSERT, UPDATE, DELETE = 0, 1, 2
+DUPLICATE = 1062
+_FOREIGN_KEY = frozenset({1216, 1217, 1451, 1452})
+_HINTS = {
+    1054: "the target table lacks a column: alter it, or set ddl = true",
+    1146: "create the table on the target, or leave it out of the link",
+    1049: "create the database on the target",
+    1153: "raise max_allowed_packet on the target",
+    1264: "the target column is narrower than the source's: alter it",
+    1406: "the target column is narrower than the source's: alter it",
+    1265: "the target column cannot hold the value: compare both definitions",
+    1366: "the target column cannot hold the value: compare both definitions",
+    1364: "a target column without a default is not on the source: give it one",
+}
+
+
+def explain(error: ServerError) -> CdcdError:
+    """Turn a server's refusal into an error that says what to do."""
+    hint = _HINTS.get(error.code, "")
+    if error.code in _FOREIGN_KEY:
+        hint = "the referenced row is not on the target: carry both tables, or compare the sites with cdcd verify"
+    raised = ApplyFailed(error.message, hint=hint)
+    raised.where.update(error.where)
+    return raised
+
+
+class Careful:
+    """Runs changes one by one on a session with an open transaction; counts the conflicts that it decides."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.conflicts = 0
+
+    async def run(self, steps: Iterable[RowSet]) -> None:
+        """Apply every change; raise Conflict or ApplyFailed."""
+        for step in steps:
+            if step.foreign_keys_off:
+                await self._session.execute("SET foreign_key_checks=0")
+            for at in range(len(step)):
+                try:
+                    await self._change(step, at)
+                except ServerError as error:
+                    raise explain(error).at(table=_name(step), row=describe(step, at)) from error
+            if step.foreign_keys_off:
+                await self._session.execute("SET foreign_key_checks=1")
+
+    async def _change(self, step: RowSet, at: int) -> None:
+        if step.kind == INSERT:
+            await self._insert(step, at)
+        elif step.kind == UPDATE:
+            await self._update(step, at)
+        elif not await self._run(step, at, "delete"):
+            self._missing(step, at)
+
+    async def _insert(self, step: RowSet, at: int) -> None:
+        try:
+            await self._run(step, at, "insert")
+        except ServerError as error:
+            if error.code != DUPLICATE:
+                raise
+            self.conflicts += 1
+            await self._overwrite(step, at)
+
+    async def _update(self, step: RowSet, at: int) -> None:
+        try:
+            if await self._run(step, at, "update"):
+                return
+        except ServerError as error:
+            if error.code != DUPLICATE:
+                raise
+            if not moves_row_key(step, at):
+                raise self._taken(step, at, error) from error
+            await self._run(step, at, "delete")
+        self._missing(step, at)
+        if not can_insert_after(step, at):
+            raise Conflict(
+                "the row to update is missing on the target, and the log holds only its changed columns",
+                hint="set binlog_row_image=FULL on the source, and compare the sites with cdcd verify",
+            ).at(table=_name(step), row=describe(step, at))
+        try:
+            await self._run(step, at, "insert")
+        except ServerError as error:
+            if error.code != DUPLICATE:
+                raise
+            await self._overwrite(step, at)
+
+    async def _overwrite(self, step: RowSet, at: int) -> None:
+        """Write over the row that has our key; another row in the way stops the link."""
+        try:
+            if step.plan.is_keyed and await self._run(step, at, "overwrite"):
+                return
+        except ServerError as error:
+            if error.code != DUPLICATE:
+                raise
+            raise self._taken(step, at, error) from error
+        raise self._taken(step, at, None)
+
+    def _missing(self, step: RowSet, at: int) -> None:
+        if not step.plan.is_keyed:
+            raise Conflict(
+                "the row to change is not on the target, and its table has no key to find it by",
+                hint="add a primary key on both sides; compare the sites with cdcd verify",
+            ).at(table=_name(step), row=describe(step, at))
+        self.conflicts += 1
+
+    def _taken(self, step: RowSet, at: int, error: ServerError | None) -> Conflict:
+        return Conflict(
+            "another row of the target holds a value that must be unique" + (f": {error.message}" if error else ""),
+            hint="remove or change that row on the target by hand, then start the link again",
+        ).at(table=_name(step), row=describe(step, at))
+
+    async def _run(self, step: RowSet, at: int, verb: str) -> int:
+        return await self._session.execute(render_one(step, at, verb).sql)
+
+
+def _name(step: RowSet) -> str:
+    return ".".join(step.plan.target)

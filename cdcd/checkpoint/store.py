@@ -1,0 +1,149 @@
+"""Claim a link, read what is applied, and write the marker."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from cdcd.errors import TargetBusy
+from cdcd.model.position import Gtid, Position, unpack
+from cdcd.mysql import quote
+from cdcd.mysql.session import Session
+
+log = structlog.get_logger()
+
+CREATE_DATABASE = "CREATE DATABASE IF NOT EXISTS cdcd CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+CREATE_CHECKPOINT = """\
+CREATE TABLE IF NOT EXISTS cdcd.checkpoint (
+  link       VARCHAR(64)       NOT NULL,
+  slot       SMALLINT UNSIGNED NOT NULL,
+  origin     VARCHAR(64)       NOT NULL,
+  position   MEDIUMBLOB        NOT NULL,
+  applied    MEDIUMBLOB        NOT NULL,
+  epoch      BIGINT UNSIGNED   NOT NULL,
+  updated_at TIMESTAMP(6)      NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  batch      BIGINT UNSIGNED   NOT NULL,
+  session    BIGINT UNSIGNED   NOT NULL,
+  PRIMARY KEY (link, slot)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"""
+CREATE_DDL = """\
+CREATE TABLE IF NOT EXISTS cdcd.ddl (
+  link         VARCHAR(64)     NOT NULL,
+  gtid         VARCHAR(64)     NOT NULL,
+  origin       VARCHAR(64)     NOT NULL,
+  session      BIGINT UNSIGNED NOT NULL,
+  verb         VARCHAR(32)     NOT NULL,
+  objects      TEXT            NOT NULL,
+  digest       CHAR(64)        NOT NULL,
+  state_before CHAR(64)        NOT NULL,
+  announced_at TIMESTAMP(6)    NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, gtid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run's hold on a link, and what earlier runs have applied."""
+
+    epoch: int
+    batch: int
+    position: Position
+    applied: frozenset[Gtid]
+
+
+class Checkpoint:
+    """One link's rows in ``cdcd.checkpoint`` of its target."""
+
+    def __init__(self, link: str, origin: str) -> None:
+        self.link = link
+        self.origin = origin
+        self._epoch = 0
+
+    async def prepare(self, session: Session) -> None:
+        """Create cdcd's database and tables where they are missing; an existing one is not touched or logged."""
+        present = await session.fetch(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'cdcd'"
+            " AND table_name IN ('checkpoint', 'ddl')"
+        )
+        if len(present) < 2:
+            for statement in (CREATE_DATABASE, CREATE_CHECKPOINT, CREATE_DDL):
+                await session.execute(statement)
+
+    async def claim(self, session: Session, slots: int, start: Callable[[], Awaitable[Position]]) -> Claim:
+        """Take the link over for this run: fence earlier runs, and return what they have applied.
+
+        ``start`` gives the position of a link that has no checkpoint; it is made durable here, so that a
+        crash before the first batch begins at the same place. Raises TargetBusy while an earlier run's
+        transaction stays open; its session has been ended by then.
+        """
+        await session.execute("SET SESSION innodb_lock_wait_timeout = 3")
+        await session.execute("BEGIN")
+        try:
+            rows = await session.fetch(
+                "SELECT slot, position, applied, epoch, batch FROM cdcd.checkpoint"
+                f" WHERE link = {quote.text(self.link)} ORDER BY slot FOR UPDATE"
+            )
+        except TargetBusy:
+            await session.execute("ROLLBACK")
+            await self._end_old_sessions(session)
+            raise
+        self._epoch = max((row[3] for row in rows), default=0) + 1
+        claim = _read(rows, self._epoch) if rows else Claim(self._epoch, 0, await start(), frozenset())
+        held = {row[0] for row in rows}
+        if held:
+            await session.execute(
+                f"UPDATE cdcd.checkpoint SET epoch = {self._epoch} WHERE link = {quote.text(self.link)}"
+            )
+        if missing := [slot for slot in range(slots) if slot not in held]:
+            await session.execute(self._insert(missing, claim))
+        await session.execute("COMMIT")
+        log.info("link_claimed", epoch=claim.epoch, position=str(claim.position), applied_after=len(claim.applied))
+        return claim
+
+    def _insert(self, slots: list[int], claim: Claim) -> str:
+        position = quote.binary(str(claim.position).encode())
+        batch = claim.batch if not claim.applied else 0
+        rows = ",".join(
+            f"({quote.text(self.link)},{slot},{quote.text(self.origin)},{position},'',{claim.epoch},{batch},0)"
+            for slot in slots
+        )
+        return f"INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session) VALUES {rows}"
+
+    async def _end_old_sessions(self, session: Session) -> None:
+        """End this account's sessions that hold the link's rows: their owner is gone or about to be fenced."""
+        rows = await session.fetch(
+            "SELECT p.id FROM information_schema.processlist p JOIN cdcd.checkpoint c ON c.session = p.id"
+            f" WHERE c.link = {quote.text(self.link)} AND p.user = SUBSTRING_INDEX(USER(), '@', 1)"
+            " AND p.id <> CONNECTION_ID()"
+        )
+        for (thread_id,) in rows:
+            log.warning("old_session_ended", session=thread_id)
+            await session.execute(f"KILL {int(thread_id)}")
+
+    def marker(self, slot: int, *, origin: str | None, position: Position, applied: bytes, batch: int) -> bytes:
+        """Return the statement that begins every target transaction; matching no row means that this run is fenced."""
+        return (
+            f"UPDATE cdcd.checkpoint SET origin={quote.text(origin or self.origin)},"
+            f"position={quote.text(str(position))},applied={quote.binary(applied)},batch={batch},"
+            "session=CONNECTION_ID(),updated_at=NOW(6)"
+            f" WHERE link={quote.text(self.link)} AND slot={slot} AND epoch={self._epoch}"
+        ).encode()
+
+
+def _read(rows: list[tuple[int, bytes, bytes, int, int]], epoch: int) -> Claim:
+    """Return what slots say together: only those of the latest batch count."""
+    batch = max(row[4] for row in rows)
+    latest = [row for row in rows if row[4] == batch]
+    position = Position.parse(_text(latest[0][1]))
+    applied = frozenset(gtid for row in latest for gtid in unpack(_bytes(row[2])))
+    return Claim(epoch, batch, position, applied)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _bytes(value: bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else value

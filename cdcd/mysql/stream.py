@@ -1,0 +1,152 @@
+"""The replication connection: asyncmy's handshake, then raw chunks from the same socket.
+
+Commands: MariaDB Knowledge Base, "COM_REGISTER_SLAVE" and "COM_BINLOG_DUMP"; the session variables that a
+MariaDB primary reads from a replica: ``sql/sql_repl.cc``, ``get_slave_*`` and ``mysql_binlog_send``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+
+from asyncmy.errors import MySQLError
+
+from cdcd.config.schema import Site
+from cdcd.errors import SourceLost
+from cdcd.mysql import quote
+from cdcd.mysql.session import Session, translate
+
+COM_BINLOG_DUMP = 0x12
+COM_REGISTER_SLAVE = 0x15
+# One read takes what the kernel holds, up to this; a hop through the loop then costs nothing per event.
+CHUNK_BYTES = 1024 * 1024
+# Below this much room the socket is left alone until the chunk is taken: back-pressure reaches the source.
+ROOM_BYTES_MIN = 64 * 1024
+
+
+class ReplicationStream:
+    """Chunks of one source's log, from the position that it was opened at."""
+
+    def __init__(self, session: Session, chunks: _Chunks) -> None:
+        self._session = session
+        self._chunks = chunks
+
+    @classmethod
+    async def open(
+        cls, site: Site, *, position: str, server_id: int, heartbeat_seconds: float
+    ) -> ReplicationStream:
+        """Connect as a replica and ask for the log after ``position`` (MariaDB GTIDs).
+
+        Raises SourceLost or AccessDenied. A server that no longer has the position says so in the stream.
+        """
+        session = await Session.open(
+            site,
+            SourceLost,
+            "SET @master_binlog_checksum = @@global.binlog_checksum, @mariadb_slave_capability = 4,"
+            f" @master_heartbeat_period = {int(heartbeat_seconds * 1e9)},"
+            f" @slave_connect_state = {quote.text(position)},"
+            " @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0",
+            # The source drops a replica that does not read for this long; a stalled target is no reason to.
+            "SET net_write_timeout = 86400",
+        )
+        driver = session.driver
+        try:
+            await driver._execute_command(COM_REGISTER_SLAVE, struct.pack("<IBBBHII", server_id, 0, 0, 0, 0, 0, 0))
+            await driver._read_ok_packet()
+            await driver._execute_command(COM_BINLOG_DUMP, struct.pack("<IHI", 4, 0, server_id))
+        except (MySQLError, OSError, RuntimeError) as error:
+            session.abort()
+            raise translate(error, SourceLost).at(site=site.name) from error
+        return cls(session, _take_over(driver))
+
+    async def wait(self, seconds: float) -> None:
+        """Return when there is something to take; raise SourceLost after ``seconds`` of silence or at the end."""
+        await self._chunks.wait(seconds)
+
+    def take(self) -> memoryview:
+        """Return what has arrived. It is valid until :meth:`release`."""
+        return self._chunks.take()
+
+    def release(self) -> None:
+        """Say that the taken bytes have been consumed, and go on reading."""
+        self._chunks.release()
+
+    def close(self) -> None:
+        """Drop the connection; the source ends its dump thread when it next writes."""
+        self._session.abort()
+
+
+def _take_over(driver: object) -> _Chunks:
+    """Put our own protocol on the driver's transport, with the bytes that the driver has read already."""
+    transport: asyncio.Transport = driver._transport  # type: ignore[attr-defined]
+    received = driver._proto  # type: ignore[attr-defined]
+    early = bytes(received.buffer[received.pos : received.length])
+    chunks = _Chunks(transport, early)
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * CHUNK_BYTES)
+    transport.set_protocol(chunks)
+    if received.eof:
+        chunks.eof_received()
+    return chunks
+
+
+class _Chunks(asyncio.BufferedProtocol):
+    """Receives into one buffer, and stops reading while the buffer is full."""
+
+    def __init__(self, transport: asyncio.Transport, early: bytes) -> None:
+        self._transport = transport
+        self._buffer = bytearray(max(CHUNK_BYTES, 2 * len(early)))
+        self._buffer[: len(early)] = early
+        self._filled = len(early)
+        self._paused = False
+        self._ended = ""
+        self._waiter: asyncio.Future[None] | None = None
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(self._buffer)[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._filled += nbytes
+        if not self._paused and len(self._buffer) - self._filled < ROOM_BYTES_MIN:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        self._ended = self._ended or "the source closed the connection"
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended = self._ended or (f"connection lost: {exc}" if exc else "the source closed the connection")
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        if self._filled:
+            return
+        if self._ended:
+            raise SourceLost(self._ended)
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._waiter
+        except TimeoutError:
+            raise SourceLost(f"no event and no heartbeat for {seconds:g} s") from None
+        finally:
+            self._waiter = None
+        if not self._filled:
+            raise SourceLost(self._ended or "the source fell silent")
+
+    def take(self) -> memoryview:
+        return memoryview(self._buffer)[: self._filled]
+
+    def release(self) -> None:
+        self._filled = 0
+        if self._paused and not self._ended:
+            self._paused = False
+            self._transport.resume_reading()

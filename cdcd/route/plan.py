@@ -1,0 +1,249 @@
+"""Decide what a link does with one table: which columns go where, and how its rows may be applied.
+
+A plan is made once for each table as a TABLE_MAP event describes it, and rows are walked with it in
+compiled code. Equality of keys is decided as the target decides it; where that cannot be told from the
+bytes, the key is marked so, and the table's transactions stay together.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from cdcd.binlog import table_map as tm
+from cdcd.binlog.rows import Plan, UniqueKey
+from cdcd.binlog.table_map import ColumnType, Description
+from cdcd.errors import SchemaMismatch
+from cdcd.model.table import Column, Key, Table
+
+Collations = Mapping[int, tuple[str, str]]
+"""Collation id to (charset, collation), as information_schema.COLLATIONS of the source has them."""
+
+RowFilter = Callable[[Sequence[object]], bool]
+
+FOREIGN_KEY_GROUP = 1
+OPERATIONS = {"insert": 0, "update": 1, "delete": 2}
+# Collations that tell printable ASCII apart by letter alone, and charsets whose ASCII is one byte.
+_ASCII_FOLDING = re.compile(
+    r".*_(general|unicode|unicode_520|0900_a[is]|uca1400(_nopad)?_a[is]|general_nopad|unicode_nopad"
+    r"|unicode_520_nopad|general_mysql500|general1400_as|swedish)_c[is]$"
+)
+_ASCII_CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"})
+_NOT_WRITTEN = (None, b"", None)
+
+
+def build(
+    description: Description,
+    source: Table | None,
+    target: Table,
+    collations: Collations,
+    *,
+    operations: Sequence[str],
+    row_filter: RowFilter | None,
+) -> Plan:
+    """Return the plan for one table.
+
+    ``description`` has column names (from the event, or proven to fit it). ``source`` is the live table
+    where it still is what the event describes: it tells generated columns and special types.
+    Raises SchemaMismatch when a change could not be carried exactly.
+    """
+    if description.column_names is None:
+        raise SchemaMismatch("the event does not name its columns").at(table=".".join(description.name))
+    names = description.column_names
+    described = replace(description, columns=tuple(_complete(description, source)))
+    pairs = [_pair(described, i, source, target, collations) for i in range(len(names))]
+    keys = _keys(described, source, target, collations, [pair[0] is not None for pair in pairs])
+    row_key = target.row_key
+    _check_row_key(described, source, target, row_key)
+    referenced = _has_foreign_keys(target) or (source is not None and _has_foreign_keys(source))
+    together = row_key is None or None in keys
+    return Plan(
+        described,
+        target,
+        names=names,
+        columns=pairs,
+        keys=[key for key in keys if key is not None],
+        keyed=row_key is not None,
+        ordered=row_key is None or referenced,
+        together=together,
+        group=_group(target, referenced=referenced, together=together),
+        operations=[OPERATIONS[operation] for operation in operations],
+        row_filter=row_filter,
+        table_sql=_quoted_table(target),
+    )
+
+
+def _has_foreign_keys(table: Table) -> bool:
+    return bool(table.foreign_keys) or table.is_parent
+
+
+def _group(target: Table, *, referenced: bool, together: bool) -> int:
+    """Tables bound by foreign keys are one group: what one of them cascades into another is in no log."""
+    if referenced:
+        return FOREIGN_KEY_GROUP
+    return zlib.crc32(repr(target.name).encode()) << 8 | 2 if together else 0
+
+
+def _quoted(name: str) -> bytes:
+    return b"`" + name.encode().replace(b"`", b"``") + b"`"
+
+
+def _quoted_table(table: Table) -> bytes:
+    return _quoted(table.name[0]) + b"." + _quoted(table.name[1])
+
+
+def _complete(description: Description, source: Table | None) -> list[ColumnType]:
+    """Fill in what a short row metadata leaves out, from the live table."""
+    assert description.column_names is not None
+    columns = []
+    for column, name in zip(description.columns, description.column_names, strict=True):
+        live = source.column(name) if source else None
+        if column.unsigned is None and column.type in tm.NUMERIC:
+            if live is None:
+                raise SchemaMismatch(
+                    f"the sign of column {name} is not known",
+                    hint="set binlog_row_metadata=FULL on the source",
+                ).at(table=".".join(description.name))
+            column = replace(column, unsigned="unsigned" in live.type.lower())
+        columns.append(column)
+    return columns
+
+
+def _pair(
+    description: Description, i: int, source: Table | None, target: Table, collations: Collations
+) -> tuple[bytes | None, bytes, str | None]:
+    """Return a column's quoted target name (None: not written), its introducer, and how it is written."""
+    assert description.column_names is not None
+    name, column = description.column_names[i], description.columns[i]
+    live, there = source.column(name) if source else None, target.column(name)
+    if (there is not None and there.generated) or (live is not None and live.generated):
+        return _NOT_WRITTEN
+    if there is None:
+        raise SchemaMismatch(
+            f"column {name} is missing on the target table {target.name[0]}.{target.name[1]}",
+            hint=f"add it there ({live.type if live else 'as on the source'}), or leave the table out of the link",
+        ).at(table=".".join(description.name))
+    _check_members(description, i, live, there)
+    if column.type not in tm.CHARACTER:
+        return _quoted(there.name), b"", None
+    if _is_uuid(column, live, there):
+        return _quoted(there.name), b"", "uuid"
+    charset = _charset(column, live, collations, description, name)[0]
+    compressed = column.type in (tm.BLOB_COMPRESSED, tm.VARCHAR_COMPRESSED)
+    if charset == "binary":
+        return _quoted(there.name), b"", None if compressed else "binary"
+    return _quoted(there.name), b"_" + charset.encode(), None if compressed else "text"
+
+
+def _is_uuid(column: ColumnType, live: Column | None, there: Column) -> bool:
+    return column.type == tm.STRING and (live or there).data_type == "uuid" and column.metadata == 16
+
+
+def _charset(
+    column: ColumnType, live: Column | None, collations: Collations, description: Description, name: str
+) -> tuple[str, str]:
+    if column.collation_id is not None:
+        if column.collation_id not in collations:
+            raise SchemaMismatch(f"collation {column.collation_id} of column {name} is not known").at(
+                table=".".join(description.name)
+            )
+        return collations[column.collation_id]
+    if live is None:
+        raise SchemaMismatch(
+            f"the charset of column {name} is not known", hint="set binlog_row_metadata=FULL on the source"
+        ).at(table=".".join(description.name))
+    return (live.charset, live.collation) if live.charset else ("binary", "binary")
+
+
+def _check_members(description: Description, i: int, live: Column | None, there: Column) -> None:
+    """ENUM and SET values travel as numbers, so the source's members must begin the target's."""
+    if description.columns[i].type not in (tm.ENUM, tm.SET):
+        return
+    kind = "enum" if description.columns[i].type == tm.ENUM else "set"
+    here = live.type if live is not None else ""
+    if there.data_type != kind or (here and not there.type.startswith(here[:-1])):
+        raise SchemaMismatch(
+            f"the members of column {there.name} differ: {here or kind} on the source, {there.type} on the target",
+            hint="make the target's list begin with the source's",
+        ).at(table=".".join(description.name))
+
+
+def _check_row_key(
+    description: Description, source: Table | None, target: Table, row_key: Key | None
+) -> None:
+    """Rows must be told apart by the same columns on both sides."""
+    if row_key is None or source is None or not source.keys:
+        return
+    columns = {name.lower() for name in row_key.columns}
+    if not any(
+        {name.lower() for name in key.columns} <= columns and not any(key.prefixes) for key in source.keys
+    ):
+        raise SchemaMismatch(
+            f"the target's key ({', '.join(row_key.columns)}) does not tell the source's rows apart",
+            hint="give both sides the same primary key",
+        ).at(table=".".join(description.name))
+
+
+def _keys(
+    description: Description, source: Table | None, target: Table, collations: Collations, written: list[bool]
+) -> list[UniqueKey | None]:
+    """Return the target's unique keys, the row key first; None stands for one that the log does not show."""
+    row_key = target.row_key
+    ordered = sorted(target.keys, key=lambda key: key is not row_key)
+    if row_key is not None:
+        missing = [name for name in row_key.columns if _index(description, name) is None]
+        if missing:
+            raise SchemaMismatch(
+                f"the target's key column {missing[0]} is not on the source",
+                hint="give both sides the same key",
+            ).at(table=".".join(description.name))
+    return [_key(key, description, source, target, collations, written) for key in ordered]
+
+
+def _index(description: Description, name: str) -> int | None:
+    assert description.column_names is not None
+    lowered = [column.lower() for column in description.column_names]
+    return lowered.index(name.lower()) if name.lower() in lowered else None
+
+
+def _key(
+    key: Key,
+    description: Description,
+    source: Table | None,
+    target: Table,
+    collations: Collations,
+    written: list[bool],
+) -> UniqueKey | None:
+    parts = []
+    for name, prefix in zip(key.columns, key.prefixes, strict=True):
+        index = _index(description, name)
+        if index is None or not written[index]:
+            return None
+        parts.append((index, prefix, _fold(description, index, source, target, collations)))
+    return UniqueKey(parts, zlib.crc32(repr((target.name, key.name)).encode()) | 1 << 40)
+
+
+def _fold(
+    description: Description, i: int, source: Table | None, target: Table, collations: Collations
+) -> str:
+    """Return how equality of a key column is decided: exact, float, pad, ascii or never."""
+    assert description.column_names is not None
+    name, column = description.column_names[i], description.columns[i]
+    live, there = source.column(name) if source else None, target.column(name)
+    assert there is not None
+    if live is not None and (live.type, live.collation) != (there.type, there.collation):
+        return "never"
+    if column.type in (tm.FLOAT, tm.DOUBLE):
+        return "float"
+    if column.type not in tm.CHARACTER or _is_uuid(column, live, there) or not there.collation:
+        return "exact"
+    charset, collation = _charset(column, live, collations, description, name)
+    if charset == "binary":
+        return "exact"
+    if charset != there.charset or collation != there.collation:
+        return "never"
+    if collation.endswith("_bin"):
+        return "pad"
+    return "ascii" if charset in _ASCII_CHARSETS and _ASCII_FOLDING.match(collation) else "never"

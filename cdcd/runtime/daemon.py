@@ -1,0 +1,128 @@
+"""The process: every link of the file, signals, the status listener, systemd's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import structlog
+
+from cdcd.config import RELOADABLE, Config, Link, load
+from cdcd.errors import CdcdError, ConfigError, PrecheckFailed
+from cdcd.observe import logs
+from cdcd.observe.server import StatusServer
+from cdcd.runtime import notify
+from cdcd.runtime.link import LinkRunner
+from cdcd.runtime.precheck import precheck
+
+log = structlog.get_logger()
+
+
+class Daemon:
+    """All links of one configuration file in one process."""
+
+    def __init__(self, config: Config, path: Path) -> None:
+        self.config = config
+        self._path = path
+        self.links = {
+            name: LinkRunner(link, config.sites[link.source], config.sites[link.target])
+            for name, link in config.links.items()
+        }
+        self._failed = False
+
+    async def run(self) -> int:
+        """Run until every link has ended; return the exit status: 0 after a clean stop, 1 when a link failed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.drain)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        async with StatusServer(self.config.daemon.listen, self.links.values):
+            beat = asyncio.create_task(self._watchdog(), name="watchdog")
+            notify.ready(f"{len(self.links)} links")
+            log.info("daemon_started", links=sorted(self.links))
+            async with asyncio.TaskGroup() as group:
+                for name, link in self.links.items():
+                    group.create_task(self._supervise(link), name=f"supervise-{name}")
+            beat.cancel()
+        log.info("daemon_stopped", failed=self._failed)
+        return int(self._failed)
+
+    async def _supervise(self, link: LinkRunner) -> None:
+        """Run a link; its failure is its own, the other links go on."""
+        try:
+            await link.run()
+        except CdcdError:
+            self._failed = True
+        except Exception as error:  # noqa: BLE001 - A defect of ours must not take the other links down.
+            self._failed = True
+            link.fail(f"internal error: {error!r}")
+            log.exception("link_crashed", link=link.name)
+
+    def drain(self) -> None:
+        """Let every link finish what it has accepted, and end."""
+        log.info("daemon_stopping")
+        notify.stopping()
+        for link in self.links.values():
+            link.drain()
+
+    def reload(self) -> None:
+        """Read the file again and apply its reloadable keys; a bad file changes nothing."""
+        notify.reloading()
+        try:
+            config = load(self._path)
+            self._check_reloadable(config)
+        except ConfigError as error:
+            log.error("reload_refused", problems=error.problems)
+        else:
+            self.config = config
+            for name, link in config.links.items():
+                self.links[name].reload(link)
+            log.info("configuration_reloaded")
+        notify.ready()
+
+    def _check_reloadable(self, config: Config) -> None:
+        problems = [
+            f"{section}: differs from the running one; restart to apply it"
+            for section in ("daemon", "sites")
+            if getattr(config, section) != getattr(self.config, section)
+        ]
+        for name in sorted(config.links.keys() ^ self.config.links.keys()):
+            problems.append(f"links.{name}: links are added and removed by a restart")
+        for name in sorted(config.links.keys() & self.config.links.keys()):
+            problems += _fixed_keys(name, self.config.links[name], config.links[name])
+        if problems:
+            raise ConfigError(problems)
+
+    async def _watchdog(self) -> None:
+        """Tell systemd that the loop turns."""
+        seconds = notify.watchdog_seconds()
+        while seconds:
+            notify.watchdog()
+            await asyncio.sleep(seconds / 2)
+
+
+def _fixed_keys(name: str, old: Link, new: Link) -> list[str]:
+    return [
+        f"links.{name}.{key}: cannot change while running; restart to apply it"
+        for key in old.__struct_fields__
+        if key not in RELOADABLE and getattr(old, key) != getattr(new, key)
+    ]
+
+
+async def run(config: Config, path: Path) -> int:
+    """Run every link of a configuration in the foreground; return the exit status of ``cdcd run``.
+
+    Raises PrecheckFailed when something that `cdcd check` reports as an error must be fixed first. A server
+    that cannot be reached is no such thing: the links wait for it.
+    """
+    logs.configure(config.daemon.log_level, config.daemon.log_format)
+    problems = [problem for problem in await precheck(config) if problem.level == "error" and not problem.transient]
+    if problems:
+        for problem in problems:
+            log.error("precheck_failed", path=problem.path, problem=problem.text, fix=problem.fix)
+        raise PrecheckFailed(
+            "\n".join(f"{problem.path}: {problem.text}" for problem in problems),
+            hint="`cdcd check` prints what fixes each",
+        )
+    return await Daemon(config, path).run()

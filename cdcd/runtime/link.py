@@ -1,0 +1,259 @@
+"""One link: connect and claim, run the pipeline, and go on after losses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+
+from cdcd.apply.dispatcher import Dispatcher
+from cdcd.apply.writer import Writer
+from cdcd.checkpoint.store import Checkpoint, Claim
+from cdcd.config.schema import Link, Site
+from cdcd.errors import CdcdError, Lost, OnError, ServerError, SourceLost, TargetLost
+from cdcd.model.position import Position
+from cdcd.mysql.flavor import MARIADB
+from cdcd.mysql.session import Session
+from cdcd.runtime.lifecycle import State, check
+from cdcd.runtime.pipeline import Pipeline, PipelineStats
+from cdcd.runtime.schema_changes import SchemaChanges
+from cdcd.runtime.tables import Tables
+from cdcd.source.start import resolve_start
+from cdcd.source.stream import BinlogStream, SourceStats
+
+BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
+# A drain that takes longer is cut off: what is open rolls back, and the next run does it again.
+DRAIN_SECONDS_MAX = 30
+# MariaDB stamps events with whole seconds.
+CLOCK_SECONDS = 1.0
+
+
+class LinkRunner:
+    """Runs one link until it is drained or fails; also what ``observe`` looks at."""
+
+    def __init__(self, link: Link, source: Site, target: Site) -> None:
+        self.link = link
+        self._source = source
+        self._target = target
+        self.state = State.STARTING
+        self.error: str | None = None
+        self.stats = PipelineStats()
+        self._source_stats = SourceStats()
+        self._pipeline: Pipeline | None = None
+        self._position = ""
+        self._draining = asyncio.Event()
+        self._log = structlog.get_logger().bind(link=link.name)
+
+    @property
+    def name(self) -> str:
+        """The link's name."""
+        return self.link.name
+
+    @property
+    def transactions(self) -> int:
+        """Source transactions applied since the daemon started."""
+        return self.stats.transactions
+
+    @property
+    def rows(self) -> int:
+        """Row changes applied since the daemon started."""
+        return self.stats.rows
+
+    @property
+    def conflicts(self) -> int:
+        """Changes that the target's rows contradicted."""
+        return self.stats.conflicts
+
+    @property
+    def suppressed(self) -> int:
+        """Transactions of the source that a link wrote, so that they are not sent back."""
+        return self._source_stats.suppressed + self.stats.suppressed_ddl
+
+    @property
+    def position(self) -> str:
+        """Everything up to here is applied."""
+        if self._pipeline is not None:
+            self._position = str(self._pipeline.position)
+        return self._position
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """How long the oldest transaction that is not applied has waited; None when that cannot be known."""
+        if self._pipeline is None or self.state not in (State.STREAMING, State.DRAINING):
+            return None
+        if not self._source_stats.connected:
+            return None
+        oldest = self._pipeline.oldest
+        if oldest is None:
+            return 0.0
+        received, stamped = oldest
+        waited = time.monotonic() - received
+        return max(waited, time.time() - stamped - CLOCK_SECONDS, 0.0)
+
+    @property
+    def stages(self) -> Mapping[str, Mapping[str, float]]:
+        """Figures of each stage: seconds busy and waiting, bytes and rows queued."""
+        source, stats, pipeline = self._source_stats, self.stats, self._pipeline
+        writers = pipeline.dispatcher.writers if pipeline else []
+        return {
+            "source": {
+                "seconds_busy": source.seconds_busy,
+                "seconds_waiting": source.seconds_waiting,
+                "bytes_read": source.bytes_read,
+                "reconnects": source.reconnects,
+                "connected": float(source.connected),
+            },
+            "batch": {
+                "seconds_busy": stats.seconds_merging,
+                "bytes_queued": pipeline.queue.bytes_held if pipeline else 0,
+                "rows_queued": pipeline.batch.row_count if pipeline else 0,
+                "batches": stats.batches,
+            },
+            "apply": {
+                "seconds_busy": stats.seconds_applying,
+                "seconds_waiting": stats.seconds_idle,
+                "statements": sum(writer.stats.statements for writer in writers),
+                "retries": sum(writer.stats.retries for writer in writers),
+                "careful": sum(writer.stats.careful for writer in writers),
+            },
+        }
+
+    async def run(self) -> None:
+        """Run until drained; raise the error that stops the link. The one place where retry or stop is decided."""
+        structlog.contextvars.bind_contextvars(link=self.link.name)
+        attempt = 0
+        while not self._draining.is_set():
+            began = self.transactions
+            try:
+                await self._run_once()
+            except CdcdError as error:
+                error.at(link=self.link.name)
+                if error.on_error is OnError.STOP:
+                    self.fail(str(error))
+                    raise
+                attempt = 0 if self.transactions > began else attempt + 1
+                await self._back_off(error, attempt)
+        self._become(State.DRAINING)
+        self._become(State.STOPPED)
+        self._log.info("link_stopped", position=self.position, transactions=self.transactions)
+
+    def fail(self, reason: str) -> None:
+        """Note that the link has stopped for good, and why."""
+        self.error = reason
+        self._become(State.FAILED)
+        self._log.error("link_failed", error=reason)
+
+    async def _back_off(self, error: CdcdError, attempt: int) -> None:
+        self.error = str(error)
+        self._become(State.RECONNECTING)
+        seconds = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
+        self._log.warning("link_retried", error=str(error), retry_seconds=seconds)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._draining.wait()
+        except TimeoutError:
+            return
+
+    def drain(self) -> None:
+        """Read no more, apply what was accepted, and end."""
+        self._draining.set()
+        if self._pipeline is not None:
+            self._pipeline.drain()
+            if self.state is State.STREAMING:
+                self._become(State.DRAINING)
+
+    def reload(self, link: Link) -> None:
+        """Apply the reloadable keys of a changed link without dropping a connection."""
+        self.link = link
+        if self._pipeline is not None:
+            self._pipeline.reload(link)
+
+    def _become(self, state: State) -> None:
+        if state is not self.state:
+            self.state = check(self.state, state)
+
+    async def _run_once(self) -> None:
+        if self.state is State.RECONNECTING:
+            self._become(State.STARTING)
+        async with AsyncExitStack() as stack:
+            pipeline = await self._connect(stack)
+            self._pipeline = pipeline
+            self.error = None
+            if self._draining.is_set():
+                return
+            self._become(State.STREAMING)
+            try:
+                await self._run_pipeline(pipeline)
+            finally:
+                self._position = str(pipeline.position)
+                self._pipeline = None
+
+    async def _run_pipeline(self, pipeline: Pipeline) -> None:
+        running = asyncio.create_task(pipeline.run(), name=f"link-{self.link.name}")
+        draining = asyncio.create_task(self._draining.wait())
+        try:
+            await asyncio.wait({running, draining}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                await asyncio.wait({running}, timeout=DRAIN_SECONDS_MAX)
+            if not running.done():
+                self._log.warning("drain_cut_off", seconds=DRAIN_SECONDS_MAX)
+                running.cancel()
+                await asyncio.wait({running})
+                return
+            running.result()
+        finally:
+            draining.cancel()
+            running.cancel()
+            await asyncio.wait({running})
+
+    async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
+        """Open a session for questions about the server."""
+        session = await Session.open(site, lost, "SET time_zone = '+00:00'")
+        stack.callback(session.abort)
+        return session
+
+    async def _writing(self, stack: AsyncExitStack) -> Session:
+        """Open a session that stores exactly the values that it is given."""
+        session = await Session.open(self._target, TargetLost, *MARIADB.writer_settings)
+        stack.callback(session.abort)
+        return session
+
+    async def _connect(self, stack: AsyncExitStack) -> Pipeline:
+        control = await self._asking(stack, self._target, TargetLost)
+        source = await self._asking(stack, self._source, SourceLost)
+        checkpoint = Checkpoint(self.link.name, self.link.source)
+        claim = await self._claim(checkpoint, control, source)
+        row = await control.fetch_one("SELECT @@max_allowed_packet")
+        packet_bytes_max = int(row[0]) if row else 0
+        writers = [
+            Writer(slot, await self._writing(stack), packet_bytes_max)
+            for slot in range(self.link.writers)
+        ]
+        tables = await Tables.open(self.link, source, control)
+        changes = SchemaChanges(self.link, tables.rules, await self._writing(stack))
+        await changes.load(source)
+        stream = BinlogStream(self._source, self.link, claim.position, time.monotonic, self._source_stats)
+        return Pipeline(
+            link=self.link,
+            stream=stream,
+            tables=tables,
+            changes=changes,
+            dispatcher=Dispatcher(writers, checkpoint.marker, claim.batch),
+            applied=set(claim.applied),
+            clock=time.monotonic,
+            stats=self.stats,
+            position=claim.position,
+        )
+
+    async def _claim(self, checkpoint: Checkpoint, control: Session, source: Session) -> Claim:
+        async def start() -> Position:
+            return await resolve_start(source, MARIADB, self.link.start)
+
+        try:
+            await checkpoint.prepare(control)
+            return await checkpoint.claim(control, self.link.writers, start)
+        except ServerError as error:
+            raise error.at(target=self._target.name)

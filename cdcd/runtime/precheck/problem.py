@@ -1,0 +1,35 @@
+"""What is wrong, where, and what fixes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One finding. ``path`` is a path in the file; ``fix`` is what to run or to write, if anything helps."""
+
+    path: str
+    level: Literal["error", "warning"]
+    text: str
+    fix: str = ""
+
+    @classmethod
+    def error(cls, path: str, text: str, fix: str = "") -> Self:
+        """Make a problem that must be fixed first."""
+        return cls(path, "error", text, fix)
+
+    @classmethod
+    def warning(cls, path: str, text: str, fix: str = "") -> Self:
+        """Make a problem that the operator may accept."""
+        return cls(path, "warning", text, fix)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this stops the start."""
+        return self.level == "error"
+
+    def __str__(self) -> str:
+        """Return the finding, and the fix on lines of its own that can be copied."""
+        return "\n    ".join([f"{self.level}: {self.path}: {self.text}", *self.fix.splitlines()])

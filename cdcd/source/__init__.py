@@ -1,0 +1,10 @@
+"""The log of one server: the stream of its transactions, and its tables as of a position.
+
+``stream`` keeps a replication connection: it resumes at the end of the last whole transaction after any
+loss, finds a dead peer by missing heartbeats, and hands on one list of transactions for each chunk read.
+``schema`` says what a table's columns were when an event was written, and proves it or stops. ``start``
+finds where a new link begins.
+
+A transaction cut off by a lost connection is never handed on; if parts of it were, the chunk that follows
+says ``abandoned`` and the target rolls them back.
+"""

@@ -1,0 +1,94 @@
+"""What a table was when an event was written.
+
+With binlog_row_metadata=FULL the event says it itself. Otherwise the live table is used, and only when it
+is proven to be what the event describes: as many columns, of fitting types and nullability, and not
+altered since the event, by the table's own time of last alteration. Where that proof fails, the link stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cdcd.binlog import table_map as tm
+from cdcd.binlog.table_map import Description
+from cdcd.errors import SchemaMismatch, ServerError
+from cdcd.model.table import Column, Table
+from cdcd.mysql import quote
+from cdcd.mysql.schema import read_table
+from cdcd.mysql.session import Session
+
+NO_SUCH_COLUMN = 1054
+_FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name their columns"
+_STORED = {
+    "tinyint": tm.TINY, "smallint": tm.SHORT, "mediumint": tm.INT24, "int": tm.LONG, "bigint": tm.LONGLONG,
+    "float": tm.FLOAT, "double": tm.DOUBLE, "decimal": tm.NEWDECIMAL, "year": tm.YEAR, "date": tm.DATE,
+    "time": tm.TIME2, "datetime": tm.DATETIME2, "timestamp": tm.TIMESTAMP2, "bit": tm.BIT, "enum": tm.ENUM,
+    "set": tm.SET, "varchar": tm.VARCHAR, "varbinary": tm.VARCHAR, "char": tm.STRING, "binary": tm.STRING,
+    "uuid": tm.STRING, "inet4": tm.STRING, "inet6": tm.STRING, "tinytext": tm.BLOB, "text": tm.BLOB,
+    "mediumtext": tm.BLOB, "longtext": tm.BLOB, "tinyblob": tm.BLOB, "blob": tm.BLOB, "mediumblob": tm.BLOB,
+    "longblob": tm.BLOB, "json": tm.BLOB,
+}  # fmt: skip
+
+
+async def read_collations(session: Session) -> dict[int, tuple[str, str]]:
+    """Return the source's collations by id, each as (charset, collation)."""
+    rows = await session.fetch("SELECT id, character_set_name, collation_name FROM information_schema.collations")
+    try:
+        rows += await session.fetch(
+            "SELECT id, character_set_name, full_collation_name"
+            " FROM information_schema.collation_character_set_applicability"
+        )
+    except ServerError as error:
+        if error.code != NO_SUCH_COLUMN:  # Servers before MariaDB 10.10 have no contextual collations.
+            raise
+    return {int(row[0]): (row[1], row[2]) for row in rows if row[0] and row[1]}
+
+
+async def describe(session: Session, description: Description, timestamp: int) -> tuple[Description, Table | None]:
+    """Return the description with column names, and the live table where it is still the same.
+
+    ``timestamp`` is the event's, in the source's seconds. Raises SchemaMismatch when names cannot be proven.
+    """
+    live = await read_table(session, description.name)
+    if description.column_names is not None:
+        return description, live if live is not None and _same_columns(description.column_names, live) else None
+    where = ".".join(description.name)
+    if live is None:
+        raise SchemaMismatch("the table is gone, and its events do not name their columns", hint=_FULL_HINT).at(
+            table=where
+        )
+    problem = _misfit(description, live)
+    if problem is None and not await _unaltered_since(session, description, timestamp):
+        problem = "the table was altered after the event"
+    if problem is not None:
+        raise SchemaMismatch(f"the live table does not fit the event: {problem}", hint=_FULL_HINT).at(table=where)
+    return replace(description, column_names=tuple(column.name for column in live.columns)), live
+
+
+def _same_columns(names: tuple[str, ...], live: Table) -> bool:
+    return [name.lower() for name in names] == [column.name.lower() for column in live.columns]
+
+
+def _misfit(description: Description, live: Table) -> str | None:
+    if len(description.columns) != len(live.columns):
+        return f"{len(live.columns)} columns, the event has {len(description.columns)}"
+    for column, declared in zip(description.columns, live.columns, strict=True):
+        if not _fits(column, declared):
+            return f"column {declared.name} is {declared.type}, the event has type {column.type}"
+        if column.nullable != declared.nullable:
+            return f"column {declared.name} differs in whether it may be NULL"
+    return None
+
+
+def _fits(column: tm.ColumnType, declared: Column) -> bool:
+    expected = _STORED.get(declared.data_type, tm.GEOMETRY)
+    compressed = {tm.BLOB_COMPRESSED: tm.BLOB, tm.VARCHAR_COMPRESSED: tm.VARCHAR}
+    return compressed.get(column.type, column.type) == expected
+
+
+async def _unaltered_since(session: Session, description: Description, timestamp: int) -> bool:
+    row = await session.fetch_one(
+        "SELECT UNIX_TIMESTAMP(create_time) FROM information_schema.tables WHERE table_schema ="
+        f" {quote.text(description.name[0])} AND table_name = {quote.text(description.name[1])}"
+    )
+    return row is not None and row[0] is not None and float(row[0]) < timestamp

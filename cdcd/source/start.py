@@ -1,0 +1,45 @@
+"""Where a link without a checkpoint begins."""
+
+from __future__ import annotations
+
+import re
+
+from cdcd.errors import BinlogPurged, CdcdError
+from cdcd.model.position import Position
+from cdcd.mysql import quote
+from cdcd.mysql.flavor import Flavor
+from cdcd.mysql.session import Session
+
+_FILE_POSITION = re.compile(r"(?P<file>.+):(?P<offset>\d+)")
+
+
+async def resolve_start(session: Session, flavor: Flavor, start: str) -> Position:
+    """Turn ``start`` into a position: now, earliest, GTIDs, or ``file:offset``.
+
+    Raises BinlogPurged when the source cannot say what a file and offset stand for.
+    """
+    if start == "now":
+        return await current_position(session, flavor)
+    if start == "earliest":
+        logs = await session.fetch(flavor.earliest)
+        if not logs:
+            raise CdcdError("the source has no binary log", hint="set log_bin on the source")
+        return await _position_of(session, flavor, logs[0][0], 4)
+    if match := _FILE_POSITION.fullmatch(start):
+        return await _position_of(session, flavor, match["file"], int(match["offset"]))
+    return Position.parse(start)
+
+
+async def current_position(session: Session, flavor: Flavor) -> Position:
+    """Return where the server's log ends now."""
+    row = await session.fetch_one(flavor.position)
+    return Position.parse(row[0] or "" if row else "")
+
+
+async def _position_of(session: Session, flavor: Flavor, file: str, offset: int) -> Position:
+    query = flavor.position_of.format(file=quote.text(file), offset=offset)
+    row = await session.fetch_one(query)
+    if row is None or row[0] is None:
+        raise BinlogPurged(f"the source does not know the position {file}:{offset}").at(site=session.site.name)
+    found: str | bytes = row[0]
+    return Position.parse(found.decode() if isinstance(found, bytes) else found)

@@ -1,0 +1,154 @@
+"""Follow one server's log: connect, decode, and reconnect from the last whole transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from cdcd.binlog.decoder import Decoder, Transaction
+from cdcd.config.schema import Link, Site
+from cdcd.errors import Lost
+from cdcd.model.position import Position
+from cdcd.mysql.stream import ReplicationStream
+
+log = structlog.get_logger()
+
+SILENT_HEARTBEATS = 3
+BACKOFF_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5)
+
+
+def replica_server_id(link: Link) -> int:
+    """Return the server_id under which a link reads: the same at every run, different for every link.
+
+    A source ends an older dump of the same server_id, which is how a run replaces one that hangs.
+    """
+    return 0x80000000 | zlib.crc32(f"{link.name}/{link.source}/{link.target}".encode()) >> 1
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The transactions that one chunk of the stream completed, in order."""
+
+    transactions: list[Transaction]
+    size_bytes: int
+    abandoned: bool  # parts of a transaction were handed on earlier that will not be completed
+
+
+@dataclass(slots=True)
+class SourceStats:
+    """What the stream has done; read by ``observe``."""
+
+    seconds_busy: float = 0.0
+    seconds_waiting: float = 0.0
+    bytes_read: int = 0
+    chunks: int = 0
+    reconnects: int = 0
+    suppressed: int = 0
+    connected: bool = False
+
+
+@dataclass(slots=True)
+class BinlogStream:
+    """One link's view of its source's log."""
+
+    site: Site
+    link: Link
+    position: Position
+    clock: Callable[[], float]
+    stats: SourceStats = field(default_factory=SourceStats)
+    last_heard: float = 0.0
+    _stream: ReplicationStream | None = None
+    _decoder: Decoder | None = None
+    _abandoned: bool = False
+    _suppressed_before: int = 0
+    _attempt: int = 0
+
+    async def read(self) -> Chunk:
+        """Return the next chunk that completes anything; raise when the log cannot be followed any further.
+
+        Lost connections are mended here and never raised. Transactions before an event that cannot be
+        carried are handed on first.
+        """
+        while True:
+            try:
+                chunk = await self._read_once()
+            except Lost as error:
+                await self._reconnect(error)
+                continue
+            if chunk.transactions or chunk.abandoned:
+                return chunk
+
+    async def _read_once(self) -> Chunk:
+        if self._stream is None or self._decoder is None:
+            await self._connect()
+        assert self._stream is not None
+        assert self._decoder is not None
+        waiting = self.clock()
+        await self._stream.wait(SILENT_HEARTBEATS * self.link.heartbeat_seconds)
+        started = self.last_heard = self.clock()
+        taken = self._stream.take()
+        size = len(taken)
+        try:
+            transactions = self._decoder.feed(taken)
+        finally:
+            taken.release()
+            self._stream.release()
+        self._account(size, waiting, started)
+        for transaction in transactions:
+            transaction.received = started
+        abandoned, self._abandoned = self._abandoned, False
+        return Chunk(transactions, sum(t.size for t in transactions), abandoned)
+
+    def _account(self, size: int, waiting: float, started: float) -> None:
+        assert self._decoder is not None
+        self.position = self._decoder.position
+        stats = self.stats
+        stats.suppressed = self._suppressed_before + self._decoder.suppressed
+        stats.bytes_read += size
+        stats.chunks += 1
+        stats.seconds_waiting += started - waiting
+        stats.seconds_busy += self.clock() - started
+
+    async def _connect(self) -> None:
+        self._stream = await ReplicationStream.open(
+            self.site,
+            position=str(self.position),
+            server_id=replica_server_id(self.link),
+            heartbeat_seconds=self.link.heartbeat_seconds / 2,
+        )
+        self._decoder = Decoder(
+            self.position,
+            relay_except=self.link.target if self.link.relay else None,
+            transaction_bytes_max=self.link.transaction_bytes_max,
+        )
+        self.stats.connected = True
+        log.info("source_connected", position=str(self.position))
+
+    async def _reconnect(self, error: Lost) -> None:
+        """Forget the connection and what it had not completed, and wait a little longer each time."""
+        if self._decoder is not None:
+            self._abandoned = self._abandoned or self._decoder.open_parts
+            self._suppressed_before = self.stats.suppressed
+        self._attempt = 0 if self.stats.connected else self._attempt + 1
+        self.close()
+        self.stats.reconnects += 1
+        seconds = BACKOFF_SECONDS[min(self._attempt, len(BACKOFF_SECONDS) - 1)]
+        log.warning("source_lost", error=str(error), retry_seconds=seconds)
+        await asyncio.sleep(seconds)
+
+    def reload(self, link: Link) -> None:
+        """Take over the reloadable keys of a changed link."""
+        self.link = link
+        if self._decoder is not None:
+            self._decoder.transaction_bytes_max = link.transaction_bytes_max
+
+    def close(self) -> None:
+        """Drop the connection."""
+        if self._stream is not None:
+            self._stream.close()
+        self._stream = self._decoder = None
+        self.stats.connected = False
