@@ -18,8 +18,9 @@ READ_LOG = ("REPLICATION SLAVE", "BINLOG MONITOR")
 
 _NAME = r"(`(?:[^`]|``)*`|\*)"
 _GRANT = re.compile(rf"GRANT (?P<privileges>.+?) ON (?:TABLE )?{_NAME}\.{_NAME} TO ", re.DOTALL)
-_PRIVILEGE = re.compile(r"\s*([A-Z][A-Z ]*?)\s*(\([^)]*\))?\s*(?:,|$)")
-_SYNONYMS = {"REPLICATION CLIENT": "BINLOG MONITOR"}
+_PRIVILEGE = re.compile(r"\s*([A-Z][A-Z_ ]*?)\s*(\([^)]*\))?\s*(?:,|$)")
+# What servers of other versions print for the same privilege.
+_SYNONYMS = {"REPLICATION CLIENT": "BINLOG MONITOR", "READ_ONLY ADMIN": "READ ONLY ADMIN"}
 
 
 @dataclass(frozen=True, slots=True)

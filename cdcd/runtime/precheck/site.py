@@ -39,8 +39,6 @@ def check_site(server: Server, roles: Roles) -> Iterator[Problem]:
 
 def _check_source(server: Server, roles: Roles) -> Iterator[Problem]:
     variables = server.variables
-    if server.number("server_id") == 0:
-        yield Problem.error(server.path, "server_id is 0", "SET GLOBAL server_id = 1;" + IN_FILE_TOO)
     if variables.get("log_bin") != "ON":
         text = "the binary log is off, so there is nothing to follow"
         yield Problem.error(
