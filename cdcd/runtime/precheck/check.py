@@ -44,13 +44,14 @@ async def _connect(config: Config, name: str, sessions: AsyncExitStack) -> Conne
         sessions.push_async_callback(session.close)
         return session, await probe(session)
     except AccessDenied as error:
-        fix = (
-            f"sites.{name}: user and the password it stands with, or on the server: CREATE USER / ALTER USER"
-        )
+        fix = f"sites.{name}: user and the password it stands with, or on the server: CREATE USER / ALTER USER"
         return Problem.error(f"sites.{name}", f"the server refuses the account: {error.message}", fix)
     except CdcdError as error:
         return Problem.error(
-            f"sites.{name}", f"{site.address}: {error.message}", _connection_fix(name, str(error))
+            f"sites.{name}",
+            f"{site.address}: {error.message}",
+            _connection_fix(name, error.message),
+            transient=isinstance(error, Lost),
         )
 
 

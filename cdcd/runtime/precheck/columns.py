@@ -28,9 +28,7 @@ def check_columns(path: str, source: Table, target: Table, required: tuple[str, 
     for name in required:
         if source.column(name) is None:
             text = f"column {_full(target, name)} is not on the source, must not be NULL and has no default"
-            fix = (
-                f"ALTER TABLE {quote.table(target.name)} ALTER COLUMN {quote.identifier(name)} SET DEFAULT …;"
-            )
+            fix = f"ALTER TABLE {quote.table(target.name)} ALTER COLUMN {quote.identifier(name)} SET DEFAULT …;"
             yield Problem.error(path, text, fix)
 
 
@@ -48,9 +46,7 @@ def _check_missing(path: str, column: Column, target: Table) -> Iterator[Problem
 def _check_generated(path: str, column: Column, there: Column, target: Table) -> Iterator[Problem]:
     name = _full(target, column.name)
     if not there.generated:
-        text = (
-            f"column {name} is computed on the source and plain on the target, where nothing would write it"
-        )
+        text = f"column {name} is computed on the source and plain on the target, where nothing would write it"
         fix = f"-- define column {name} as on the source, or drop it"
         yield Problem.error(path, text, fix)
     elif not column.generated:
@@ -71,9 +67,7 @@ def _check_type(path: str, column: Column, there: Column, target: Table) -> Iter
         there.charset,
         there.collation,
     ) or _is_narrower(there.type, column.type, column.data_type):
-        text = (
-            f"column {name} is {here_type} on the source and {there_type} on the target: values may not fit"
-        )
+        text = f"column {name} is {here_type} on the source and {there_type} on the target: values may not fit"
         yield Problem.warning(path, text, _modify(target, column, there))
     if column.nullable and not there.nullable:
         text = f"column {name} may be NULL on the source and not on the target"

@@ -56,9 +56,7 @@ class Grants:
             for grant in self._grants
         )
 
-    def missing(
-        self, privileges: Iterable[str], names: Iterable[TableName]
-    ) -> dict[TableName, tuple[str, ...]]:
+    def missing(self, privileges: Iterable[str], names: Iterable[TableName]) -> dict[TableName, tuple[str, ...]]:
         """Return the privileges that the account lacks, by table."""
         wanted = tuple(privileges)
         lacks = {name: tuple(p for p in wanted if not self.allow(p, name)) for name in names}

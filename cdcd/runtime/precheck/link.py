@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from cdcd.config.schema import Link
-from cdcd.errors import CdcdError
+from cdcd.errors import CdcdError, Lost
 from cdcd.model.table import TableName
 from cdcd.mysql.schema import list_tables, read_tables
 from cdcd.mysql.session import Session
@@ -26,9 +26,7 @@ async def check_link(link: Link, source: Connected, target: Connected, *, is_pai
     problems = list(check_pair(path, source[1], target[1]))
     try:
         rules = Rules(link.tables, link.exclude, link.rename)
-        names = {
-            name: rules.target_name(name) for name in await list_tables(source[0]) if rules.carries(name)
-        }
+        names = {name: rules.target_name(name) for name in await list_tables(source[0]) if rules.carries(name)}
         sequences = [name for name in await list_sequences(source[0]) if rules.carries(name)]
         problems += _check_sequences(path, sequences)
         if names:
@@ -37,7 +35,8 @@ async def check_link(link: Link, source: Connected, target: Connected, *, is_pai
         else:
             problems.append(_nothing_carried(path, link, source[1]))
     except CdcdError as error:
-        problems.append(Problem.error(path, f"the check could not be finished: {error}"))
+        text = f"the check could not be finished: {error}"
+        problems.append(Problem.error(path, text, transient=isinstance(error, Lost)))
     return problems
 
 
@@ -71,9 +70,7 @@ def _check_servers(path: str, link: Link, names: Names, source: Server, target: 
     yield from _check_grants(path, target, wanted, names.values())
 
 
-def _check_grants(
-    path: str, server: Server, wanted: tuple[str, ...], names: Iterable[TableName]
-) -> Iterator[Problem]:
+def _check_grants(path: str, server: Server, wanted: tuple[str, ...], names: Iterable[TableName]) -> Iterator[Problem]:
     lacking = server.grants.missing(wanted, names)
     for database, privileges, tables in grants.by_database(lacking):
         text = (
@@ -103,9 +100,7 @@ def _check_sequences(path: str, sequences: list[TableName]) -> Iterator[Problem]
 
 def _nothing_carried(path: str, link: Link, source: Server) -> Problem:
     rules = ", ".join(link.tables)
-    text = (
-        f"no table of {source.site.name} matches tables ({rules}) without exclude, or the account sees none"
-    )
+    text = f"no table of {source.site.name} matches tables ({rules}) without exclude, or the account sees none"
     database = link.tables[0].partition(".")[0]
     named = "" if set("*?[") & set(database) else database
     return Problem.error(path, text, grants.statement(grants.READ, named, source.account))
@@ -113,8 +108,4 @@ def _nothing_carried(path: str, link: Link, source: Server) -> Problem:
 
 def _listed(tables: list[str]) -> str:
     shown = ", ".join(sorted(tables)[:5])
-    return (
-        f"table {shown}"
-        if len(tables) == 1
-        else f"{len(tables)} tables ({shown}{', …' if len(tables) > 5 else ''})"
-    )
+    return f"table {shown}" if len(tables) == 1 else f"{len(tables)} tables ({shown}{', …' if len(tables) > 5 else ''})"

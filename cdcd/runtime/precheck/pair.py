@@ -21,20 +21,15 @@ def check_pair(path: str, source: Server, target: Server) -> Iterator[Problem]:
         return
     server_id = source.number("server_id")
     if server_id == target.number("server_id"):
-        text = (
-            f"sites {here} and {there} have the same server_id {server_id}, so their transactions look alike"
-        )
+        text = f"sites {here} and {there} have the same server_id {server_id}, so their transactions look alike"
         fix = f"SET GLOBAL server_id = {(server_id or 0) + 1};  -- on {there}{IN_FILE_TOO}"
         yield Problem.error(path, text, fix)
     ours, theirs = source.number("max_allowed_packet") or 0, target.number("max_allowed_packet") or 0
     if theirs < ours:
         text = (
-            f"max_allowed_packet of {there} ({theirs} bytes) is below that of {here} ({ours}): a large row"
-            " may not fit"
+            f"max_allowed_packet of {there} ({theirs} bytes) is below that of {here} ({ours}): a large row may not fit"
         )
-        yield Problem.warning(
-            path, text, f"SET GLOBAL max_allowed_packet = {ours};  -- on {there}{IN_FILE_TOO}"
-        )
+        yield Problem.warning(path, text, f"SET GLOBAL max_allowed_packet = {ours};  -- on {there}{IN_FILE_TOO}")
     yield from _check_clocks(path, source, target)
 
 

@@ -8,17 +8,21 @@ from typing import Literal, Self
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One finding. ``path`` is a path in the file; ``fix`` is what to run or to write, if anything helps."""
+    """One finding. ``path`` is a path in the file; ``fix`` is what to run or to write, if anything helps.
+
+    A ``transient`` problem may end by itself (a server that is down), so a running link waits instead.
+    """
 
     path: str
     level: Literal["error", "warning"]
     text: str
     fix: str = ""
+    transient: bool = False
 
     @classmethod
-    def error(cls, path: str, text: str, fix: str = "") -> Self:
+    def error(cls, path: str, text: str, fix: str = "", *, transient: bool = False) -> Self:
         """Make a problem that must be fixed first."""
-        return cls(path, "error", text, fix)
+        return cls(path, "error", text, fix, transient)
 
     @classmethod
     def warning(cls, path: str, text: str, fix: str = "") -> Self:

@@ -107,9 +107,7 @@ async def read_facts(session: Session, wanted: Callable[[TableName], bool]) -> d
     """Return the facts of the wanted tables, in three queries however many tables there are."""
     transactional = {
         row[0]
-        for row in await session.fetch(
-            "SELECT engine FROM information_schema.engines WHERE transactions = 'YES'"
-        )
+        for row in await session.fetch("SELECT engine FROM information_schema.engines WHERE transactions = 'YES'")
     }
     required: dict[TableName, list[str]] = {}
     for database, table, column in await session.fetch(
@@ -136,8 +134,7 @@ async def read_facts(session: Session, wanted: Callable[[TableName], bool]) -> d
 async def list_sequences(session: Session) -> list[TableName]:
     """Return every SEQUENCE object: their changes are in the log as if they were tables."""
     rows = await session.fetch(
-        "SELECT table_schema, table_name FROM information_schema.tables"
-        " WHERE table_type = 'SEQUENCE' ORDER BY 1, 2"
+        "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'SEQUENCE' ORDER BY 1, 2"
     )
     return [(database, table) for database, table in rows]
 

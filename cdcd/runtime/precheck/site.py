@@ -27,9 +27,7 @@ def check_site(server: Server, roles: Roles) -> Iterator[Problem]:
     """Yield what is wrong with a server by itself."""
     if "mariadb" not in server.variables.get("version", "").lower():
         version = server.variables.get("version", "an unknown version")
-        yield Problem.error(
-            server.path, f"the server is {version}; only MariaDB's log can be followed so far"
-        )
+        yield Problem.error(server.path, f"the server is {version}; only MariaDB's log can be followed so far")
         return
     if roles.is_source:
         yield from _check_source(server, roles)
@@ -62,9 +60,7 @@ def _check_log_format(server: Server, roles: Roles) -> Iterator[Problem]:
         yield Problem.error(path, text, fix)
     if (value := variables.get("binlog_row_image")) != "FULL":
         text = f"binlog_row_image is {value}: rows are logged without columns that " + (
-            "telling a conflict on an active-active pair needs"
-            if roles.is_paired
-            else "a changed row can be found by"
+            "telling a conflict on an active-active pair needs" if roles.is_paired else "a changed row can be found by"
         )
         make = Problem.error if roles.is_paired else Problem.warning
         yield make(path, text, f"SET GLOBAL binlog_row_image = 'FULL';{IN_FILE_TOO}")

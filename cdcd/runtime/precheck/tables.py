@@ -38,9 +38,7 @@ def check_missing(path: str, source: TableName, target: TableName) -> Problem:
     """Return the problem of a table that the target lacks."""
     text = f"table {'.'.join(target)} is missing on the target"
     dump = f"mariadb-dump --no-data --skip-triggers {source[0]} {source[1]}"
-    return Problem.error(
-        path, text, f"{dump}    # on the source; then run it on the target, as {'.'.join(target)}"
-    )
+    return Problem.error(path, text, f"{dump}    # on the source; then run it on the target, as {'.'.join(target)}")
 
 
 def check_collisions(path: str, names: Iterable[tuple[TableName, TableName]]) -> Iterator[Problem]:
@@ -67,9 +65,7 @@ def _check_keys(path: str, source: Table, target: Table, is_paired: bool) -> Ite
         )
         listed = ", ".join(map(quote.identifier, source.row_key.columns))
         drop = "DROP PRIMARY KEY, " if any(key.is_primary for key in target.keys) else ""
-        yield Problem.error(
-            path, text, f"ALTER TABLE {quote.table(target.name)} {drop}ADD PRIMARY KEY ({listed});"
-        )
+        yield Problem.error(path, text, f"ALTER TABLE {quote.table(target.name)} {drop}ADD PRIMARY KEY ({listed});")
     known = {_names(key) for key in source.keys}
     for key in target.keys:
         if not key.is_primary and _names(key) not in known:
@@ -126,14 +122,10 @@ def _check_cascade(path: str, sides: Sides, key: ForeignKey, there: ForeignKey |
 
 
 def _add_foreign_key(sides: Sides, key: ForeignKey, there: ForeignKey | None) -> str:
-    columns, parent_columns = (
-        ", ".join(map(quote.identifier, names)) for names in (key.columns, key.parent_columns)
-    )
+    columns, parent_columns = (", ".join(map(quote.identifier, names)) for names in (key.columns, key.parent_columns))
     drop = f"DROP FOREIGN KEY {quote.identifier(there.name)}, " if there else ""
     rules = "".join(
-        f" ON {event} {rule}"
-        for event, rule in (("DELETE", key.on_delete), ("UPDATE", key.on_update))
-        if rule
+        f" ON {event} {rule}" for event, rule in (("DELETE", key.on_delete), ("UPDATE", key.on_update)) if rule
     )
     parent = quote.table(sides.target_name(key.parent))
     return (
@@ -167,9 +159,7 @@ def _check_kind(path: str, sides: Sides) -> Iterator[Problem]:
         yield Problem.error(path, text, f"DROP TRIGGER {name};")
     for table, side in ((sides.source, "source"), (sides.target, "target")):
         if table.versioned:
-            text = (
-                f"table {'.'.join(table.name)} is system-versioned on the {side}: its history is not carried"
-            )
+            text = f"table {'.'.join(table.name)} is system-versioned on the {side}: its history is not carried"
             yield Problem.error(path, text, f"ALTER TABLE {quote.table(table.name)} DROP SYSTEM VERSIONING;")
 
 

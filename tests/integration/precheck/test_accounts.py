@@ -59,8 +59,7 @@ async def test_each_missing_privilege_is_named(east, west, database, account):
 
     assert [
         "the account lacks REPLICATION SLAVE and BINLOG MONITOR, which reading the log needs",
-        "the account lacks SELECT, INSERT, UPDATE, DELETE, CREATE on database cdcd,"
-        " where checkpoints are kept",
+        "the account lacks SELECT, INSERT, UPDATE, DELETE, CREATE on database cdcd, where checkpoints are kept",
         f"the account of east lacks SELECT on table t in database {database}",
         f"the account of west lacks SELECT, INSERT, UPDATE, DELETE on table t in database {database}",
     ] == texts

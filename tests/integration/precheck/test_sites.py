@@ -183,6 +183,7 @@ async def test_servers_that_cannot_be_reached_are_all_named(shop):
 
     assert [("error", "sites.east"), ("error", "sites.west")] == [(p.level, p.path) for p in problems]
     for name, problem in zip(("east", "west"), problems, strict=True):
+        assert problem.transient
         assert f"127.0.0.1:{closed.sites[name].port}" in problem.text
         assert problem.fix.startswith(f"sites.{name}: host, port or socket")
 
@@ -193,6 +194,7 @@ async def test_a_wrong_password_is_named_and_not_shown(shop):
 
     assert ["sites.east", "sites.west"] == [problem.path for problem in problems]
     for problem in problems:
+        assert not problem.transient
         assert "the server refuses the account" in problem.text
         assert "not-the-one" not in str(problem)
 

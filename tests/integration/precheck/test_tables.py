@@ -86,24 +86,20 @@ FIXED_BY_ITS_STATEMENT = {
         "is not on the source: the target may refuse rows",
     ),
     "a cascade missing": (
-        PARENT
-        + "CREATE TABLE t (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)",
+        PARENT + "CREATE TABLE t (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE)",
         PARENT + "CREATE TABLE t (id INT PRIMARY KEY, p INT, KEY (p))",
         "error",
         "rows that it changes by itself are in no log",
     ),
     "another cascade": (
-        PARENT
-        + "CREATE TABLE t (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON UPDATE CASCADE)",
-        PARENT
-        + "CREATE TABLE t (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL)",
+        PARENT + "CREATE TABLE t (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON UPDATE CASCADE)",
+        PARENT + "CREATE TABLE t (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id) ON DELETE SET NULL)",
         "error",
         "rows that it changes by itself are in no log",
     ),
     "trigger": (
         "CREATE TABLE t (id INT PRIMARY KEY)",
-        "CREATE TABLE t (id INT PRIMARY KEY);"
-        "CREATE TRIGGER twice BEFORE INSERT ON t FOR EACH ROW SET NEW.id = 1",
+        "CREATE TABLE t (id INT PRIMARY KEY);CREATE TRIGGER twice BEFORE INSERT ON t FOR EACH ROW SET NEW.id = 1",
         "error",
         "trigger twice of",
     ),
@@ -171,9 +167,7 @@ async def test_a_target_may_hold_more(check, here, there):
 
 async def test_a_column_that_must_be_given_is_an_error(check):
     """Every insert would fail; the fix names the default that only the operator knows."""
-    check.create(
-        "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE t (id INT PRIMARY KEY, region INT NOT NULL)"
-    )
+    check.create("CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE t (id INT PRIMARY KEY, region INT NOT NULL)")
     [problem] = await check()
 
     assert problem.is_error
