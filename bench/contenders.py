@@ -62,9 +62,7 @@ def run_native(source: MariaDB, replica: MariaDB, start: str, end: str, threads:
     return Result(f"native, {threads} threads" if threads else "native, serial", seconds)
 
 
-def run_cdcd(
-    source: MariaDB, replica: MariaDB, start: str, end: str, writers: int, tables: str = "sbtest.*"
-) -> Result:
+def run_cdcd(source: MariaDB, replica: MariaDB, start: str, end: str, writers: int, tables: str = "sbtest.*") -> Result:
     """Catch up with one cdcd link, default settings but for ``writers``."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ a value of another unique key.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from cdcd.apply.statement import can_insert_after, describe, moves_row_key, render_one
 from cdcd.binlog.rows import RowSet
@@ -17,6 +18,7 @@ from cdcd.mysql.session import Session
 
 INSERT, UPDATE, DELETE = 0, 1, 2
 DUPLICATE = 1062
+Verb = Literal["insert", "update", "overwrite", "delete"]
 _FOREIGN_KEY = frozenset({1216, 1217, 1451, 1452})
 _HINTS = {
     1054: "the target table lacks a column: alter it, or set ddl = true",
@@ -126,7 +128,7 @@ class Careful:
             hint="remove or change that row on the target by hand, then start the link again",
         ).at(table=_name(step), row=describe(step, at))
 
-    async def _run(self, step: RowSet, at: int, verb: str) -> int:
+    async def _run(self, step: RowSet, at: int, verb: Verb) -> int:
         return await self._session.execute(render_one(step, at, verb).sql)
 
 

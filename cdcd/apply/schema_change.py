@@ -46,8 +46,7 @@ async def carry(session: Session, change: Change, fence: bytes) -> bool:
     """
     state = await _state(session, change.objects)
     announced = await session.fetch_one(
-        "SELECT state_before FROM cdcd.ddl"
-        f" WHERE link = {quote.text(change.link)} AND gtid = {quote.text(change.gtid)}"
+        f"SELECT state_before FROM cdcd.ddl WHERE link = {quote.text(change.link)} AND gtid = {quote.text(change.gtid)}"
     )
     if announced is not None and _text(announced[0]) != state:
         log.info("ddl_found_done", verb=change.verb, gtid=change.gtid)

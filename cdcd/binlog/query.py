@@ -20,7 +20,7 @@ _CONTROL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 # The length of each status variable's value that has a fixed one (Q_*_CODE in log_event.h).
-_FIXED = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 13: 3, 128: 3, 129: 8, 130: 0x100}
+_FIXED = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 13: 3, 128: 3, 129: 8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,11 @@ def _status(block: bytes) -> dict[int, bytes]:
     at = 0
     while at < len(block):
         code = block[at]
-        if code in (2, 5, 6, 12, 11):
-            break_length = _variable_length(code, block[at + 1 :])
-        else:
-            break_length = _FIXED.get(code, -1)
-        if break_length < 0:
+        length = _FIXED.get(code) or _variable_length(code, block[at + 1 :])
+        if length < 0:
             break
-        settings[code] = block[at + 1 : at + 1 + break_length]
-        at += 1 + break_length
+        settings[code] = block[at + 1 : at + 1 + length]
+        at += 1 + length
     return settings
 
 

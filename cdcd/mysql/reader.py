@@ -73,9 +73,7 @@ class Reader:
                     await connection.query(setting)
         except TimeoutError:
             reader.abort()
-            raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(
-                site=site.name
-            ) from None
+            raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(site=site.name) from None
         except AccessDenied as error:
             raise error.at(site=site.name, address=site.address) from None
         except (MySQLError, OSError, RuntimeError) as error:

@@ -33,9 +33,7 @@ class ReplicationStream:
         self._chunks = chunks
 
     @classmethod
-    async def open(
-        cls, site: Site, *, position: str, server_id: int, heartbeat_seconds: float
-    ) -> ReplicationStream:
+    async def open(cls, site: Site, *, position: str, server_id: int, heartbeat_seconds: float) -> ReplicationStream:
         """Connect as a replica and ask for the log after ``position`` (MariaDB GTIDs).
 
         Raises SourceLost or AccessDenied. A server that no longer has the position says so in the stream.
@@ -104,7 +102,7 @@ class _Chunks(asyncio.BufferedProtocol):
         self._ended = ""
         self._waiter: asyncio.Future[None] | None = None
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, _sizehint: int) -> memoryview:
         return memoryview(self._buffer)[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:

@@ -54,7 +54,7 @@ class Daemon:
             await link.run()
         except CdcdError:
             self._failed = True
-        except Exception as error:  # noqa: BLE001 - A defect of ours must not take the other links down.
+        except Exception as error:  # A defect of ours must not end the other links.
             self._failed = True
             link.fail(f"internal error: {error!r}")
             log.exception("link_crashed", link=link.name)
@@ -87,8 +87,10 @@ class Daemon:
             for section in ("daemon", "sites")
             if getattr(config, section) != getattr(self.config, section)
         ]
-        for name in sorted(config.links.keys() ^ self.config.links.keys()):
-            problems.append(f"links.{name}: links are added and removed by a restart")
+        problems += [
+            f"links.{name}: links are added and removed by a restart"
+            for name in sorted(config.links.keys() ^ self.config.links.keys())
+        ]
         for name in sorted(config.links.keys() & self.config.links.keys()):
             problems += _fixed_keys(name, self.config.links[name], config.links[name])
         if problems:

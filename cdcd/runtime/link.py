@@ -228,10 +228,7 @@ class LinkRunner:
         claim = await self._claim(checkpoint, control, source)
         row = await control.fetch_one("SELECT @@max_allowed_packet")
         packet_bytes_max = int(row[0]) if row else 0
-        writers = [
-            Writer(slot, await self._writing(stack), packet_bytes_max)
-            for slot in range(self.link.writers)
-        ]
+        writers = [Writer(slot, await self._writing(stack), packet_bytes_max) for slot in range(self.link.writers)]
         tables = await Tables.open(self.link, source, control)
         changes = SchemaChanges(self.link, tables.rules, await self._writing(stack))
         await changes.load(source)
@@ -256,4 +253,5 @@ class LinkRunner:
             await checkpoint.prepare(control)
             return await checkpoint.claim(control, self.link.writers, start)
         except ServerError as error:
-            raise error.at(target=self._target.name)
+            error.at(target=self._target.name)
+            raise

@@ -10,7 +10,6 @@ import structlog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.schema_change import Change, carry
 from cdcd.binlog.decoder import Transaction
-from cdcd.binlog.query import Query
 from cdcd.config.schema import Link
 from cdcd.errors import UnsupportedEvent
 from cdcd.model.position import Position
@@ -48,7 +47,8 @@ class SchemaChanges:
 
     async def take(self, transaction: Transaction, dispatcher: Dispatcher, position: Position) -> Outcome:
         """Handle one statement; everything before it is committed. Raises UnsupportedEvent, ApplyFailed, Fenced."""
-        query: Query = transaction.query
+        query = transaction.query
+        assert query is not None
         change = ddl.parse(query.statement, query.database)
         if change is None or change.temporary:
             return "passed"
@@ -86,7 +86,8 @@ class SchemaChanges:
 
     def _statement(self, transaction: Transaction, change: ddl.SchemaChange, carried: list[bool]) -> str:
         """Return the text for the target: names qualified, and only tables that the link carries."""
-        query: Query = transaction.query
+        query = transaction.query
+        assert query is not None
         if all(carried):
             return ddl.qualify(query.statement, query.database, self.rules.target_name)
         if change.verb == "DROP TABLE":

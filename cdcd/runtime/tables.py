@@ -48,7 +48,8 @@ class Tables:
         try:
             return await self._build(table, transaction)
         except SchemaMismatch as error:
-            raise error.at(table=".".join(name), transaction=transaction.gtid)
+            error.at(table=".".join(name), transaction=transaction.gtid)
+            raise
 
     async def _build(self, table: TableMap, transaction: Transaction) -> object:
         description, source = await describe(self._source, table.description, transaction.timestamp)
