@@ -70,7 +70,5 @@ def test_a_quoted_name_may_hold_a_backtick():
 
 def test_the_fixing_statement_names_one_database_and_no_pattern():
     """An underscore in a database's name would open others too."""
-    assert r"GRANT SELECT, INSERT ON `my\_db`.* TO `u`@`%`;" == statement(
-        ("SELECT", "INSERT"), "my_db", "`u`@`%`"
-    )
+    assert r"GRANT SELECT, INSERT ON `my\_db`.* TO `u`@`%`;" == statement(("SELECT", "INSERT"), "my_db", "`u`@`%`")
     assert "GRANT BINLOG MONITOR ON *.* TO `u`@`%`;" == statement(["BINLOG MONITOR"], "", "`u`@`%`")
