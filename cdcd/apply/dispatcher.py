@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cdcd.apply.writer import Share, Writer
 from cdcd.errors import first_of
-from cdcd.model.position import Gtid, Position, pack
+from cdcd.model.position import Gtid, Progress
 
 # A commit costs a flush to disk; below this many rows a writer of its own does not pay for one.
 ROWS_PER_WRITER_MIN = 200
@@ -45,23 +45,22 @@ class Dispatcher:
     marker: MarkerFactory  # checkpoint.Checkpoint.marker
     batch_number: int
 
-    async def apply(self, batch: SplitBatch, *, before: Position, after: Position, origin: str | None) -> int:
+    async def apply(self, batch: SplitBatch, *, before: Progress, after: Progress, origin: str | None) -> int:
         """Apply a batch; return the number of conflicts. Raises what the writers raise, the first of several.
 
-        One writer's share is the whole batch: its marker says ``after``. Shares of several say ``before`` and
-        list what each of them applies.
+        One writer's share is the whole batch: its marker says ``after``. Shares of several say ``before``,
+        besides what each of them applies.
         """
         count = max(1, min(len(self.writers), batch.row_count // ROWS_PER_WRITER_MIN))
         shares = batch.shares(count)
         self.batch_number += 1
         if len(shares) == 1:
-            marker = self._marker(0, origin, after, b"")
-            return await self.writers[0].apply(shares[0], marker)
+            return await self.writers[0].apply(shares[0], self._marker(0, origin, after))
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(
-                        writer.apply(share, self._marker(writer.slot, origin, before, pack(share.gtids))),
+                        writer.apply(share, self._marker(writer.slot, origin, before.besides(share.gtids))),
                         name=f"writer-{writer.slot}",
                     )
                     for writer, share in zip(self.writers, shares, strict=False)
@@ -70,22 +69,22 @@ class Dispatcher:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
         return sum(task.result() for task in tasks)
 
-    async def begin(self, *, after: Position, origin: str | None) -> Writer:
+    async def begin(self, *, after: Progress, origin: str | None) -> Writer:
         """Open the target transaction of a source transaction that comes in parts."""
         self.batch_number += 1
-        await self.writers[0].begin(self._marker(0, origin, after, b""))
+        await self.writers[0].begin(self._marker(0, origin, after))
         return self.writers[0]
 
-    async def move(self, after: Position) -> None:
+    async def move(self, after: Progress) -> None:
         """Make a position durable that no change leads to."""
         self.batch_number += 1
-        await self.writers[0].begin(self._marker(0, None, after, b""))
+        await self.writers[0].begin(self._marker(0, None, after))
         await self.writers[0].commit()
 
-    def fence(self, position: Position) -> bytes:
+    def fence(self, progress: Progress) -> bytes:
         """Return a marker that says what is so already, to fence a transaction of another kind."""
         self.batch_number += 1
-        return self._marker(0, None, position, b"")
+        return self._marker(0, None, progress)
 
-    def _marker(self, slot: int, origin: str | None, position: Position, applied: bytes) -> bytes:
-        return self.marker(slot, origin=origin, position=position, applied=applied, batch=self.batch_number)
+    def _marker(self, slot: int, origin: str | None, progress: Progress) -> bytes:
+        return self.marker(slot, origin=origin, progress=progress, batch=self.batch_number)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from cdcd.errors import TargetBusy
-from cdcd.model.position import Gtid, Position, unpack
+from cdcd.model.position import Position, Progress, pack, unpack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
 
@@ -49,8 +49,7 @@ class Claim:
 
     epoch: int
     batch: int
-    position: Position
-    applied: frozenset[Gtid]
+    progress: Progress
 
 
 class Checkpoint:
@@ -90,7 +89,7 @@ class Checkpoint:
             await self._end_old_sessions(session)
             raise
         self._epoch = max((row[3] for row in rows), default=0) + 1
-        claim = _read(rows, self._epoch) if rows else Claim(self._epoch, 0, await start(), frozenset())
+        claim = _read(rows, self._epoch) if rows else Claim(self._epoch, 0, Progress(await start()))
         held = {row[0] for row in rows}
         if held:
             await session.execute(
@@ -99,12 +98,17 @@ class Checkpoint:
         if missing := [slot for slot in range(slots) if slot not in held]:
             await session.execute(self._insert(missing, claim))
         await session.execute("COMMIT")
-        log.info("link_claimed", epoch=claim.epoch, position=str(claim.position), applied_after=len(claim.applied))
+        log.info(
+            "link_claimed",
+            epoch=claim.epoch,
+            position=str(claim.progress.position),
+            applied_after=len(claim.progress.applied),
+        )
         return claim
 
     def _insert(self, slots: list[int], claim: Claim) -> str:
-        position = quote.binary(str(claim.position).encode())
-        batch = claim.batch if not claim.applied else 0
+        position = quote.binary(str(claim.progress.position).encode())
+        batch = 0 if claim.progress.applied else claim.batch
         rows = ",".join(
             f"({quote.text(self.link)},{slot},{quote.text(self.origin)},{position},'',{claim.epoch},{batch},0)"
             for slot in slots
@@ -122,11 +126,11 @@ class Checkpoint:
             log.warning("old_session_ended", session=thread_id)
             await session.execute(f"KILL {int(thread_id)}")
 
-    def marker(self, slot: int, *, origin: str | None, position: Position, applied: bytes, batch: int) -> bytes:
+    def marker(self, slot: int, *, origin: str | None, progress: Progress, batch: int) -> bytes:
         """Return the statement that begins every target transaction; matching no row means that this run is fenced."""
         return (
             f"UPDATE cdcd.checkpoint SET origin={quote.text(origin or self.origin)},"
-            f"position={quote.text(str(position))},applied={quote.binary(applied)},batch={batch},"
+            f"position={quote.text(str(progress.position))},applied={quote.binary(pack(progress.applied))},batch={batch},"
             "session=CONNECTION_ID(),updated_at=NOW(6)"
             f" WHERE link={quote.text(self.link)} AND slot={slot} AND epoch={self._epoch}"
         ).encode()
@@ -138,7 +142,7 @@ def _read(rows: list[tuple[int, bytes, bytes, int, int]], epoch: int) -> Claim:
     latest = [row for row in rows if row[4] == batch]
     position = Position.parse(_text(latest[0][1]))
     applied = frozenset(gtid for row in latest for gtid in unpack(_bytes(row[2])))
-    return Claim(epoch, batch, position, applied)
+    return Claim(epoch, batch, Progress(position, applied))
 
 
 def _text(value: bytes | str) -> str:

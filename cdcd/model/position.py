@@ -8,7 +8,8 @@ MariaDB's global transaction id is domain-server-sequence; a position is the las
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 _GTID = re.compile(r"(\d{1,10})-(\d{1,10})-(\d{1,20})")
@@ -76,6 +77,23 @@ class Position:
     def __repr__(self) -> str:
         """Return a text for test failures."""
         return f"Position({str(self)!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is applied: everything up to ``position``, and the transactions ``applied`` after it."""
+
+    position: Position
+    applied: frozenset[Gtid] = frozenset()
+
+    def after(self, gtids: Sequence[Gtid]) -> Progress:
+        """Return the progress once ``gtids``, in log order and without a gap, are applied or passed over too."""
+        applied = self.applied.difference(gtids) if self.applied else self.applied
+        return Progress(self.position.after(gtids), applied)
+
+    def besides(self, gtids: Iterable[Gtid]) -> Progress:
+        """Return the progress once ``gtids`` are applied while transactions before them may not be."""
+        return Progress(self.position, self.applied.union(gtids))
 
 
 def pack(gtids: Iterable[Gtid]) -> bytes:

@@ -76,7 +76,7 @@ class LinkRunner:
     def position(self) -> str:
         """Everything up to here is applied."""
         if self._pipeline is not None:
-            self._position = str(self._pipeline.position)
+            self._position = str(self._pipeline.progress.position)
         return self._position
 
     @property
@@ -188,7 +188,7 @@ class LinkRunner:
             try:
                 await self._run_pipeline(pipeline)
             finally:
-                self._position = str(pipeline.position)
+                self._position = str(pipeline.progress.position)
                 self._pipeline = None
 
     async def _run_pipeline(self, pipeline: Pipeline) -> None:
@@ -232,17 +232,16 @@ class LinkRunner:
         tables = await Tables.open(self.link, source, control)
         changes = SchemaChanges(self.link, tables.rules, await self._writing(stack))
         await changes.load(source)
-        stream = BinlogStream(self._source, self.link, claim.position, time.monotonic, self._source_stats)
+        stream = BinlogStream(self._source, self.link, claim.progress.position, time.monotonic, self._source_stats)
         return Pipeline(
             link=self.link,
             stream=stream,
             tables=tables,
             changes=changes,
             dispatcher=Dispatcher(writers, checkpoint.marker, claim.batch),
-            applied=set(claim.applied),
             clock=time.monotonic,
             stats=self.stats,
-            position=claim.position,
+            progress=claim.progress,
         )
 
     async def _claim(self, checkpoint: Checkpoint, control: Session, source: Session) -> Claim:

@@ -21,7 +21,7 @@ from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
-from cdcd.model.position import Gtid, Position
+from cdcd.model.position import Gtid, Progress
 from cdcd.runtime.queue import TRANSACTION_BYTES, ChunkQueue
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.tables import Tables
@@ -53,10 +53,9 @@ class Pipeline:
     tables: Tables
     changes: SchemaChanges
     dispatcher: Dispatcher
-    applied: set[Gtid]  # after the position, by an earlier run
     clock: Callable[[], float]
     stats: PipelineStats
-    position: Position = field(default_factory=Position)  # everything up to here is committed
+    progress: Progress  # what is committed on the target
     batch: Batch = field(default_factory=Batch)
     applying: Batch | None = None
 
@@ -66,6 +65,8 @@ class Pipeline:
         self._collected = False  # the queue is closed and everything in it is in a batch
         self._origin: str | None = None  # of the transactions in the batch
         self._parts: Writer | None = None  # the writer of the transaction in parts that is open
+        self._after_parts = self.progress
+        self._seen: list[Gtid] = []  # collected or passed over since the last batch was taken, in log order
         self._unwritten = False  # transactions were passed over since the position was last written
         self._reader: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()  # the position is written beside the batches, on the same connection
@@ -149,6 +150,8 @@ class Pipeline:
                 await self._take_slowly(transaction)
                 started = self.clock()
         self.stats.seconds_merging += self.clock() - started
+        if not self._is_busy and self._parts is None:
+            self.progress, self._seen = self.progress.after(self._seen), []
         self._notify()
 
     def _merge(self, transaction: Transaction) -> bool:
@@ -164,14 +167,25 @@ class Pipeline:
             or not self.tables.is_planned(transaction)
         ):
             return False
-        if (self.applied and transaction.gtid in self.applied) or not _carries(transaction):
+        if transaction.gtid in self.progress.applied or not _carries(transaction):
             self._pass_over(transaction)
         else:
-            batch.add(transaction)
+            self._add(transaction)
         return True
 
+    def _add(self, transaction: Transaction) -> None:
+        """Add to the batch, whole or not at all."""
+        try:
+            self.batch.add(transaction)
+        except CdcdError:
+            earlier, self.batch = self.batch.transactions[:-1], Batch()
+            for good in earlier:
+                self.batch.add(good)
+            raise
+        self._seen.append(transaction.gtid)
+
     async def _take_slowly(self, transaction: Transaction) -> None:
-        if transaction.gtid in self.applied:
+        if transaction.gtid in self.progress.applied:
             self._pass_over(transaction)
         elif transaction.is_announcement:
             self.changes.announced.read(transaction)
@@ -197,13 +211,13 @@ class Pipeline:
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""
         if transaction.complete:
-            self.applied.discard(transaction.gtid)
+            self._seen.append(transaction.gtid)
         self._unwritten = self._unwritten or not own
         self.queue.release(transaction.size + TRANSACTION_BYTES)
 
     async def _change_schema(self, transaction: Transaction) -> None:
         await self._drained()
-        outcome = await self.changes.take(transaction, self.dispatcher, self.position)
+        outcome = await self.changes.take(transaction, self.dispatcher, self.progress)
         if outcome == "own":
             self.stats.suppressed_ddl += 1
             self._pass_over(transaction, own=True)
@@ -220,15 +234,15 @@ class Pipeline:
         await self.tables.plan(transaction)
         if _carries(transaction):
             self._origin = transaction.origin
-            self.batch.add(transaction)
+            self._add(transaction)
             await self._drained()
         else:
             self._pass_over(transaction)
 
     async def _finish_alone(self, transaction: Transaction) -> None:
-        after = self.position.after([transaction.gtid])
+        after = self._after(transaction)
         await self.dispatcher.move(after)
-        self.position = after
+        self.progress = after
         self.stats.transactions += 1
         self.queue.release(transaction.size + TRANSACTION_BYTES)
 
@@ -237,8 +251,8 @@ class Pipeline:
         await self.tables.plan(transaction)
         if transaction.part == 0:
             await self._drained()
-            after = self.position.after([transaction.gtid])
-            self._parts = await self.dispatcher.begin(after=after, origin=transaction.origin)
+            self._after_parts = self._after(transaction)
+            self._parts = await self.dispatcher.begin(after=self._after_parts, origin=transaction.origin)
         assert self._parts is not None
         part = Batch()
         part.add(transaction)
@@ -247,9 +261,14 @@ class Pipeline:
         if transaction.complete:
             await self._parts.commit()
             self._parts = None
-            self.position = self.position.after([transaction.gtid])
+            self.progress = self._after_parts
             self.stats.transactions += 1
         self.queue.release(transaction.size + TRANSACTION_BYTES)
+
+    def _after(self, transaction: Transaction) -> Progress:
+        """Return the progress once this transaction is applied alone, everything before it being committed."""
+        seen, self._seen = self._seen, []
+        return self.progress.after([*seen, transaction.gtid])
 
     async def _drained(self) -> None:
         """Wait until everything collected is committed."""
@@ -267,24 +286,24 @@ class Pipeline:
                 self.stats.seconds_idle += self.clock() - started
                 continue
             self.applying, self.batch = self.batch, Batch()
-            await self._apply(self.applying)
+            seen, self._seen = self._seen, []
+            await self._apply(self.applying, self.progress.after(seen))
             self.applying = None
             self._notify()
 
-    async def _apply(self, batch: Batch) -> None:
+    async def _apply(self, batch: Batch, after: Progress) -> None:
         started = self.clock()
-        after = self.position.after([transaction.gtid for transaction in batch.transactions])
         if batch.row_count:
             async with self._writing:
                 self.stats.conflicts += await self.dispatcher.apply(
-                    batch, before=self.position, after=after, origin=self._origin
+                    batch, before=self.progress, after=after, origin=self._origin
                 )
             self.stats.transactions += len(batch)
             self.stats.rows += batch.row_count
             self.stats.batches += 1
         else:
             self._unwritten = True
-        self.position = after
+        self.progress = after
         seconds = self.clock() - started
         self.stats.seconds_applying += seconds
         log.debug("batch_applied", transactions=len(batch), rows=batch.row_count, seconds=round(seconds, 4))
@@ -297,9 +316,10 @@ class Pipeline:
             if self._unwritten and self.queue.is_empty and not self._is_busy and self._parts is None:
                 self._unwritten = False
                 async with self._writing:
-                    position = self.stream.position
-                    await self.dispatcher.move(position)
-                    self.position = self.position.after(position)
+                    seen, self._seen = self._seen, []
+                    after = Progress(self.stream.position, self.progress.after(seen).applied)
+                    await self.dispatcher.move(after)
+                    self.progress = after
 
 
 def _carries(transaction: Transaction) -> bool:

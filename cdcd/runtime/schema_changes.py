@@ -12,7 +12,7 @@ from cdcd.apply.schema_change import Change, carry
 from cdcd.binlog.decoder import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import UnsupportedEvent
-from cdcd.model.position import Position
+from cdcd.model.position import Progress
 from cdcd.mysql.session import Session
 from cdcd.route import ddl
 from cdcd.route.announced import Announced
@@ -45,7 +45,7 @@ class SchemaChanges:
             for session, verb, objects in rows:
                 self.announced.add(session, verb, objects)
 
-    async def take(self, transaction: Transaction, dispatcher: Dispatcher, position: Position) -> Outcome:
+    async def take(self, transaction: Transaction, dispatcher: Dispatcher, progress: Progress) -> Outcome:
         """Handle one statement; everything before it is committed. Raises UnsupportedEvent, ApplyFailed, Fenced."""
         query = transaction.query
         assert query is not None
@@ -79,7 +79,7 @@ class SchemaChanges:
                 statement=statement,
                 query=query,
             ),
-            dispatcher.fence(position),
+            dispatcher.fence(progress),
         )
         log.info("ddl_carried", statement=str(query), gtid=str(transaction.gtid), ran=ran)
         return "carried"
