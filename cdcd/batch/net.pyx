@@ -3,7 +3,7 @@
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memset
+from libc.string cimport memcmp
 
 from cdcd.binlog.decoder cimport RowsRef, TableMap, Transaction
 from cdcd.binlog.rows cimport (
@@ -20,24 +20,36 @@ cdef enum:
 cdef struct NetRow:
     uint64_t hash
     int32_t transaction
+    bint is_merged      # more than one change met in it
     Image key           # an image that holds the row's key
     Image before        # the row as it was before the batch; start is NULL when it did not exist
     Image after         # the row as it is after the batch; start is NULL when it is gone
 
 
+cdef inline const uint8_t* _end(Image image) noexcept:
+    """Return a bound for an image that was walked before."""
+    return image.start + (<size_t>1 << 31)
+
+
 cdef class _NetTable:
-    """The net rows of one table, found by their row key's bytes."""
+    """The net rows of one table, found by their row key's bytes.
+
+    A key's hash for the write set is coarse where a collation is; rows are looked up by every byte, so that
+    text that the write set cannot tell apart does not make the lookup slow.
+    """
 
     cdef Plan plan
+    cdef UniqueKey identity
     cdef NetRow* rows
     cdef int32_t* slots         # row index + 1; 0 is free
     cdef size_t count, capacity, slot_count
-    cdef bint broken            # an image that is not full was met: the table must be applied in order
-    cdef bint unproven          # a key whose equality is not decidable was met
+    cdef bint broken            # its changes go out in source order
+    cdef bint unproven          # keys whose equality is not decidable were met: its transactions stay together
     cdef uint32_t* key_offsets
 
     def __cinit__(self, Plan plan):
         self.plan = plan
+        self.identity = UniqueKey([(i, 0, "exact") for i in plan.row_key.columns], 1) if plan.is_keyed else None
         self.count = 0
         self.capacity = 64
         self.slot_count = 256
@@ -52,8 +64,9 @@ cdef class _NetTable:
         free(self.slots)
         free(self.key_offsets)
 
-    cdef NetRow* find(self, uint64_t hash, const uint8_t* start, uint32_t* offsets, bint* is_new) except NULL:
+    cdef NetRow* find(self, const uint8_t* start, uint32_t* offsets, bint* is_new) except NULL:
         """Return the net row with this key, made anew when there is none."""
+        cdef uint64_t hash = self.plan.hash_key(self.identity, start, offsets, &self.unproven)
         cdef size_t mask = self.slot_count - 1
         cdef size_t at = hash & mask
         cdef NetRow* row
@@ -65,16 +78,21 @@ cdef class _NetTable:
             at = (at + 1) & mask
         if self.count == self.capacity:
             self._grow()
-            return self.find(hash, start, offsets, is_new)
+            return self.find(start, offsets, is_new)
         row = &self.rows[self.count]
         self.count += 1
         self.slots[at] = self.count
         row.hash = hash
+        row.is_merged = False
         is_new[0] = True
         return row
 
+    cdef void break_up(self) noexcept:
+        """Apply the table's changes in source order, by one writer: they do not merge to net rows."""
+        self.broken = self.unproven = True
+
     cdef bint _same(self, NetRow* row, const uint8_t* start, uint32_t* offsets) except -1:
-        self.plan.locate(row.key, row.key.start + (<size_t>1 << 31), self.key_offsets)
+        self.plan.locate(row.key, _end(row.key), self.key_offsets)
         return self.plan.same_key(self.plan.row_key, row.key.start, self.key_offsets, start, offsets)
 
     cdef int _grow(self) except -1:
@@ -299,15 +317,26 @@ cdef class Batch:
                 continue
             net = self.tables.get(table.plan)
             if net is None:
-                net = self.tables[table.plan] = _NetTable(table.plan)
+                net = self._open_table(table.plan)
             self._merge(net, transaction, index, &transaction.refs[i])
+
+    cdef _NetTable _open_table(self, Plan plan):
+        """Begin a table; two plans for one target table (its id in the log changed) cannot merge rows."""
+        cdef _NetTable net = _NetTable(plan)
+        cdef _NetTable other
+        for other in self.tables.values():
+            if other.plan.target == plan.target:
+                other.break_up()
+                net.break_up()
+        self.tables[plan] = net
+        return net
 
     cdef int _merge(self, _NetTable net, Transaction transaction, int32_t index, RowsRef* ref) except -1:
         cdef _Rows rows = self.rows
         cdef Plan plan = net.plan
         rows.open(plan, transaction, ref)
         if not rows.is_full:
-            net.broken = True
+            net.break_up()
         if plan.group:
             self._touch(plan.group, index)
         while rows.next():
@@ -352,13 +381,13 @@ cdef class Batch:
     cdef NetRow* _net_row(self, _NetTable net, Image image, uint32_t* offsets, int32_t index,
                           bint existed) except NULL:
         cdef bint is_new = False
-        cdef uint64_t hash = net.plan.hash_key(net.plan.row_key, image.start, offsets, &net.unproven)
-        cdef NetRow* row = net.find(hash, image.start, offsets, &is_new)
+        cdef NetRow* row = net.find(image.start, offsets, &is_new)
         if is_new:
             row.transaction = index
             row.key = image
             row.before = image if existed else Image(NULL, NULL)
         else:
+            row.is_merged = True
             self._join(row.transaction, index)
         return row
 
@@ -432,16 +461,18 @@ cdef class Batch:
         cdef Transaction transaction
         cdef TableMap table
         cdef int32_t index
-        cdef dict first = {net.plan: -1 for net in self.tables.values() if (<_NetTable>net).unproven}
+        cdef dict first = {(<_NetTable>net).plan.target: -1 for net in self.tables.values()
+                           if (<_NetTable>net).unproven}
         if not first:
             return 0
         for index in range(len(self.transactions)):
             transaction = self.transactions[index]
             for table in transaction.tables:
-                if table.plan in first:
-                    if first[table.plan] >= 0:
-                        self._join(first[table.plan], index)
-                    first[table.plan] = index
+                if table.plan is False or (<Plan>table.plan).target not in first:
+                    continue
+                if first[(<Plan>table.plan).target] >= 0:
+                    self._join(first[(<Plan>table.plan).target], index)
+                first[(<Plan>table.plan).target] = index
         return 0
 
     cdef list _deal(self, list shares, int writers):
@@ -485,7 +516,8 @@ cdef class Batch:
         cdef Py_ssize_t i, writer
         cdef size_t at
         cdef NetRow* row
-        cdef list sets = [[RowSet(net.plan, kind, True) for kind in (INSERT, UPDATE, DELETE)] for _ in shares]
+        # The last set: updates that end where they began, whose matched rows are expected to differ from others'.
+        cdef list sets = [[RowSet(net.plan, kind, True) for kind in (INSERT, UPDATE, DELETE, UPDATE)] for _ in shares]
         cdef list mine
         for at in range(net.count):
             row = &net.rows[at]
@@ -498,17 +530,24 @@ cdef class Batch:
             elif net.plan.has_alternatives and self._moves(net.plan, row):
                 (<RowSet>mine[DELETE]).add(row.before, Image(NULL, NULL))
                 (<RowSet>mine[INSERT]).add(Image(NULL, NULL), row.after)
+            elif row.is_merged and self._is_unchanged(net.plan, row):
+                (<RowSet>mine[3]).add(row.before, row.after)
             else:
                 (<RowSet>mine[UPDATE]).add(row.before, row.after)
         for i in range(len(shares)):
             (<Share>shares[i]).steps.extend([step for step in sets[i] if (<RowSet>step).count])
         return 0
 
+    cdef bint _is_unchanged(self, Plan plan, NetRow* row) except -1:
+        cdef size_t before = plan.locate(row.before, _end(row.before), plan.offsets_before) - row.before.start
+        cdef size_t after = plan.locate(row.after, _end(row.after), plan.offsets_after) - row.after.start
+        return before == after and memcmp(row.before.start, row.after.start, before) == 0
+
     cdef bint _moves(self, Plan plan, NetRow* row) except -1:
         """Return whether any unique key besides the row key changes its value."""
         cdef Py_ssize_t i
-        plan.locate(row.before, row.before.start + (<size_t>1 << 31), plan.offsets_before)
-        plan.locate(row.after, row.after.start + (<size_t>1 << 31), plan.offsets_after)
+        plan.locate(row.before, _end(row.before), plan.offsets_before)
+        plan.locate(row.after, _end(row.after), plan.offsets_after)
         for i in range(1, len(plan.keys)):
             if not plan.same_key(<UniqueKey>plan.keys[i], row.before.start, plan.offsets_before, row.after.start,
                                  plan.offsets_after):

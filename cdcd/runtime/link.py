@@ -211,7 +211,7 @@ class LinkRunner:
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
-        session = await Session.open(site, lost, "SET time_zone = '+00:00'")
+        session = await Session.open(site, lost, "SET time_zone = '+00:00', wait_timeout = 31536000")
         stack.callback(session.abort)
         return session
 

@@ -63,6 +63,7 @@ class Pipeline:
         self.queue = ChunkQueue(self.link.queue_bytes_max)
         self._changed = asyncio.Event()
         self._collected = False  # the queue is closed and everything in it is in a batch
+        self._in_hand: Transaction | None = None  # one that needs more than to be added to the batch
         self._origin: str | None = None  # of the transactions in the batch
         self._parts: Writer | None = None  # the writer of the transaction in parts that is open
         self._after_parts = self.progress
@@ -96,10 +97,9 @@ class Pipeline:
     @property
     def oldest(self) -> tuple[float, int] | None:
         """The oldest transaction that is not applied: when it was received, and its source's stamp in seconds."""
-        for batch in (self.applying, self.batch):
-            if batch is not None and len(batch):
-                first = batch.transactions[0]
-                return first.received, first.timestamp
+        waiting = [batch.transactions[0] for batch in (self.applying, self.batch) if batch is not None and len(batch)]
+        if first := next(iter(waiting), self._in_hand):
+            return first.received, first.timestamp
         return None
 
     def reload(self, link: Link) -> None:
@@ -147,10 +147,12 @@ class Pipeline:
         for transaction in chunk.transactions:
             if not self._merge(transaction):
                 self.stats.seconds_merging += self.clock() - started
+                self._in_hand = transaction
                 await self._take_slowly(transaction)
+                self._in_hand = None
                 started = self.clock()
         self.stats.seconds_merging += self.clock() - started
-        if not self._is_busy and self._parts is None:
+        if not self._is_busy and self._parts is None and not self._writing.locked():
             self.progress, self._seen = self.progress.after(self._seen), []
         self._notify()
 

@@ -87,6 +87,8 @@ class BinlogStream:
             await self._connect()
         assert self._stream is not None
         assert self._decoder is not None
+        if self._decoder.failure is not None:
+            raise self._decoder.failure
         waiting = self.clock()
         await self._stream.wait(SILENT_HEARTBEATS * self.link.heartbeat_seconds)
         started = self.last_heard = self.clock()
