@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import orjson
 import structlog
@@ -24,34 +24,35 @@ SECRETS = frozenset({"password", "secret", "token"})
 MASK = "***"
 
 
-def configure(level: Level, format: Format) -> None:
-    """Set up structlog for the whole process; calling it again (a reload) replaces the settings."""
+def configure(level: Level, format: Format, out: TextIO | None = None) -> None:
+    """Set up structlog for the whole process, on ``out`` (stdout unless given); a later call replaces all."""
+    stream = out or sys.stdout
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _mask_secrets,
-            *_renderers(format),
+            *_renderers(format, stream),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=_logger_factory(format),
+        logger_factory=_logger_factory(format, stream),
         cache_logger_on_first_use=False,
     )
 
 
-def _renderers(format: Format) -> list[Processor]:
+def _renderers(format: Format, stream: TextIO) -> list[Processor]:
     if format == "console":
         # The default formatter prints local variables, and with them whatever secret a frame holds.
         plain = structlog.dev.plain_traceback
-        return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
+        return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_to_json)]
 
 
-def _logger_factory(format: Format) -> structlog.BytesLoggerFactory | structlog.PrintLoggerFactory:
+def _logger_factory(format: Format, stream: TextIO) -> structlog.BytesLoggerFactory | structlog.PrintLoggerFactory:
     if format == "console":
-        return structlog.PrintLoggerFactory(sys.stdout)
-    return structlog.BytesLoggerFactory(sys.stdout.buffer)
+        return structlog.PrintLoggerFactory(stream)
+    return structlog.BytesLoggerFactory(stream.buffer)
 
 
 def _to_json(event: EventDict, **_options: object) -> bytes:

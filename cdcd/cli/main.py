@@ -1,0 +1,107 @@
+"""``cdcd``: read the arguments, run the subcommand, turn its end into an exit status.
+
+0 done or stopped cleanly; 1 a link stopped with an error, or the command could not be done; 2 usage or
+configuration; 3 precheck failed; 4 verify found differences; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import uvloop
+
+from cdcd import __version__
+from cdcd.cli import check, position, status, verify
+from cdcd.config import Config, load
+from cdcd.errors import CdcdError, ConfigError, PrecheckFailed
+from cdcd.observe import logs
+from cdcd.runtime import daemon
+
+FAILED = 1
+WRONG_USAGE = 2
+PRECHECK_FAILED = 3
+INTERRUPTED = 130
+
+Command = Callable[[argparse.Namespace, Config], Awaitable[int]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (the process's own unless given) and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    # `run` sets up its own log; of other commands, stdout is the answer.
+    logs.configure("warning", "console", sys.stderr)
+    try:
+        config = load(arguments.config)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            exit_status: int = runner.run(arguments.command(arguments, config))
+        sys.stdout.flush()
+    except ConfigError as error:
+        return _complain(WRONG_USAGE, error.problems)
+    except PrecheckFailed as error:
+        return _complain(PRECHECK_FAILED, [str(error)])
+    except CdcdError as error:
+        return _complain(FAILED, [f"cdcd: {error}"])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our stdout has gone; without this, the interpreter would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return exit_status
+
+
+def _complain(exit_status: int, lines: list[str]) -> int:
+    print(*lines, sep="\n", file=sys.stderr)
+    return exit_status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cdcd", description="Keep MySQL-protocol databases in step, both ways.")
+    parser.add_argument("--version", action="version", version=f"cdcd {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "run", _run, "run every link in the foreground")
+    _add(commands, "check", _check, "print what to fix before a run, with the statement that fixes it")
+    shows_status = _add(commands, "status", _status, "print what the running links do")
+    shows_status.add_argument("--json", action="store_true", help="print the document that GET /status serves")
+    compares = _add(commands, "verify", _verify, "compare the two sides of a link")
+    compares.add_argument("--link", required=True, metavar="NAME", help="the link, as the file names it")
+    compares.add_argument("--json", action="store_true", help="print the report as JSON")
+    locates = _add(commands, "position", _position, "print where a site's log ends, as `start` accepts it")
+    locates.add_argument("--site", required=True, metavar="NAME", help="the site, as the file names it")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.add_argument("-c", "--config", required=True, type=Path, metavar="FILE", help="the configuration file")
+    parser.set_defaults(command=command)
+    return parser
+
+
+async def _run(arguments: argparse.Namespace, config: Config) -> int:
+    return await daemon.run(config, arguments.config)
+
+
+async def _check(_arguments: argparse.Namespace, config: Config) -> int:
+    return PRECHECK_FAILED if await check.run(config, out=sys.stdout) else 0
+
+
+async def _status(arguments: argparse.Namespace, config: Config) -> int:
+    await status.run(config, as_json=arguments.json, out=sys.stdout)
+    return 0
+
+
+async def _verify(arguments: argparse.Namespace, config: Config) -> int:
+    return await verify.run(config, arguments.link, as_json=arguments.json, out=sys.stdout)
+
+
+async def _position(arguments: argparse.Namespace, config: Config) -> int:
+    await position.run(config, arguments.site, out=sys.stdout)
+    return 0

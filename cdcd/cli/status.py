@@ -1,0 +1,74 @@
+"""``cdcd status``: ask the running daemon, and print what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TextIO
+
+import orjson
+
+from cdcd.config import Config
+from cdcd.errors import CdcdError
+from cdcd.observe.server import parse_listen
+
+ANSWER_SECONDS_MAX = 10
+
+_COLUMNS = ("link", "state", "lag", "transactions", "rows", "suppressed", "conflicts", "position")
+_COUNTS = ("transactions", "rows", "suppressed", "conflicts")
+
+
+async def run(config: Config, *, as_json: bool, out: TextIO) -> None:
+    """Print the status of every link. Raises CdcdError when no daemon answers."""
+    listen = config.daemon.listen
+    if not listen:
+        raise CdcdError("the status listener is off", hint='set daemon.listen, as in "127.0.0.1:9180", and restart')
+    answer = await _ask(listen)
+    links = _links(listen, answer)
+    print(answer.decode() if as_json else table(links), file=out)
+
+
+def table(links: dict[str, dict[str, Any]]) -> str:
+    """Return a table of the links, and below it each link's error."""
+    rows = [_COLUMNS, *(_row(name, link) for name, link in links.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    errors = [f"{name}: {link['error']}" for name, link in links.items() if link["error"]]
+    return "\n".join([*lines, *errors])
+
+
+def _row(name: str, link: dict[str, Any]) -> tuple[str, ...]:
+    lag = "-" if link["lag_seconds"] is None else f"{link['lag_seconds']:.3f} s"
+    return (name, link["state"], lag, *(str(link[count]) for count in _COUNTS), link["position"])
+
+
+async def _ask(listen: str) -> bytes:
+    host, port = parse_listen(listen)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"GET /status HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n".encode())
+                head = await reader.readuntil(b"\r\n\r\n")
+                body = await reader.read() if head.startswith(b"HTTP/1.1 200 ") else b""
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        raise CdcdError(
+            f"no cdcd answers at {listen}: {error or 'no answer in time'}",
+            hint="is it running, with this file?",
+        ) from error
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise _stranger(listen) from error
+    return body
+
+
+def _links(listen: str, answer: bytes) -> dict[str, dict[str, Any]]:
+    try:
+        links: dict[str, dict[str, Any]] = orjson.loads(answer)["links"]
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise _stranger(listen) from error
+    return links
+
+
+def _stranger(listen: str) -> CdcdError:
+    return CdcdError(f"what answers at {listen} is not cdcd", hint="see daemon.listen")
