@@ -170,6 +170,20 @@ cdef class Transaction:
         self.size += length
         return 0
 
+    cdef void trim(self) noexcept:
+        """Give back what growing left over: a queue of small transactions would otherwise hold twice its bytes."""
+        cdef void* smaller
+        if self.data != NULL:
+            smaller = realloc(self.data, self.size)
+            if smaller != NULL:
+                self.data = <uint8_t*>smaller
+                self.capacity = self.size
+        if self.refs != NULL:
+            smaller = realloc(self.refs, self.ref_count * sizeof(RowsRef))
+            if smaller != NULL:
+                self.refs = <RowsRef*>smaller
+                self.ref_capacity = self.ref_count
+
     @property
     def is_announcement(self):
         """Whether cdcd announces a schema change with it."""
@@ -474,6 +488,7 @@ cdef class Decoder:
 
     cdef int _hand_on_part(self) except -1:
         cdef Transaction part = self._open
+        part.trim()
         self._done.append(part)
         self.open_parts = True
         self._open = Transaction(part.gtid, part.timestamp, part.origin, part.part + 1)
@@ -512,5 +527,6 @@ cdef class Decoder:
             return 0
         self.open_parts = False
         done.complete = True
+        done.trim()
         self._done.append(done)
         return 0
