@@ -5,6 +5,7 @@ Every session that runs these has ``character_set_client = binary``: quotes and 
 bytes that need escaping, and text says its charset with an introducer.
 """
 
+from libc.math cimport copysign
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp
 
@@ -18,6 +19,9 @@ cdef enum:
     INSERT_ROWS = 2000
     KEYS = 500                      # of one column in an IN list
     COMPOSITE_KEYS = 100            # spelled out with OR, which every optimizer turns into index ranges
+
+LENIENTLY = b"SET STATEMENT sql_mode='ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION' FOR "
+
 
 cdef class Statement:
     """One SQL text, and what the target should answer if nothing contradicts it.
@@ -49,6 +53,16 @@ cdef class Statement:
         return min(abs(off), <long long>self.rows)
 
 
+cdef bytes _text(Out out, Plan plan):
+    """Take the statement. A strict server refuses an ENUM's error value, number 0, in whatever guise.
+
+    Where both sides define the columns alike every other value fits without strictness, so it is given up
+    for the statement; elsewhere the server's refusal stands.
+    """
+    text = out.take()
+    return LENIENTLY + text if out.has_error_value and plan.is_identical else text
+
+
 cdef const uint8_t* _end(Image image) noexcept:
     return image.start + (<size_t>1 << 31)
 
@@ -65,15 +79,21 @@ cdef bint _same_bytes(Plan plan, Change change) except -1:
 def render(RowSet row_set):
     """Yield the statements that apply a row set, each rendered when it is asked for."""
     cdef size_t at = 0
+    cdef bint many = row_set.plan.is_keyed and not _refers_to_itself(row_set.plan)
     while at < row_set.count:
         if row_set.kind == DELETE:
-            statement = _delete(row_set, at) if row_set.plan.is_keyed else render_one(row_set, at, "delete")
+            statement = _delete(row_set, at) if many else render_one(row_set, at, "delete")
         elif row_set.kind == UPDATE and not row_set.is_net:
             statement = _update(row_set, at, False)
         else:
             statement = _insert(row_set, at)
         yield statement
         at += (<Statement>statement).rows
+
+
+cdef bint _refers_to_itself(Plan plan) except -1:
+    """Return whether the order of a table's deletes matters: one statement deletes in the order of an index."""
+    return any(key.parent == plan.target for key in plan.target_table.foreign_keys)
 
 
 def render_one(RowSet row_set, size_t at, str verb):
@@ -89,10 +109,10 @@ def render_one(RowSet row_set, size_t at, str verb):
         out.put_bytes(b"DELETE FROM " + row_set.plan.table_sql + b" WHERE ")
         _put_match(out, row_set.plan, row_set.changes[at].before)
         out.put_bytes(b" LIMIT 1")
-        return Statement(out.take(), row_set, at, 1, 1, True)
+        return Statement(_text(out, row_set.plan), row_set, at, 1, 1, True)
     _put_insert_head(out, row_set.plan, row_set.changes[at].after.present)
     _put_row(out, row_set.plan, row_set.changes[at].after)
-    return Statement(out.take(), row_set, at, 1, 1, True)
+    return Statement(_text(out, row_set.plan), row_set, at, 1, 1, True)
 
 
 def moves_row_key(RowSet row_set, size_t at):
@@ -123,22 +143,26 @@ cdef object _insert(RowSet row_set, size_t first):
     """A multi-row INSERT; net changes of a table whose only unique key is the row key go as an upsert."""
     cdef Plan plan = row_set.plan
     cdef Out out = Out()
-    cdef size_t at
+    cdef size_t at, complete
     cdef long long matched = 0
     cdef bint is_update = row_set.kind == UPDATE
     _put_insert_head(out, plan, row_set.changes[first].after.present)
     for at in range(first, row_set.count):
+        complete = out.size
         if at > first:
-            if out.size >= STATEMENT_BYTES or at - first >= INSERT_ROWS or not _same_columns(plan, row_set, at - 1):
+            if at - first >= INSERT_ROWS or not _same_columns(plan, row_set, at - 1):
                 break
             out.put_char(44)
         _put_row(out, plan, row_set.changes[at].after)
+        if at > first and out.size > STATEMENT_BYTES:
+            out.size = complete
+            break
         matched += 2 if is_update and not _same_bytes(plan, row_set.changes[at]) else 1
     else:
         at = row_set.count
     if row_set.is_net and (is_update or not plan.has_alternatives):
         out.put_bytes(_upsert_tail(plan))
-    return Statement(out.take(), row_set, first, at - first, matched, False)
+    return Statement(_text(out, row_set.plan), row_set, first, at - first, matched, False)
 
 
 cdef bint _same_columns(Plan plan, RowSet row_set, size_t at) noexcept:
@@ -185,14 +209,17 @@ cdef bytes _upsert_tail(Plan plan):
     cdef list parts = []
     cdef bytes name
     for i in range(plan.count):
-        if plan.writes(i) and not plan.is_row_key(i):
+        # A key that only compares equal is written too, as are the source's letters.
+        if plan.writes(i) and not (plan.row_key.is_exact and plan.is_row_key(i)):
             name = <bytes>plan.name_sql[i]
             parts.append(name + b"=VALUES(" + name + b")")
     first = <bytes>plan.name_sql[plan.row_key.columns[0]]
     if plan.has_alternatives:
         names = [<bytes>plan.name_sql[index] for index in plan.row_key.columns]
         same = b" AND ".join([name + b"=VALUES(" + name + b")" for name in names])
-        parts.insert(0, first + b"=IF(" + same + b"," + first + b",18446744073709551615+LENGTH(CONCAT(" + first + b",'x')))")
+        overflow = b"18446744073709551615+LENGTH(CONCAT(" + first + b",'x'))"
+        # Both results are the column itself, so that the expression has its type, whatever that is.
+        parts.insert(0, first + b"=IF(" + same + b" OR " + overflow + b"," + first + b"," + first + b")")
     elif not parts:
         parts.append(first + b"=" + first)
     return b" ON DUPLICATE KEY UPDATE " + b",".join(parts)
@@ -225,7 +252,7 @@ cdef object _delete(RowSet row_set, size_t first):
         at = row_set.count
     if single:
         out.put_char(41)
-    return Statement(out.take(), row_set, first, at - first, at - first, not row_set.is_net)
+    return Statement(_text(out, row_set.plan), row_set, first, at - first, at - first, not row_set.is_net)
 
 
 cdef object _update(RowSet row_set, size_t at, bint by_new_key):
@@ -251,7 +278,7 @@ cdef object _update(RowSet row_set, size_t at, bint by_new_key):
     out.put(b" WHERE ", 7)
     _put_match(out, plan, change.after if by_new_key else change.before)
     out.put(b" LIMIT 1", 8)
-    return Statement(out.take(), row_set, at, 1, 1, True)
+    return Statement(_text(out, row_set.plan), row_set, at, 1, 1, True)
 
 
 cdef int _put_match(Out out, Plan plan, Image image) except -1:
@@ -283,10 +310,17 @@ cdef int _put_whole_value(Out out, Plan plan, int i, Image image) except -1:
     """Compare text and bytes as stored: a collation would find a row that merely looks alike."""
     cdef bytes name = <bytes>plan.name_sql[i]
     cdef bytes introducer = <bytes>plan.introducers[i]
+    cdef int kind = plan.description.columns[i].type
     if introducer:
         out.put_bytes(b"BINARY CONVERT(" + name + b" USING " + introducer[1:] + b")<=>BINARY ")
-    elif plan.description.columns[i].type == tm.GEOMETRY:
+    elif kind == tm.GEOMETRY:
         out.put_bytes(b"BINARY " + name + b"<=>")
     else:
         out.put_bytes(name + b"<=>")
-    return plan.render(out, i, image.start, plan.offsets_before[i])
+    plan.render(out, i, image.start, plan.offsets_before[i])
+    value = plan.value(i, image.start, plan.offsets_before[i]) if kind == tm.FLOAT or kind == tm.DOUBLE else None
+    if value == 0:
+        # Zeros compare equal whatever their sign, which only the text shows.
+        negative = copysign(1.0, value) < 0
+        out.put_bytes(b" AND LEFT(" + name + (b",1)='-'" if negative else b",1)<>'-'"))
+    return 0

@@ -20,10 +20,6 @@ log = structlog.get_logger()
 # A packet of a few statements: large enough that round trips are rare, small enough to stay in the caches.
 PACKET_BYTES = 1024 * 1024
 BUSY_TRIES_MAX = 20
-DUPLICATE = 1062
-# What the target answers when its rows contradict a net change: duplicates, the guard's overflow (1690) of an
-# upsert that would hit another row, and references that only source order satisfies.
-CONTRADICTIONS = frozenset({DUPLICATE, 1022, 1169, 1586, 1690, 1216, 1217, 1451, 1452})
 FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_key_checks=1"
 
 
@@ -49,7 +45,10 @@ class WriterStats:
 
 
 class _ContradictedError(Exception):
-    """The target's rows are not what net changes expect; the share is run again carefully."""
+    """The target refuses a statement of many changes, or its rows are not what they expect.
+
+    The share is run again carefully, which decides the conflict, or finds the one change that is refused.
+    """
 
 
 class Writer:
@@ -71,7 +70,7 @@ class Writer:
             try:
                 return await self._apply_once(share, marker)
             except TargetBusy as error:
-                await self.session.execute("ROLLBACK")
+                await self._undo(b"ROLLBACK")
                 self.stats.retries += 1
                 log.info("share_retried", slot=self.slot, error=error.message, attempt=attempt + 1)
                 await asyncio.sleep(min(2.0, 0.01 * 2**attempt))
@@ -80,12 +79,10 @@ class Writer:
     async def _apply_once(self, share: Share, marker: bytes) -> int:
         try:
             conflicts = await self._run(share.steps, [b"BEGIN", marker])
-        except _ContradictedError:
-            await self.session.execute("ROLLBACK")
+        except _ContradictedError as contradiction:
+            await self._undo(b"ROLLBACK")
             await self._begin(marker)
-            conflicts = await self._run_carefully(share)
-        except ServerError as error:
-            raise explain(error) from error
+            conflicts = await self._run_carefully(share, contradiction)
         await self.session.execute("COMMIT")
         return conflicts
 
@@ -98,11 +95,9 @@ class Writer:
         await self.session.execute("SAVEPOINT part")
         try:
             return await self._run(share.steps, [])
-        except _ContradictedError:
-            await self.session.execute("ROLLBACK TO part")
-            return await self._run_carefully(share)
-        except ServerError as error:
-            raise explain(error) from error
+        except _ContradictedError as contradiction:
+            await self._undo(b"ROLLBACK TO part")
+            return await self._run_carefully(share, contradiction)
 
     async def commit(self) -> None:
         """Commit the open target transaction."""
@@ -110,7 +105,11 @@ class Writer:
 
     async def rollback(self) -> None:
         """Roll the open target transaction back."""
-        await self.session.execute("ROLLBACK")
+        await self._undo(b"ROLLBACK")
+
+    async def _undo(self, rollback: bytes) -> None:
+        """Roll back; what failed may have been between two settings of foreign_key_checks."""
+        await self.session.execute_many([rollback, FOREIGN_KEYS_ON])
 
     async def _begin(self, marker: bytes) -> None:
         self._check_fence((await self.session.execute_many([b"BEGIN", marker]))[1])
@@ -119,8 +118,9 @@ class Writer:
         if matched != 1:
             raise Fenced("this run's marker matches no row")
 
-    async def _run_carefully(self, share: Share) -> int:
+    async def _run_carefully(self, share: Share, contradiction: _ContradictedError) -> int:
         self.stats.careful += 1
+        log.info("share_contradicted", slot=self.slot, reason=str(contradiction))
         careful = Careful(self.session)
         await careful.run(share.ordered_steps())
         return careful.conflicts
@@ -133,9 +133,7 @@ class Writer:
             try:
                 matched = await self.session.execute_many(texts)
             except ServerError as error:
-                if error.code in CONTRADICTIONS:
-                    raise _ContradictedError from error
-                raise
+                raise _ContradictedError(error.message) from error
             if opening:
                 self._check_fence(matched[1])
             for (_, statement), count in zip(packet, matched[len(opening) :], strict=True):
@@ -178,5 +176,5 @@ def _conflicts(statement: Statement | None, matched: int) -> int:
     if statement is None or matched == statement.matched:
         return 0
     if statement.is_exact:
-        raise _ContradictedError
+        raise _ContradictedError(f"{matched} rows matched, {statement.matched} expected")
     return statement.conflicts(matched)
