@@ -131,8 +131,8 @@ def unpack(packed: bytes) -> set[Gtid]:
         domain, server = map(int, name.split("-"))
         end = 0
         for run in runs.split(","):
-            distance, _, length = run.partition("+")
+            distance, more, length = run.partition("+")
             first = end + int(distance)
-            end = first + int(length or 0)
+            end = first + (int(length) if more else 0)
             gtids.update(Gtid(domain, server, sequence) for sequence in range(first, end + 1))
     return gtids
