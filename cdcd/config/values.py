@@ -145,9 +145,7 @@ def rename(old: str, new: str) -> str:
     database, table = _split(old)
     if table == "*":
         if not new or set(new) & set(".*?["):
-            raise ValueError(
-                f'renames a database, so it must be the name of one, as "new" (got {shown(new)})'
-            )
+            raise ValueError(f'renames a database, so it must be the name of one, as "new" (got {shown(new)})')
         _refuse_wildcards(database)
         _refuse_system_database(new)
     else:

@@ -28,9 +28,7 @@ def test_committed_rows_survive_a_kill_on_the_same_port(server_factory: ServerFa
     """Crash tests stand on this: SIGKILL loses nothing committed, and clients find the server again."""
     server = server_factory()
     port = server.port
-    server.sql(
-        "CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (7)"
-    )
+    server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY); INSERT INTO shop.t VALUES (7)")
 
     server.kill()
     assert not server.is_running
@@ -44,9 +42,7 @@ def test_options_override_the_defaults_and_the_rest_stays(server_factory: Server
     """A test names only the setting that it is about."""
     server = server_factory(options={"binlog_row_metadata": "MINIMAL", "sync-binlog": "0"})
 
-    rows = server.sql(
-        "SELECT @@binlog_row_metadata, @@sync_binlog, @@binlog_format, @@log_bin, @@max_allowed_packet"
-    )
+    rows = server.sql("SELECT @@binlog_row_metadata, @@sync_binlog, @@binlog_format, @@log_bin, @@max_allowed_packet")
 
     assert [("MINIMAL", 0, "ROW", 1, 64 << 20)] == rows
 
@@ -64,9 +60,7 @@ def test_log_position_moves_with_a_commit_and_a_restart_keeps_it(server_factory:
     assert after == server.binlog_position()[2]
 
 
-def test_shared_servers_are_two_and_both_have_the_database(
-    east: MariaDB, west: MariaDB, database: str
-) -> None:
+def test_shared_servers_are_two_and_both_have_the_database(east: MariaDB, west: MariaDB, database: str) -> None:
     """A link between them is a link between two origins."""
     ids = {server.sql("SELECT @@server_id")[0] for server in (east, west)}
 

@@ -283,9 +283,7 @@ def test_a_listener_may_be_any_address_or_none(files: Files, listen: str) -> Non
     assert listen == files.load(f'daemon.listen = "{listen}"\n{TWO_SITES}{ONE_LINK}').daemon.listen
 
 
-@pytest.mark.parametrize(
-    "listen", ["9180", ":9180", "host:0", "host:65536", "host:http", "::1:9180", "a b:1"]
-)
+@pytest.mark.parametrize("listen", ["9180", ":9180", "host:0", "host:65536", "host:http", "::1:9180", "a b:1"])
 def test_a_listener_that_no_socket_can_have_is_refused(files: Files, listen: str) -> None:
     """It would otherwise fail after the links have started."""
     expected = f'daemon.listen: must be "host:port", or "" for no listener (got "{listen}")'
@@ -320,9 +318,7 @@ def test_names_that_differ_only_in_case_are_refused(files: Files) -> None:
 )
 def test_one_server_under_two_names_is_refused(files: Files, one: str, other: str) -> None:
     """Its changes would be carried back to it for ever."""
-    [problem] = files.problems(
-        f'[sites.east]\nuser = "c"\n{one}\n[sites.west]\nuser = "c"\n{other}\n{ONE_LINK}'
-    )
+    [problem] = files.problems(f'[sites.east]\nuser = "c"\n{one}\n[sites.west]\nuser = "c"\n{other}\n{ONE_LINK}')
 
     assert problem.startswith("sites.west: is the same server as sites.east (")
 
@@ -338,18 +334,14 @@ def test_a_wrong_port_does_not_make_two_sites_one_server(files: Files) -> None:
     """One mistake is one message."""
     sites = '[sites.east]\nuser = "c"\n[sites.west]\nuser = "c"\nport = "3307"\n'
 
-    assert ['sites.west.port: must be a whole number from 1 to 65535 (got "3307")'] == files.problems(
-        sites + ONE_LINK
-    )
+    assert ['sites.west.port: must be a whole number from 1 to 65535 (got "3307")'] == files.problems(sites + ONE_LINK)
 
 
 def test_a_link_from_a_site_to_itself_is_refused(files: Files) -> None:
     """It would apply every change twice."""
     link = ONE_LINK.replace('"west"', '"east"')
 
-    assert ["links.forward.target: is the source too: a link needs two sites"] == files.problems(
-        TWO_SITES + link
-    )
+    assert ["links.forward.target: is the source too: a link needs two sites"] == files.problems(TWO_SITES + link)
 
 
 def test_two_links_in_one_direction_are_refused_and_two_ways_are_not(files: Files) -> None:
@@ -425,9 +417,7 @@ def test_a_file_without_a_password_may_be_read_by_all(files: Files) -> None:
     """Only the secret needs hiding."""
     assert (
         "s3cret"
-        == files.load(with_password('password_env = "EAST"'), {"EAST": "s3cret"}, mode=0o644)
-        .sites["east"]
-        .password
+        == files.load(with_password('password_env = "EAST"'), {"EAST": "s3cret"}, mode=0o644).sites["east"].password
     )
 
 
