@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cdcd.apply.writer import Share, Writer
 from cdcd.errors import first_of
 from cdcd.model.position import Gtid, Progress
+from cdcd.mysql.session import Session
 
 # A commit costs a flush to disk; below this many rows a writer of its own does not pay for one.
 ROWS_PER_WRITER_MIN = 200
@@ -43,6 +44,7 @@ class Dispatcher:
 
     writers: list[Writer]
     marker: MarkerFactory  # checkpoint.Checkpoint.marker
+    check_session: Callable[[Session], Awaitable[None]]  # checkpoint.Checkpoint.check
     batch_number: int
 
     async def apply(self, batch: SplitBatch, *, before: Progress, after: Progress, origin: str | None) -> int:
@@ -80,6 +82,10 @@ class Dispatcher:
         self.batch_number += 1
         await self.writers[0].begin(self._marker(0, None, after))
         await self.writers[0].commit()
+
+    async def check(self) -> None:
+        """See that the target answers and that no later run has the link; raise TargetLost or Fenced."""
+        await self.check_session(self.writers[0].session)
 
     def fence(self, progress: Progress) -> bytes:
         """Return a marker that says what is so already, to fence a transaction of another kind."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
-from cdcd.errors import TargetBusy
+from cdcd.errors import Fenced, TargetBusy
 from cdcd.model.position import Position, Progress, pack, unpack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
@@ -53,7 +53,7 @@ class Claim:
 
 
 class Checkpoint:
-    """One link's rows in ``cdcd.checkpoint`` of its target."""
+    """One link's rows in ``cdcd.checkpoint`` of its target, and the epoch under which this process writes them."""
 
     def __init__(self, link: str, origin: str) -> None:
         self.link = link
@@ -70,12 +70,14 @@ class Checkpoint:
             for statement in (CREATE_DATABASE, CREATE_CHECKPOINT, CREATE_DDL):
                 await session.execute(statement)
 
-    async def claim(self, session: Session, slots: int, start: Callable[[], Awaitable[Position]]) -> Claim:
+    async def claim(self, session: Session, writers: Sequence[int], start: Callable[[], Awaitable[Position]]) -> Claim:
         """Take the link over for this run: fence earlier runs, and return what they have applied.
 
-        ``start`` gives the position of a link that has no checkpoint; it is made durable here, so that a
-        crash before the first batch begins at the same place. Raises TargetBusy while an earlier run's
-        transaction stays open; its session has been ended by then.
+        ``writers`` are the connection ids of the run's writers, slot by slot: so that a later run can end one
+        that holds its row. ``start`` gives the position of a link that has no checkpoint; it is made durable
+        here, so that a crash before the first batch begins at the same place. Raises TargetBusy while an
+        earlier run's transaction stays open, its session has been ended by then; Fenced when another process
+        took the link over after this one did.
         """
         await session.execute("SET SESSION innodb_lock_wait_timeout = 3")
         await session.execute("BEGIN")
@@ -88,14 +90,16 @@ class Checkpoint:
             await session.execute("ROLLBACK")
             await self._end_old_sessions(session)
             raise
-        self._epoch = max((row[3] for row in rows), default=0) + 1
+        self._take_epoch(max((row[3] for row in rows), default=0))
         claim = _read(rows, self._epoch) if rows else Claim(self._epoch, 0, Progress(await start()))
         held = {row[0] for row in rows}
         if held:
             await session.execute(
-                f"UPDATE cdcd.checkpoint SET epoch = {self._epoch} WHERE link = {quote.text(self.link)}"
+                f"UPDATE cdcd.checkpoint SET epoch = {self._epoch},"
+                f" session = COALESCE(ELT(slot + 1, {','.join(map(str, writers))}), 0)"
+                f" WHERE link = {quote.text(self.link)}"
             )
-        if missing := [slot for slot in range(slots) if slot not in held]:
+        if missing := {slot: thread for slot, thread in enumerate(writers) if slot not in held}:
             await session.execute(self._insert(missing, claim))
         await session.execute("COMMIT")
         log.info(
@@ -106,12 +110,35 @@ class Checkpoint:
         )
         return claim
 
-    def _insert(self, slots: list[int], claim: Claim) -> str:
+    def _take_epoch(self, highest: int) -> None:
+        """Take the epoch after the highest; only a process that has never run the link may pass another's."""
+        if self._epoch and highest > self._epoch:
+            raise Fenced("a later run of this link has begun").at(epoch=highest)
+        self._epoch = highest + 1
+
+    async def check(self, session: Session) -> None:
+        """Raise Fenced when another run has taken the link over; nothing is written."""
+        row = await session.fetch_one(f"SELECT MAX(epoch) FROM cdcd.checkpoint WHERE link = {quote.text(self.link)}")
+        if row is None or row[0] != self._epoch:
+            raise Fenced("this run's marker matches no row")
+
+    async def add_slot(self, session: Session, slot: int) -> None:
+        """Give this session a row of its own, in the run's epoch; raise Fenced when the epoch has passed."""
+        matched = await session.execute(
+            "INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session)"
+            f" SELECT link,{slot},origin,position,'',epoch,0,CONNECTION_ID() FROM cdcd.checkpoint"
+            f" WHERE link={quote.text(self.link)} AND slot=0 AND epoch={self._epoch} FOR UPDATE"
+            " ON DUPLICATE KEY UPDATE session=CONNECTION_ID()"
+        )
+        if matched == 0:
+            raise Fenced("this run's marker matches no row")
+
+    def _insert(self, slots: dict[int, int], claim: Claim) -> str:
         position = quote.binary(str(claim.progress.position).encode())
         batch = 0 if claim.progress.applied else claim.batch
         rows = ",".join(
-            f"({quote.text(self.link)},{slot},{quote.text(self.origin)},{position},'',{claim.epoch},{batch},0)"
-            for slot in slots
+            f"({quote.text(self.link)},{slot},{quote.text(self.origin)},{position},'',{claim.epoch},{batch},{thread})"
+            for slot, thread in slots.items()
         )
         return f"INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session) VALUES {rows}"
 

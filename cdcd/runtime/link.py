@@ -38,8 +38,9 @@ class LinkRunner:
         self.link = link
         self._source = source
         self._target = target
-        self.state = State.STARTING
-        self.error: str | None = None
+        self._state = State.STARTING
+        self._error: str | None = None
+        self._checkpoint = Checkpoint(link.name, link.source)
         self.stats = PipelineStats()
         self._source_stats = SourceStats()
         self._pipeline: Pipeline | None = None
@@ -51,6 +52,20 @@ class LinkRunner:
     def name(self) -> str:
         """The link's name."""
         return self.link.name
+
+    @property
+    def state(self) -> State:
+        """What the link is doing; one whose source connection is being mended does not say that it streams."""
+        return State.RECONNECTING if self._is_mending else self._state
+
+    @property
+    def error(self) -> str | None:
+        """Why the link is not streaming, or None."""
+        return self._source_stats.error if self._is_mending else self._error
+
+    @property
+    def _is_mending(self) -> bool:
+        return self._state is State.STREAMING and self._source_stats.error is not None
 
     @property
     def transactions(self) -> int:
@@ -82,7 +97,7 @@ class LinkRunner:
     @property
     def lag_seconds(self) -> float | None:
         """How long the oldest transaction that is not applied has waited; None when that cannot be known."""
-        if self._pipeline is None or self.state not in (State.STREAMING, State.DRAINING):
+        if self._pipeline is None or self._state not in (State.STREAMING, State.DRAINING):
             return None
         if not self._source_stats.connected:
             return None
@@ -103,6 +118,7 @@ class LinkRunner:
                 "seconds_busy": source.seconds_busy,
                 "seconds_waiting": source.seconds_waiting,
                 "bytes_read": source.bytes_read,
+                "chunks": source.chunks,
                 "reconnects": source.reconnects,
                 "connected": float(source.connected),
             },
@@ -128,12 +144,15 @@ class LinkRunner:
         while not self._draining.is_set():
             began = self.transactions
             try:
-                await self._run_once()
+                await self._until_drained(asyncio.create_task(self._run_once(), name=f"link-{self.link.name}"))
             except CdcdError as error:
                 error.at(link=self.link.name)
                 if error.on_error is OnError.STOP:
                     self.fail(str(error))
                     raise
+                if self._draining.is_set():
+                    self._log.warning("drain_ended_early", error=str(error))
+                    break
                 attempt = 0 if self.transactions > began else attempt + 1
                 await self._back_off(error, attempt)
         self._become(State.DRAINING)
@@ -142,12 +161,12 @@ class LinkRunner:
 
     def fail(self, reason: str) -> None:
         """Note that the link has stopped for good, and why."""
-        self.error = reason
+        self._error = reason
         self._become(State.FAILED)
         self._log.error("link_failed", error=reason)
 
     async def _back_off(self, error: CdcdError, attempt: int) -> None:
-        self.error = str(error)
+        self._error = str(error)
         self._become(State.RECONNECTING)
         seconds = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
         self._log.warning("link_retried", error=str(error), retry_seconds=seconds)
@@ -162,7 +181,7 @@ class LinkRunner:
         self._draining.set()
         if self._pipeline is not None:
             self._pipeline.drain()
-            if self.state is State.STREAMING:
+            if self._state is State.STREAMING:
                 self._become(State.DRAINING)
 
     def reload(self, link: Link) -> None:
@@ -172,42 +191,38 @@ class LinkRunner:
             self._pipeline.reload(link)
 
     def _become(self, state: State) -> None:
-        if state is not self.state:
-            self.state = check(self.state, state)
+        if state is not self._state:
+            self._state = check(self._state, state)
 
-    async def _run_once(self) -> None:
-        if self.state is State.RECONNECTING:
-            self._become(State.STARTING)
-        async with AsyncExitStack() as stack:
-            pipeline = await self._connect(stack)
-            self._pipeline = pipeline
-            self.error = None
-            if self._draining.is_set():
-                return
-            self._become(State.STREAMING)
-            try:
-                await self._run_pipeline(pipeline)
-            finally:
-                self._position = str(pipeline.progress.position)
-                self._pipeline = None
-
-    async def _run_pipeline(self, pipeline: Pipeline) -> None:
-        running = asyncio.create_task(pipeline.run(), name=f"link-{self.link.name}")
+    async def _until_drained(self, running: asyncio.Task[None]) -> None:
+        """Wait for a run's end. On draining it has a while to finish what it accepted, then it is cut off."""
         draining = asyncio.create_task(self._draining.wait())
         try:
             await asyncio.wait({running, draining}, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
-                await asyncio.wait({running}, timeout=DRAIN_SECONDS_MAX)
-            if not running.done():
+                await asyncio.wait({running}, timeout=DRAIN_SECONDS_MAX if self._pipeline else 0)
+            if running.done():
+                running.result()
+            elif self._pipeline:
                 self._log.warning("drain_cut_off", seconds=DRAIN_SECONDS_MAX)
-                running.cancel()
-                await asyncio.wait({running})
-                return
-            running.result()
         finally:
             draining.cancel()
             running.cancel()
             await asyncio.wait({running})
+
+    async def _run_once(self) -> None:
+        if self._state is State.RECONNECTING:
+            self._become(State.STARTING)
+        self._source_stats.error = None
+        async with AsyncExitStack() as stack:
+            pipeline = self._pipeline = await self._connect(stack)
+            self._error = None
+            self._become(State.STREAMING)
+            try:
+                await pipeline.run()
+            finally:
+                self._position = str(pipeline.progress.position)
+                self._pipeline = None
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
@@ -224,13 +239,21 @@ class LinkRunner:
     async def _connect(self, stack: AsyncExitStack) -> Pipeline:
         control = await self._asking(stack, self._target, TargetLost)
         source = await self._asking(stack, self._source, SourceLost)
-        checkpoint = Checkpoint(self.link.name, self.link.source)
-        claim = await self._claim(checkpoint, control, source)
         row = await control.fetch_one("SELECT @@max_allowed_packet")
         packet_bytes_max = int(row[0]) if row else 0
-        writers = [Writer(slot, await self._writing(stack), packet_bytes_max) for slot in range(self.link.writers)]
-        tables = await Tables.open(self.link, source, control)
-        changes = SchemaChanges(self.link, tables.rules, await self._writing(stack))
+
+        async def open_writer(slot: int) -> Writer:
+            return Writer(slot, await self._writing(stack), packet_bytes_max)
+
+        async def add_writer(slot: int) -> Writer:
+            writer = await open_writer(slot)
+            await self._checkpoint.add_slot(writer.session, slot)
+            return writer
+
+        writers = [await open_writer(slot) for slot in range(self.link.writers)]
+        claim = await self._claim(control, source, writers)
+        tables = await Tables.open(self.link, self._source, source, control)
+        changes = SchemaChanges(self.link, tables.rules, tables.collations, await self._writing(stack))
         await changes.load(source)
         stream = BinlogStream(self._source, self.link, claim.progress.position, time.monotonic, self._source_stats)
         return Pipeline(
@@ -238,19 +261,20 @@ class LinkRunner:
             stream=stream,
             tables=tables,
             changes=changes,
-            dispatcher=Dispatcher(writers, checkpoint.marker, claim.batch),
+            dispatcher=Dispatcher(writers, self._checkpoint.marker, self._checkpoint.check, claim.batch),
             clock=time.monotonic,
             stats=self.stats,
             progress=claim.progress,
+            open_writer=add_writer,
         )
 
-    async def _claim(self, checkpoint: Checkpoint, control: Session, source: Session) -> Claim:
+    async def _claim(self, control: Session, source: Session, writers: list[Writer]) -> Claim:
         async def start() -> Position:
             return await resolve_start(source, MARIADB, self.link.start)
 
         try:
-            await checkpoint.prepare(control)
-            return await checkpoint.claim(control, self.link.writers, start)
+            await self._checkpoint.prepare(control)
+            return await self._checkpoint.claim(control, [writer.session.thread_id for writer in writers], start)
         except ServerError as error:
             error.at(target=self._target.name)
             raise

@@ -10,7 +10,7 @@ barriers: everything before them is committed first, and nothing after them is b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -56,6 +56,7 @@ class Pipeline:
     clock: Callable[[], float]
     stats: PipelineStats
     progress: Progress  # what is committed on the target
+    open_writer: Callable[[int], Awaitable[Writer]]  # for a slot that this run does not have yet
     batch: Batch = field(default_factory=Batch)
     applying: Batch | None = None
 
@@ -79,10 +80,11 @@ class Pipeline:
                 self._reader = group.create_task(self._read(), name="reader")
                 group.create_task(self._collect(), name="collector")
                 group.create_task(self._dispatch(), name="dispatcher")
-                beat = group.create_task(self._write_position(), name="position")
+                beat = group.create_task(self._beat(), name="heartbeat")
                 while not self._collected or self._is_busy:
                     await self._wait()
                 beat.cancel()
+                self._reader.cancel()
         except BaseExceptionGroup as group_of_errors:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
         finally:
@@ -140,9 +142,8 @@ class Pipeline:
         self._notify()
 
     async def _take(self, chunk: Chunk) -> None:
-        if chunk.abandoned and self._parts is not None:
-            await self._parts.rollback()
-            self._parts = None
+        if chunk.abandoned:
+            await self._abandon()
         started = self.clock()
         for transaction in chunk.transactions:
             if not self._merge(transaction):
@@ -153,7 +154,7 @@ class Pipeline:
                 started = self.clock()
         self.stats.seconds_merging += self.clock() - started
         if not self._is_busy and self._parts is None and not self._writing.locked():
-            self.progress, self._seen = self.progress.after(self._seen), []
+            self._settle()
         self._notify()
 
     def _merge(self, transaction: Transaction) -> bool:
@@ -163,6 +164,7 @@ class Pipeline:
             transaction.query is not None
             or not transaction.complete
             or transaction.part
+            or self._parts is not None
             or transaction.origin != self._origin
             or len(batch) >= self.link.batch_transactions_max
             or batch.size >= self.link.batch_bytes_max
@@ -184,9 +186,11 @@ class Pipeline:
             for good in earlier:
                 self.batch.add(good)
             raise
-        self._seen.append(transaction.gtid)
+        self._see(transaction.gtid)
 
     async def _take_slowly(self, transaction: Transaction) -> None:
+        if not transaction.part:
+            await self._abandon()
         if transaction.gtid in self.progress.applied:
             self._pass_over(transaction)
         elif transaction.is_announcement:
@@ -197,7 +201,7 @@ class Pipeline:
         elif transaction.part or not transaction.complete:
             await self._take_part(transaction)
         else:
-            await self.tables.plan(transaction)
+            await self.tables.plan(transaction, self.progress.position)
             if transaction.origin != self._origin:
                 await self._drained()
                 self._origin = transaction.origin
@@ -210,11 +214,23 @@ class Pipeline:
     def _is_full(self) -> bool:
         return len(self.batch) >= self.link.batch_transactions_max or self.batch.size >= self.link.batch_bytes_max
 
+    def _see(self, gtid: Gtid) -> None:
+        """Note what was collected or passed over; of neighbours in one domain the last is enough."""
+        seen = self._seen
+        if seen and seen[-1].domain == gtid.domain and seen[-1] not in self.progress.applied:
+            seen[-1] = gtid
+        else:
+            seen.append(gtid)
+
+    def _settle(self) -> None:
+        """Count as applied what was seen, once all that was collected is committed."""
+        self.progress, self._seen = self.progress.after(self._seen), []
+
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""
         if transaction.complete:
-            self._seen.append(transaction.gtid)
-        self._unwritten = self._unwritten or not own
+            self._see(transaction.gtid)
+        self._unwritten = self._unwritten or not (own or transaction.origin)
         self.queue.release(transaction.size + TRANSACTION_BYTES)
 
     async def _change_schema(self, transaction: Transaction) -> None:
@@ -233,7 +249,7 @@ class Pipeline:
         if not transaction.complete:
             await self._take_part(transaction)
             return
-        await self.tables.plan(transaction)
+        await self.tables.plan(transaction, self.progress.position)
         if _carries(transaction):
             self._origin = transaction.origin
             self._add(transaction)
@@ -242,7 +258,7 @@ class Pipeline:
             self._pass_over(transaction)
 
     async def _finish_alone(self, transaction: Transaction) -> None:
-        after = self._after(transaction)
+        after = self.progress.after([transaction.gtid])
         await self.dispatcher.move(after)
         self.progress = after
         self.stats.transactions += 1
@@ -250,10 +266,10 @@ class Pipeline:
 
     async def _take_part(self, transaction: Transaction) -> None:
         """Apply one part of a transaction that is too large to hold, inside one open target transaction."""
-        await self.tables.plan(transaction)
+        await self.tables.plan(transaction, self.progress.position)
         if transaction.part == 0:
             await self._drained()
-            self._after_parts = self._after(transaction)
+            self._after_parts = self.progress.after([transaction.gtid])
             self._parts = await self.dispatcher.begin(after=self._after_parts, origin=transaction.origin)
         assert self._parts is not None
         part = Batch()
@@ -267,10 +283,11 @@ class Pipeline:
             self.stats.transactions += 1
         self.queue.release(transaction.size + TRANSACTION_BYTES)
 
-    def _after(self, transaction: Transaction) -> Progress:
-        """Return the progress once this transaction is applied alone, everything before it being committed."""
-        seen, self._seen = self._seen, []
-        return self.progress.after([*seen, transaction.gtid])
+    async def _abandon(self) -> None:
+        """Roll back a transaction in parts whose rest will not come: the source's connection or run ended in it."""
+        if self._parts is not None:
+            parts, self._parts = self._parts, None
+            await parts.rollback()
 
     async def _drained(self) -> None:
         """Wait until everything collected is committed."""
@@ -278,7 +295,7 @@ class Pipeline:
             self._notify()
             await self._wait()
         async with self._writing:
-            pass
+            self._settle()
 
     async def _dispatch(self) -> None:
         while not self._collected:
@@ -289,39 +306,58 @@ class Pipeline:
                 continue
             self.applying, self.batch = self.batch, Batch()
             seen, self._seen = self._seen, []
-            await self._apply(self.applying, self.progress.after(seen))
+            await self._apply(self.applying, seen)
             self.applying = None
             self._notify()
 
-    async def _apply(self, batch: Batch, after: Progress) -> None:
+    async def _apply(self, batch: Batch, seen: list[Gtid]) -> None:
         started = self.clock()
-        if batch.row_count:
-            async with self._writing:
+        async with self._writing:
+            after = self.progress.after(seen)
+            if batch.row_count:
+                await self._resize()
                 self.stats.conflicts += await self.dispatcher.apply(
                     batch, before=self.progress, after=after, origin=self._origin
                 )
-            self.stats.transactions += len(batch)
-            self.stats.rows += batch.row_count
-            self.stats.batches += 1
-        else:
-            self._unwritten = True
-        self.progress = after
+                self.stats.transactions += len(batch)
+                self.stats.rows += batch.row_count
+                self.stats.batches += 1
+            else:
+                self._unwritten = self._unwritten or self._origin is None
+            self.progress = after
         seconds = self.clock() - started
         self.stats.seconds_applying += seconds
         log.debug("batch_applied", transactions=len(batch), rows=batch.row_count, seconds=round(seconds, 4))
         self.queue.release(batch.size + TRANSACTION_BYTES * len(batch))
 
-    async def _write_position(self) -> None:
-        """Where nothing passes the filter, keep the durable position from falling behind the source's log."""
+    async def _resize(self) -> None:
+        """Bring the number of writers to what a reload asked for, between two batches."""
+        writers = self.dispatcher.writers
+        while len(writers) < self.link.writers:
+            writers.append(await self.open_writer(len(writers)))
+        while len(writers) > self.link.writers:
+            await writers.pop().session.close()
+
+    async def _beat(self) -> None:
+        """While idle, see that the target is there and the link still ours, and write a position that moved.
+
+        Where nothing passes the filter, that keeps the durable position from falling behind the source's log.
+        """
         while True:
             await asyncio.sleep(self.link.heartbeat_seconds)
-            if self._unwritten and self.queue.is_empty and not self._is_busy and self._parts is None:
-                self._unwritten = False
+            if self.queue.is_empty and not self._is_busy and self._parts is None:
                 async with self._writing:
-                    seen, self._seen = self._seen, []
-                    after = Progress(self.stream.position, self.progress.after(seen).applied)
-                    await self.dispatcher.move(after)
-                    self.progress = after
+                    await self._beat_once()
+
+    async def _beat_once(self) -> None:
+        if not self._unwritten:
+            await self.dispatcher.check()
+            return
+        self._unwritten = False
+        seen, self._seen = self._seen, []
+        after = Progress(self.stream.position, self.progress.after(seen).applied)
+        await self.dispatcher.move(after)
+        self.progress = after
 
 
 def _carries(transaction: Transaction) -> bool:

@@ -49,6 +49,7 @@ class SourceStats:
     reconnects: int = 0
     suppressed: int = 0
     connected: bool = False
+    error: str | None = None  # why the connection ended, until there is a new one
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class BinlogStream:
     _abandoned: bool = False
     _suppressed_before: int = 0
     _attempt: int = 0
+    _connected_at: float = 0.0
+    _silence_seconds_max: float = 0.0
 
     async def read(self) -> Chunk:
         """Return the next chunk that completes anything; raise when the log cannot be followed any further.
@@ -77,9 +80,13 @@ class BinlogStream:
             try:
                 chunk = await self._read_once()
             except Lost as error:
-                await self._reconnect(error)
+                self._lose(error)
+                if self._abandoned:
+                    self._abandoned = False
+                    return Chunk([], 0, abandoned=True)
+                await asyncio.sleep(BACKOFF_SECONDS[self._attempt])
                 continue
-            if chunk.transactions or chunk.abandoned:
+            if chunk.transactions:
                 return chunk
 
     async def _read_once(self) -> Chunk:
@@ -90,7 +97,7 @@ class BinlogStream:
         if self._decoder.failure is not None:
             raise self._decoder.failure
         waiting = self.clock()
-        await self._stream.wait(SILENT_HEARTBEATS * self.link.heartbeat_seconds)
+        await self._stream.wait(self._silence_seconds_max)
         started = self.last_heard = self.clock()
         taken = self._stream.take()
         size = len(taken)
@@ -102,8 +109,7 @@ class BinlogStream:
         self._account(size, waiting, started)
         for transaction in transactions:
             transaction.received = started
-        abandoned, self._abandoned = self._abandoned, False
-        return Chunk(transactions, sum(t.size for t in transactions), abandoned)
+        return Chunk(transactions, sum(t.size for t in transactions), abandoned=False)
 
     def _account(self, size: int, waiting: float, started: float) -> None:
         assert self._decoder is not None
@@ -116,6 +122,7 @@ class BinlogStream:
         stats.seconds_busy += self.clock() - started
 
     async def _connect(self) -> None:
+        self._silence_seconds_max = SILENT_HEARTBEATS * self.link.heartbeat_seconds
         self._stream = await ReplicationStream.open(
             self.site,
             position=str(self.position),
@@ -128,19 +135,21 @@ class BinlogStream:
             transaction_bytes_max=self.link.transaction_bytes_max,
         )
         self.stats.connected = True
+        self.stats.error = None
+        self._connected_at = self.clock()
         log.info("source_connected", position=str(self.position))
 
-    async def _reconnect(self, error: Lost) -> None:
-        """Forget the connection and what it had not completed, and wait a little longer each time."""
+    def _lose(self, error: Lost) -> None:
+        """Forget the connection and what it had not completed; each loss soon after the last waits longer."""
         if self._decoder is not None:
-            self._abandoned = self._abandoned or self._decoder.open_parts
+            self._abandoned = self._decoder.open_parts
             self._suppressed_before = self.stats.suppressed
-        self._attempt = 0 if self.stats.connected else self._attempt + 1
+        lasted = self.stats.connected and self.clock() - self._connected_at > BACKOFF_SECONDS[-1]
+        self._attempt = 0 if lasted else min(self._attempt + 1, len(BACKOFF_SECONDS) - 1)
         self.close()
         self.stats.reconnects += 1
-        seconds = BACKOFF_SECONDS[min(self._attempt, len(BACKOFF_SECONDS) - 1)]
-        log.warning("source_lost", error=str(error), retry_seconds=seconds)
-        await asyncio.sleep(seconds)
+        self.stats.error = str(error)
+        log.warning("source_lost", error=str(error), retry_seconds=BACKOFF_SECONDS[self._attempt])
 
     def reload(self, link: Link) -> None:
         """Take over the reloadable keys of a changed link."""

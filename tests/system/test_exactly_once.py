@@ -1,0 +1,61 @@
+"""The daemon is killed at random moments, under load on both sides, and nothing is lost, doubled or sent back."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.fixtures.daemon import until
+from tests.system import ledger
+from tests.system.conftest import equal, quiet
+
+
+@pytest.mark.parametrize("writers", [1, 4])
+def test_every_transaction_is_applied_once_over_kills_of_the_daemon(pair, both, east, west, database, writers):
+    """The marker commits with the data, so a crash at any moment neither repeats nor forgets a transaction."""
+    kill_at_random_moments(pair, both, east, west, database, writers=writers, kills=5, seed=writers)
+
+
+@pytest.mark.storm
+@pytest.mark.parametrize("seed", range(4))
+def test_every_transaction_is_applied_once_over_hundreds_of_kills(pair, both, east, west, database, seed):
+    """A storm meets the moments that a short run is unlikely to meet."""
+    kill_at_random_moments(pair, both, east, west, database, writers=4 if seed % 2 else 1, kills=100, seed=seed)
+
+
+def kill_at_random_moments(pair, both, east, west, database, *, writers, kills, seed):
+    """Kill under load; with several writers, go on until a crash fell between the commits of one batch."""
+    chance = random.Random(seed)
+    both(ledger.TABLES)
+    # Small batches of many rows: so every batch of a backlog is shared by all writers.
+    daemon = pair(writers=writers, batch_transactions_max=600)
+    daemon.start()
+    daemon.streams()
+    clients = [ledger.Clients(server, database, site, 6) for server, site in ((east, "east"), (west, "west"))]
+    try:
+        killed = 0
+        while killed < kills or (writers > 1 and not between_commits(daemon) and killed < 10 * kills):
+            enough = ledger.count(west, database) + ledger.count(east, database) + chance.randrange(1, 1200)
+            until(lambda: ledger.count(west, database) + ledger.count(east, database) >= enough)
+            daemon.kill()
+            killed += 1
+            # A backlog, so that the next run applies full batches.
+            behind = [client.count + chance.randrange(0, 1500) for client in clients]
+            until(lambda: all(client.count >= number for client, number in zip(clients, behind, strict=True)))
+            daemon.start()
+    finally:
+        for client in clients:
+            client.stop()
+    until(lambda: equal(east, west, database))
+    assert ledger.is_consistent(east, database)
+    assert ledger.is_consistent(west, database)
+    assert sum(client.count for client in clients) == ledger.count(east, database)
+    assert [] == daemon.events("share_contradicted")
+    assert writers == 1 or between_commits(daemon)
+    quiet(daemon, east, west)
+
+
+def between_commits(daemon):
+    """Return the claims that found a batch committed by some writers only."""
+    return [event for event in daemon.events("link_claimed") if event["applied_after"]]
