@@ -48,6 +48,8 @@ cdef enum:
 
 cdef enum:
     GTID_STANDALONE = 1
+    GTID_GROUP_COMMIT = 2
+    GTID_EXTRA_ALTER = 2 | 4 | 8
     GTID_XA = 64 | 128
 
 _NAMES = {
@@ -431,6 +433,12 @@ cdef class Decoder:
                 "an XA transaction: its rows may still be rolled back after the log shows them",
                 hint="cdcd carries ordinary transactions only; the link must be started after this one",
             ).at(transaction=gtid, file=self.file)
+        cdef size_t extra = 21 if body[12] & GTID_GROUP_COMMIT else 13
+        if length > extra and body[extra] & GTID_EXTRA_ALTER:
+            raise UnsupportedEvent(
+                "an ALTER TABLE that is logged at its beginning and again at its end",
+                hint="set binlog_alter_two_phase=OFF on the source; the link must be started after this one",
+            ).at(transaction=gtid, file=self.file)
         self._open = Transaction(gtid, timestamp)
         self._standalone = body[12] & GTID_STANDALONE
         self._ids.clear()
@@ -495,7 +503,7 @@ cdef class Decoder:
         return 0
 
     cdef int _query(self, bytes body, bint compressed) except -1:
-        found = query_event.parse(body, compressed)
+        found = query_event.parse(body, compressed, not self._standalone)
         if self._open is None:
             raise UnsupportedEvent("a statement outside a transaction", hint="the log has no GTIDs here").at(
                 file=self.file, after=self.position)

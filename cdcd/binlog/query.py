@@ -13,6 +13,8 @@ from cdcd.errors import MalformedEvent
 
 OPTION_NO_FOREIGN_KEY_CHECKS = 1 << 26
 OPTION_RELAXED_UNIQUE_CHECKS = 1 << 27
+OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP = 1 << 24
+UTF8MB4_GENERAL_CI = 45
 UNCOMPRESSED_MAX = 1 << 30
 
 _CONTROL = re.compile(
@@ -32,12 +34,14 @@ class Query:
     thread_id: int
     sql_mode: int | None
     foreign_key_checks: bool
+    explicit_defaults_for_timestamp: bool
     charset: tuple[int, int, int] | None  # collation ids: client, connection, server
     time_zone: str  # "" when the statement does not depend on it
 
     def __str__(self) -> str:
         """Return the statement, shortened for messages."""
-        return self.statement if len(self.statement) <= 200 else self.statement[:197] + "..."
+        shown = self.statement if len(self.statement) <= 200 else self.statement[:197] + "..."
+        return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def control(statement: str) -> str | None:
@@ -48,8 +52,12 @@ def control(statement: str) -> str | None:
     return "savepoint" if verb.startswith("release") else verb
 
 
-def parse(body: bytes, compressed: bool) -> Query:
-    """Read a QUERY event's body; raise MalformedEvent."""
+def parse(body: bytes, compressed: bool, generated: bool = False) -> Query:
+    """Read a QUERY event's body; raise MalformedEvent.
+
+    ``generated``: the server wrote the text, in its own charset, though the event names the client's. So it
+    does with the CREATE TABLE that precedes the rows of CREATE TABLE ... SELECT.
+    """
     if len(body) < 13:
         raise MalformedEvent("a QUERY event that is too short")
     thread_id = int.from_bytes(body[0:4], "little")
@@ -69,14 +77,15 @@ def parse(body: bytes, compressed: bool) -> Query:
         thread_id=thread_id,
         sql_mode=int.from_bytes(settings[1], "little") if 1 in settings else None,
         foreign_key_checks=not flags & OPTION_NO_FOREIGN_KEY_CHECKS,
-        charset=_charset(charset) if charset else None,
+        explicit_defaults_for_timestamp=bool(flags & OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP),
+        charset=_charset(charset, generated) if charset else None,
         time_zone=settings.get(5, b"\0")[1:].decode("ascii", "replace"),
     )
 
 
-def _charset(value: bytes) -> tuple[int, int, int]:
-    first, second, third = (int.from_bytes(value[i : i + 2], "little") for i in (0, 2, 4))
-    return first, second, third
+def _charset(value: bytes, generated: bool) -> tuple[int, int, int]:
+    client, connection, server = (int.from_bytes(value[i : i + 2], "little") for i in (0, 2, 4))
+    return UTF8MB4_GENERAL_CI if generated else client, connection, server
 
 
 def _status(block: bytes) -> dict[int, bytes]:

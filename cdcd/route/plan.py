@@ -17,6 +17,7 @@ from cdcd.binlog.rows import Plan, UniqueKey
 from cdcd.binlog.table_map import ColumnType, Description
 from cdcd.errors import SchemaMismatch
 from cdcd.model.table import Column, Key, Table
+from cdcd.route.source_text import codec
 
 Collations = Mapping[int, tuple[str, str]]
 """Collation id to (charset, collation), as information_schema.COLLATIONS of the source has them."""
@@ -34,6 +35,8 @@ _ASCII_CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"})
 _INTEGERS = frozenset({tm.TINY, tm.SHORT, tm.INT24, tm.LONG, tm.LONGLONG})
 _INTEGER_NAMES = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _NOT_WRITTEN = (None, b"", None)
+# As servers write the members of an ENUM or SET.
+_ESCAPED = str.maketrans({"\\": "\\\\", "\0": "\\0", "\n": "\\n", "\r": "\\r"})
 
 
 def build(
@@ -145,7 +148,7 @@ def _pair(
             f"column {name} is missing on the target table {target.name[0]}.{target.name[1]}",
             hint=f"add it there ({live.type if live else 'as on the source'}), or leave the table out of the link",
         ).at(table=".".join(description.name))
-    _check_members(description, i, live, there)
+    _check_members(description, i, live, there, collations)
     if column.type not in tm.CHARACTER:
         return _quoted(there.name), b"", None
     if _is_uuid(column, live, there):
@@ -177,17 +180,30 @@ def _charset(
     return (live.charset, live.collation) if live.charset else ("binary", "binary")
 
 
-def _check_members(description: Description, i: int, live: Column | None, there: Column) -> None:
+def _check_members(
+    description: Description, i: int, live: Column | None, there: Column, collations: Collations
+) -> None:
     """ENUM and SET values travel as numbers, so the source's members must begin the target's."""
-    if description.columns[i].type not in (tm.ENUM, tm.SET):
+    column = description.columns[i]
+    if column.type not in (tm.ENUM, tm.SET):
         return
-    kind = "enum" if description.columns[i].type == tm.ENUM else "set"
-    here = live.type if live is not None else ""
+    kind = "enum" if column.type == tm.ENUM else "set"
+    here = _declared(kind, column, collations) or (live.type if live is not None else "")
     if there.data_type != kind or (here and not there.type.startswith(here[:-1])):
         raise SchemaMismatch(
             f"the members of column {there.name} differ: {here or kind} on the source, {there.type} on the target",
             hint="make the target's list begin with the source's",
         ).at(table=".".join(description.name))
+
+
+def _declared(kind: str, column: ColumnType, collations: Collations) -> str:
+    """Return COLUMN_TYPE as the event's members make it; empty when the event does not tell them."""
+    name = codec(collations.get(column.collation_id or 0, ("", ""))[0])
+    if column.members is None or name is None:
+        return ""
+    members = [member.decode(name, "surrogateescape") for member in column.members]
+    quoted = ("'" + member.translate(_ESCAPED).replace("'", "''") + "'" for member in members)
+    return f"{kind}({','.join(quoted)})"
 
 
 def _check_row_key(description: Description, source: Table | None, row_key: Key | None) -> None:

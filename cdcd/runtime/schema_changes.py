@@ -8,15 +8,20 @@ from typing import Literal
 import structlog
 
 from cdcd.apply.dispatcher import Dispatcher
-from cdcd.apply.schema_change import Change, carry
+from cdcd.apply.schema_change import Change, carry, settle
 from cdcd.binlog.decoder import Transaction
+from cdcd.binlog.query import Query
 from cdcd.config.schema import Link
-from cdcd.errors import UnsupportedEvent
+from cdcd.errors import CdcdError, UnsupportedEvent
 from cdcd.model.position import Progress
+from cdcd.model.table import TableName
+from cdcd.mysql import quote
 from cdcd.mysql.session import Session
 from cdcd.route import ddl
-from cdcd.route.announced import Announced
+from cdcd.route.announced import Announced, Announcement
+from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
+from cdcd.route.source_text import SourceText
 
 log = structlog.get_logger()
 
@@ -29,80 +34,127 @@ class SchemaChanges:
 
     link: Link
     rules: Rules
+    collations: Collations
     session: Session  # with the settings of the statement's source session, so not a writer's
     announced: Announced = field(default_factory=Announced)
+    folds_names: bool = False  # the source compares names in lower case (lower_case_table_names)
 
     async def load(self, source: Session) -> None:
-        """Read each link's last announcement on the source: a run may begin between it and its statement."""
+        """Read the announcements on the source: a run may begin between one and its statement."""
+        row = await source.fetch_one("SELECT @@lower_case_table_names")
+        self.folds_names = bool(row and row[0])
         present = await source.fetch(
             "SELECT 1 FROM information_schema.tables WHERE table_schema = 'cdcd' AND table_name = 'ddl'"
         )
         if present:
             rows = await source.fetch(
-                "SELECT session, verb, objects FROM cdcd.ddl d WHERE announced_at ="
-                " (SELECT MAX(announced_at) FROM cdcd.ddl l WHERE l.link = d.link)"
+                "SELECT link, session, verb, objects, CAST(UNIX_TIMESTAMP(announced_at) * 1000000 AS UNSIGNED)"
+                " FROM cdcd.ddl"
             )
-            for session, verb, objects in rows:
-                self.announced.add(session, verb, objects)
+            for link, session, verb, objects, at in rows:
+                self.announced.expect(Announcement.of(link, session, verb, objects, at))
 
     async def take(self, transaction: Transaction, dispatcher: Dispatcher, progress: Progress) -> Outcome:
         """Handle one statement; everything before it is committed. Raises UnsupportedEvent, ApplyFailed, Fenced."""
+        try:
+            return await self._take(transaction, dispatcher, progress)
+        except CdcdError as error:
+            error.at(transaction=transaction.gtid)
+            raise
+
+    async def _take(self, transaction: Transaction, dispatcher: Dispatcher, progress: Progress) -> Outcome:
         query = transaction.query
         assert query is not None
-        change = ddl.parse(query.statement, query.database)
+        source = SourceText.of(query, self.collations)
+        change = ddl.parse(source.text, query.database, source.mode)
         if change is None or change.temporary:
             return "passed"
         if change.kind in ("dml", "unknown"):
-            raise _unsupported(transaction, change.kind)
-        if self.announced.take(query.thread_id, change.verb, change.objects):
+            raise _unsupported(query, change.kind)
+        if self.announced.take(query.thread_id, change.verb, change.objects, transaction.timestamp):
             return "own"
-        carried = [self.rules.carries(name) for name in change.objects]
-        if change.kind == "other" or not any(carried):
+        if not await self._is_carried(change, transaction):
             return "passed"
-        if not self.link.ddl:
-            log.warning("ddl_not_carried", statement=str(query), gtid=str(transaction.gtid))
-            return "passed"
-        statement = self._statement(transaction, change, carried)
-        ran = await carry(
-            self.session,
-            Change(
-                link=self.link.name,
-                origin=transaction.origin or self.link.source,
-                gtid=str(transaction.gtid),
-                verb=change.verb,
-                objects=tuple(
-                    self.rules.target_name(name)
-                    for name, is_carried in zip(change.objects, carried, strict=True)
-                    if is_carried
-                ),
-                digest=ddl.digest(query.statement),
-                statement=statement,
-                query=query,
-            ),
-            dispatcher.fence(progress),
-        )
+        ran = await carry(self.session, self._change(transaction, source, change), dispatcher.fence(progress))
         log.info("ddl_carried", statement=str(query), gtid=str(transaction.gtid), ran=ran)
         return "carried"
 
-    def _statement(self, transaction: Transaction, change: ddl.SchemaChange, carried: list[bool]) -> str:
-        """Return the text for the target: names qualified, and only tables that the link carries."""
+    async def _is_carried(self, change: ddl.SchemaChange, transaction: Transaction) -> bool:
+        """Return whether the statement is to run on the target; raise UnsupportedEvent where that would be wrong."""
+        query = transaction.query
+        if change.kind == "other":
+            log.info("statement_passed", verb=change.verb, gtid=str(transaction.gtid))
+            return False
+        carried = [self._carries(name) for name in change.objects]
+        if self.link.ddl and change.verb == "DROP DATABASE":
+            await self._check_drop(change.objects[0][0], carried=carried[0])
+        if not any(carried):
+            return False
+        if not self.link.ddl:
+            log.warning("ddl_not_carried", statement=str(query), gtid=str(transaction.gtid))
+            return False
+        if not all(carried) and change.verb != "DROP TABLE":
+            raise UnsupportedEvent(
+                f"a statement about tables of which the link carries only some: {query}",
+                hint="carry all of them, or none",
+            )
+        if foreign := [name for name in change.reads if not self._carries(name)]:
+            raise UnsupportedEvent(
+                f"a statement that depends on {'.'.join(foreign[0])}, which the link does not carry: {query}",
+                hint="carry it too, or run the statement on the target by hand",
+            )
+        return True
+
+    async def _check_drop(self, database: str, *, carried: bool) -> None:
+        """A dropped database takes all its tables along: on the target those must be the ones that are carried."""
+        target = self._target_name((database, ""))[0]
+        await settle(self.session)
+        rows = await self.session.fetch(
+            "SELECT table_name FROM information_schema.tables WHERE table_type <> 'VIEW'"
+            f" AND table_schema = {quote.text(target)} ORDER BY 1"
+        )
+        for table in (row[0].decode() for row in rows):  # This session has no charset of its own.
+            if self._carries((database, table)) != carried:
+                raise UnsupportedEvent(
+                    f"DROP DATABASE {database}, which on the target holds {target}.{table}: the link carries"
+                    f" {'not this table' if carried else 'this table, and not the database'}",
+                    hint="drop on the target by hand what should go, then start the link again",
+                )
+
+    def _change(self, transaction: Transaction, source: SourceText, change: ddl.SchemaChange) -> Change:
         query = transaction.query
         assert query is not None
-        if all(carried):
-            return ddl.qualify(query.statement, query.database, self.rules.target_name)
-        if change.verb == "DROP TABLE":
-            kept = [name for name, is_carried in zip(change.objects, carried, strict=True) if is_carried]
-            names = ", ".join("`{}`.`{}`".format(*(part.replace("`", "``") for part in name)) for name in kept)
-            return f"DROP TABLE IF EXISTS {names}"
-        raise UnsupportedEvent(
-            f"a statement about tables of which the link carries only some: {query}",
-            hint="carry all of them, or none",
-        ).at(transaction=transaction.gtid)
+        objects = tuple(self._target_name(name) for name in change.objects if self._carries(name))
+        if any(not part.isprintable() for name in objects for part in name):
+            raise UnsupportedEvent(f"a name that is no text: {query}", hint="give the table another name")
+        if len(objects) == len(change.objects):
+            statement = ddl.qualify(source.text, query.database, self._target_name, source.mode)
+        else:
+            statement = "DROP TABLE IF EXISTS " + ", ".join(map(quote.table, objects))
+        return Change(
+            link=self.link.name,
+            origin=transaction.origin or self.link.source,
+            gtid=str(transaction.gtid),
+            verb=change.verb,
+            objects=objects,
+            digest=ddl.digest(source.text, source.mode),
+            statement=source.encode(statement),
+            query=query,
+        )
+
+    def _carries(self, name: TableName) -> bool:
+        return self.rules.carries(self._folded(name))
+
+    def _target_name(self, name: TableName) -> TableName:
+        return self.rules.target_name(self._folded(name))
+
+    def _folded(self, name: TableName) -> TableName:
+        return (name[0].lower(), name[1].lower()) if self.folds_names else name
 
 
-def _unsupported(transaction: Transaction, kind: str) -> UnsupportedEvent:
+def _unsupported(query: Query, kind: str) -> UnsupportedEvent:
     what = "changes rows by its text alone" if kind == "dml" else "is not understood"
     return UnsupportedEvent(
-        f"a statement that {what}: {transaction.query}",
+        f"a statement that {what}: {query}",
         hint="cdcd carries row events only: set binlog_format=ROW for every session of the source",
-    ).at(transaction=transaction.gtid)
+    )

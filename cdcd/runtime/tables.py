@@ -2,57 +2,86 @@
 
 from __future__ import annotations
 
+import structlog
+
 from cdcd.binlog.decoder import TableMap, Transaction
-from cdcd.config.schema import Link
+from cdcd.config.schema import Link, Site
 from cdcd.errors import SchemaMismatch
+from cdcd.model.position import Position
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.route.plan import Collations, build
+from cdcd.route.plan import build
 from cdcd.route.rules import Rules
 from cdcd.route.where import RowFilter
+from cdcd.runtime.unaltered import LogAhead
 from cdcd.source.schema import describe, read_collations
+
+log = structlog.get_logger()
+
+SEQUENCE_COLUMNS = (
+    "next_not_cached_value",
+    "minimum_value",
+    "maximum_value",
+    "start_value",
+    "increment",
+    "cache_size",
+    "cycle_option",
+    "cycle_count",
+)
+"""A MariaDB sequence is logged as a table of one row; each site counts its own."""
 
 
 class Tables:
     """Plans, made when a table is first met after a connect or a schema change."""
 
-    def __init__(self, link: Link, source: Session, target: Session, collations: Collations) -> None:
+    def __init__(self, link: Link, ahead: LogAhead, target: Session) -> None:
         self._link = link
-        self._source = source
+        self._ahead = ahead
+        self._source = ahead.session
         self._target = target
-        self._collations = collations
+        self.collations = ahead.collations
         self.rules = Rules(link.tables, link.exclude, link.rename)
 
     @classmethod
-    async def open(cls, link: Link, source: Session, target: Session) -> Tables:
+    async def open(cls, link: Link, site: Site, source: Session, target: Session) -> Tables:
         """Read what is the same for all tables of the source."""
-        return cls(link, source, target, await read_collations(source))
+        return cls(link, LogAhead(site, link, source, await read_collations(source)), target)
 
     def is_planned(self, transaction: Transaction) -> bool:
         """Return whether every table of a transaction has its plan."""
         return all(table.plan is not None for table in transaction.tables)
 
-    async def plan(self, transaction: Transaction) -> None:
+    async def plan(self, transaction: Transaction, before: Position) -> None:
         """Give every table of a transaction its plan, or False where the link does not carry it.
 
+        ``before`` is a position before the transaction.
         Raises SchemaMismatch when a carried table's changes could not be applied exactly.
         """
         for table in transaction.tables:
             if table.plan is None:
-                table.plan = await self._plan(table, transaction)
+                table.plan = await self._plan(table, transaction, before)
 
-    async def _plan(self, table: TableMap, transaction: Transaction) -> object:
+    async def _plan(self, table: TableMap, transaction: Transaction, before: Position) -> object:
         name = table.description.name
         if not self.rules.carries(name):
             return False
         try:
-            return await self._build(table, transaction)
+            return await self._build(table, transaction, before)
         except SchemaMismatch as error:
             error.at(table=".".join(name), transaction=transaction.gtid)
             raise
 
-    async def _build(self, table: TableMap, transaction: Transaction) -> object:
-        description, source = await describe(self._source, table.description, transaction.timestamp)
+    async def _build(self, table: TableMap, transaction: Transaction, before: Position) -> object:
+        name = table.description.name
+        description, source = await describe(
+            self._source,
+            table.description,
+            transaction.timestamp,
+            lambda: self._ahead.is_unaltered(name, transaction.gtid, before),
+        )
+        if description.column_names == SEQUENCE_COLUMNS:
+            log.info("sequence_passed", table=".".join(name), gtid=str(transaction.gtid))
+            return False
         target_name = self.rules.target_name(description.name)
         target = await read_table(self._target, target_name)
         if target is None:
@@ -69,7 +98,7 @@ class Tables:
             description,
             source,
             target,
-            self._collations,
+            self.collations,
             operations=self._link.operations,
             row_filter=row_filter,
         )

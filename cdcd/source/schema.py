@@ -2,11 +2,13 @@
 
 With binlog_row_metadata=FULL the event says it itself. Otherwise the live table is used, and only when it
 is proven to be what the event describes: as many columns, of fitting types and nullability, and not
-altered since the event, by the table's own time of last alteration. Where that proof fails, the link stops.
+altered since the event: by the table's own time of last alteration, in whole seconds, else by the log since.
+Where that proof fails, the link stops.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from cdcd.binlog import table_map as tm
@@ -44,29 +46,34 @@ async def read_collations(session: Session) -> dict[int, tuple[str, str]]:
     return {int(row[0]): (row[1], row[2]) for row in rows if row[0] and row[1]}
 
 
-async def describe(session: Session, description: Description, timestamp: int) -> tuple[Description, Table | None]:
+async def describe(
+    session: Session, description: Description, timestamp: int, is_unaltered: Callable[[], Awaitable[bool]]
+) -> tuple[Description, Table | None]:
     """Return the description with column names, and the live table where it is still the same.
 
-    ``timestamp`` is the event's, in the source's seconds. Raises SchemaMismatch when names cannot be proven.
+    ``timestamp`` is the event's, in the source's seconds; ``is_unaltered`` asks the log where that does not
+    decide. Raises SchemaMismatch when names cannot be proven.
     """
     live = await read_table(session, description.name)
     if description.column_names is not None:
-        return description, live if live is not None and _same_columns(description.column_names, live) else None
+        return description, live if live is not None and _is_same(description, live) else None
     where = ".".join(description.name)
     if live is None:
         raise SchemaMismatch("the table is gone, and its events do not name their columns", hint=_FULL_HINT).at(
             table=where
         )
     problem = _misfit(description, live)
-    if problem is None and not await _unaltered_since(session, description, timestamp):
+    if problem is None and not await _unaltered_since(session, description, timestamp) and not await is_unaltered():
         problem = "the table was altered after the event"
     if problem is not None:
         raise SchemaMismatch(f"the live table does not fit the event: {problem}", hint=_FULL_HINT).at(table=where)
     return replace(description, column_names=tuple(column.name for column in live.columns)), live
 
 
-def _same_columns(names: tuple[str, ...], live: Table) -> bool:
-    return [name.lower() for name in names] == [column.name.lower() for column in live.columns]
+def _is_same(description: Description, live: Table) -> bool:
+    names = description.column_names or ()
+    same_names = [name.lower() for name in names] == [column.name.lower() for column in live.columns]
+    return same_names and _misfit(description, live) is None
 
 
 def _misfit(description: Description, live: Table) -> str | None:

@@ -1,0 +1,70 @@
+"""A statement's text as its client wrote it: in the client's charset, under the client's sql_mode.
+
+The log keeps the client's bytes. They are read with its charset, since a quote or a backslash may be part of
+a character, and go to the target as bytes of the same charset, since a literal may hold bytes of another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cdcd.binlog.query import Query
+from cdcd.errors import UnsupportedEvent
+from cdcd.route.tokens import SqlMode
+
+MODE_ANSI_QUOTES = 4
+MODE_NO_BACKSLASH_ESCAPES = 0x100000
+
+# Bytes that a charset does not know come back as they were.
+_CODECS = {
+    "utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "binary": "utf-8", "ascii": "utf-8",
+    "latin1": "cp1252", "latin2": "iso8859_2", "latin5": "iso8859_9", "latin7": "iso8859_13", "cp850": "cp850",
+    "cp852": "cp852", "cp866": "cp866", "cp1250": "cp1250", "cp1251": "cp1251", "cp1256": "cp1256",
+    "cp1257": "cp1257", "greek": "iso8859_7", "hebrew": "iso8859_8", "koi8r": "koi8_r", "koi8u": "koi8_u",
+    "macroman": "mac_roman", "tis620": "tis_620", "sjis": "shift_jis", "cp932": "cp932", "ujis": "euc_jp",
+    "eucjpms": "euc_jp", "euckr": "euc_kr", "gb2312": "gb2312", "gbk": "gbk", "big5": "big5",
+}  # fmt: skip
+
+
+def codec(charset: str) -> str | None:
+    """Return Python's name of a server's charset, or None when there is none."""
+    return _CODECS.get(charset)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceText:
+    """A statement, and what is needed to read it and to write it again."""
+
+    text: str
+    mode: SqlMode
+    codec: str
+
+    @classmethod
+    def of(cls, query: Query, charsets: Mapping[int, tuple[str, str]]) -> SourceText:
+        """Read a query's text; ``charsets`` are the source's, by collation id.
+
+        Raises UnsupportedEvent for a text in a charset that cannot be read exactly.
+        """
+        mode = query.sql_mode or 0
+        flags = SqlMode(bool(mode & MODE_ANSI_QUOTES), bool(mode & MODE_NO_BACKSLASH_ESCAPES))
+        if query.charset is None or query.statement.isascii():
+            return cls(query.statement, flags, "utf-8")
+        charset = charsets.get(query.charset[0], ("unknown",))[0]
+        written = query.statement.encode("utf-8", "surrogateescape")
+        name = codec(charset)
+        text = written.decode(name, "surrogateescape") if name else ""
+        read = cls(text, flags, name or "utf-8")
+        if name is None or read.encode(text) != written:
+            raise UnsupportedEvent(
+                f"a statement in charset {charset} that cannot be read exactly: {query}",
+                hint="run it on the target by hand if it belongs there, then start the link after it",
+            )
+        return read
+
+    def encode(self, statement: str) -> bytes:
+        """Return a statement as bytes of the client's charset; raise UnsupportedEvent when it has no such letters."""
+        try:
+            return statement.encode(self.codec, "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise UnsupportedEvent(f"a name that charset {self.codec} cannot write: {error}") from None
