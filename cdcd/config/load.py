@@ -141,6 +141,8 @@ def _check_links(links: _Sections, sites: _Sections, place: Place) -> None:
                 here.key(key).report(f'no site named "{site}"{suggestion(site, sites)}')
         if link.get("ddl") and link.get("rename"):
             here.key("ddl").report("cannot be combined with rename")
+        if link.get("ddl") and link.get("relay"):
+            here.key("ddl").report("cannot be combined with relay: a relaying link carries rows only")
         link.pop("conflict_column", None)
         if source is None or target is None:
             continue
