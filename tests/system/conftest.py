@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cdcd.config.schema import Link
 from tests.fixtures.daemon import Daemon, until
 from tests.fixtures.mariadb import MariaDB
 from tests.system import ledger
@@ -55,6 +56,12 @@ def pair(east: MariaDB, west: MariaDB, database: str, daemon_factory: Callable[.
         return daemon_factory({"east": east, "west": west}, links)
 
     return make
+
+
+def a_link(database: str, **changes: Any) -> Link:
+    """Describe a link that carries the database from east to west, from now on."""
+    facts = {"name": database, "source": "east", "target": "west", "tables": (f"{database}.*",)}
+    return Link(**{**facts, "heartbeat_seconds": HEARTBEAT_SECONDS, **changes})
 
 
 def equal(east: MariaDB, west: MariaDB, database: str) -> bool:

@@ -36,13 +36,13 @@ def kill_at_random_moments(pair, both, east, west, database, *, writers, kills, 
     try:
         killed = 0
         while killed < kills or (writers > 1 and not between_commits(daemon) and killed < 10 * kills):
-            enough = ledger.count(west, database) + ledger.count(east, database) + chance.randrange(1, 1200)
-            until(lambda: ledger.count(west, database) + ledger.count(east, database) >= enough)
+            applied = [ledger.count(west, database), ledger.count(east, database)]
+            reach(applied, chance, 600, lambda: [ledger.count(west, database), ledger.count(east, database)])
             daemon.kill()
             killed += 1
             # A backlog, so that the next run applies full batches.
-            behind = [client.count + chance.randrange(0, 1500) for client in clients]
-            until(lambda: all(client.count >= number for client, number in zip(clients, behind, strict=True)))
+            committed = [client.count for client in clients]
+            reach(committed, chance, 1500, lambda: [client.count for client in clients])
             daemon.start()
     finally:
         for client in clients:
@@ -54,6 +54,12 @@ def kill_at_random_moments(pair, both, east, west, database, *, writers, kills, 
     assert [] == daemon.events("share_contradicted")
     assert writers == 1 or between_commits(daemon)
     quiet(daemon, east, west)
+
+
+def reach(before, chance, most, numbers):
+    """Wait until each number has grown by something random."""
+    goals = [number + chance.randrange(most) for number in before]
+    until(lambda: all(number >= goal for number, goal in zip(numbers(), goals, strict=True)))
 
 
 def between_commits(daemon):
