@@ -9,7 +9,7 @@ import pytest
 
 from tests.fixtures import mariadb
 
-pytest_plugins = ["tests.fixtures.servers"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.links"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
