@@ -25,6 +25,7 @@ cdef class Out:
     cdef uint8_t* data
     cdef size_t size
     cdef size_t capacity
+    cdef bint has_error_value           # an ENUM's number 0 was written
     cdef int reserve(self, size_t more) except -1
     cdef int put(self, const uint8_t* text, size_t length) except -1
     cdef int put_bytes(self, bytes text) except -1
@@ -53,6 +54,7 @@ cdef class Plan:
     cdef readonly bint is_keyed
     cdef readonly bint has_alternatives     # unique keys besides the row key
     cdef readonly bint stays_together       # its transactions are never split over writers
+    cdef readonly bint is_identical         # both sides define the carried columns alike
     cdef readonly bytes table_sql
     cdef readonly list name_sql             # quoted target column names
     cdef readonly list introducers          # b"_latin1" and the like, b"" for binary

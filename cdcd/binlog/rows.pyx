@@ -14,6 +14,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy
 
 from decimal import Decimal
+from uuid import UUID
 
 from cdcd.binlog import table_map as tm
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
@@ -29,17 +30,18 @@ cdef enum:
     R_DATETIME = 8
     R_TIMESTAMP = 9
     R_BIT = 10
-    R_INDEX = 11
+    R_SET = 11
     R_TEXT = 12
     R_BINARY = 13
     R_UUID = 14
     R_COMPRESSED = 15
+    R_ENUM = 16
 
 cdef enum:
     F_UNSIGNED = 1
     F_WRITTEN = 2
     F_ROW_KEY = 4
-    F_PADDED = 8      # fixed-length binary: the log strips its trailing zeros
+    F_PADDED = 8      # fixed-length binary, UUID, INET4, INET6: the log strips trailing zeros
 
 cdef enum:
     FOLD_EXACT = 0    # equal bytes are equal values, and the other way round
@@ -52,7 +54,7 @@ _RENDERINGS = {
     tm.TINY: R_INT, tm.SHORT: R_INT, tm.INT24: R_INT, tm.LONG: R_INT, tm.LONGLONG: R_INT,
     tm.FLOAT: R_FLOAT, tm.DOUBLE: R_DOUBLE, tm.NEWDECIMAL: R_DECIMAL, tm.YEAR: R_YEAR, tm.DATE: R_DATE,
     tm.NEWDATE: R_DATE, tm.TIME2: R_TIME, tm.DATETIME2: R_DATETIME, tm.TIMESTAMP2: R_TIMESTAMP, tm.BIT: R_BIT,
-    tm.ENUM: R_INDEX, tm.SET: R_INDEX, tm.GEOMETRY: R_BINARY, tm.BLOB_COMPRESSED: R_COMPRESSED,
+    tm.ENUM: R_ENUM, tm.SET: R_SET, tm.GEOMETRY: R_BINARY, tm.BLOB_COMPRESSED: R_COMPRESSED,
     tm.VARCHAR_COMPRESSED: R_COMPRESSED,
 }
 _INT_BYTES = {tm.TINY: 1, tm.SHORT: 2, tm.INT24: 3, tm.LONG: 4, tm.LONGLONG: 8}
@@ -67,6 +69,7 @@ cdef class Out:
     def __cinit__(self):
         self.data = NULL
         self.size = self.capacity = 0
+        self.has_error_value = False
 
     def __dealloc__(self):
         free(self.data)
@@ -192,7 +195,7 @@ cdef class Plan:
     """
 
     def __cinit__(self, description, target_table, *, names, columns, keys, bint keyed, bint ordered,
-                  bint together, uint64_t group, operations, row_filter, table_sql):
+                  bint together, uint64_t group, operations, row_filter, table_sql, bint identical=False):
         self.description = description
         self.source = description.name
         self.target_table = target_table
@@ -201,6 +204,7 @@ cdef class Plan:
         self.is_ordered = ordered
         self.is_keyed = keyed
         self.stays_together = together
+        self.is_identical = identical
         self.group = group
         self.row_filter = row_filter
         self.table_sql = table_sql
@@ -396,7 +400,7 @@ cdef class Plan:
         if kind == R_TEXT:
             out.put_bytes(<bytes>self.introducers[column])
             return _render_text(out, p, length)
-        if kind == R_BINARY:
+        if kind == R_BINARY or kind == R_UUID:
             return _render_binary(out, <bytes>self.introducers[column], p, length,
                                   detail if self.flags[column] & F_PADDED else 0)
         if kind == R_DECIMAL:
@@ -405,7 +409,12 @@ cdef class Plan:
             return _render_datetime(out, p, detail)
         if kind == R_TIMESTAMP:
             return _render_timestamp(out, p, detail)
-        if kind == R_INDEX:
+        if kind == R_SET:
+            # Servers compare a SET of 64 members as a signed number.
+            return _render_int(out, p, length, length < 8)
+        if kind == R_ENUM:
+            # A value that was no member: number 0, which a strict server accepts from nobody.
+            out.has_error_value |= _little_endian(p, length) == 0
             return out.put_number(_little_endian(p, length))
         if kind == R_BIT:
             return out.put_number(_big_endian(p, length))
@@ -417,8 +426,6 @@ cdef class Plan:
             return _render_time(out, p, detail)
         if kind == R_FLOAT or kind == R_DOUBLE:
             return _render_double(out, p, kind == R_FLOAT)
-        if kind == R_UUID:
-            return _render_uuid(out, p, length)
         plain = _uncompressed(p[:length])
         out.put_bytes(<bytes>self.introducers[column])
         return _render_text(out, <const uint8_t*><const char*>plain, len(plain))
@@ -434,9 +441,12 @@ cdef class Plan:
             return p[:length].decode(_CODECS.get(self.introducers[column], "utf-8"), "surrogateescape")
         if kind == R_BINARY:
             return p[:length].ljust(self.details[column], b"\0") if self.flags[column] & F_PADDED else p[:length]
+        if kind == R_UUID:
+            # Tables store the segments reversed, but the log has the bytes in the order of the text.
+            return str(UUID(bytes=p[:length].ljust(16, b"\0")))
         if kind == R_COMPRESSED:
             return _uncompressed(p[:length])
-        if kind == R_INDEX:
+        if kind == R_SET or kind == R_ENUM:
             return self._label(column, _little_endian(p, length))
         out = Out()
         self.render(out, column, start, offset)
@@ -460,6 +470,32 @@ cdef class Plan:
         if self.description.columns[column].type == tm.SET:
             return ",".join(label for i, label in enumerate(labels) if number >> i & 1)
         return labels[number - 1] if 0 < number <= len(labels) else ""
+
+    def changes(self, int kind, const uint8_t[::1] body):
+        """Return a rows event's changes as (before, after) pairs of value tuples; a side that it lacks is None.
+
+        ``kind`` and ``body`` are as in ``Transaction.events``. For messages, tools and tests: values that the
+        images do not carry read as None. Raises MalformedEvent.
+        """
+        cdef const uint8_t* at = &body[0] if body.shape[0] else NULL
+        cdef const uint8_t* end = at + body.shape[0]
+        cdef int images = 2 if kind == UPDATE else 1
+        cdef int head = 1 if self.count < 251 else 3
+        cdef Image image
+        cdef int i
+        cdef list found = []
+        if end - at < head + images * self.present_bytes:
+            raise self._overrun()
+        cdef const uint8_t* present = at + head
+        at = present + images * self.present_bytes
+        while at < end:
+            sides = [None, None]
+            for i in range(images):
+                image = Image(at, present + i * self.present_bytes)
+                sides[i if kind != INSERT else 1] = self.values(image, end)
+                at = self.locate(image, end, self.offsets_before)
+            found.append(tuple(sides))
+        return found
 
     cdef tuple values(self, Image image, const uint8_t* end):
         cdef uint32_t* offsets = <uint32_t*>malloc(max(1, self.count) * sizeof(uint32_t))
@@ -760,26 +796,12 @@ cdef int _render_double(Out out, const uint8_t* p, bint narrow) except -1:
     return out.put(<const uint8_t*>text, snprintf(text, 40, b"%.16e", value))
 
 
-cdef int _render_uuid(Out out, const uint8_t* p, size_t length) except -1:
-    """MariaDB stores a UUID's segments in reverse order, which sorts versions 1 to 5 by time (``sql_type_uuid.h``)."""
-    cdef uint8_t[16] stored
-    cdef int i
-    for i in range(16):
-        stored[i] = p[i] if <size_t>i < length else 0
-    plain = bytes(stored[:16])
-    if uuid_is_swapped(plain):
-        plain = plain[12:16] + plain[10:12] + plain[8:10] + plain[6:8] + plain[0:6]
-    text = plain.hex()
-    return out.put_bytes(f"'{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}'".encode())
-
-
-def uuid_is_swapped(bytes stored):
-    """Return whether a stored UUID has its segments reversed."""
-    return True
-
-
 def _uncompressed(bytes stored):
-    """Undo a COMPRESSED column: a method byte, the length, deflated data (``Field_longstr::uncompress``)."""
+    """Undo a COMPRESSED column: a byte of method and flags, the big-endian length, deflated data.
+
+    The method's half byte is 8 for zlib, 0 for data as they are; bit 3 says that zlib's own header is left
+    out (``Field_longstr::uncompress`` and ``compress_zlib`` in ``sql/field_comp.cc``).
+    """
     if not stored:
         return b""
     method = stored[0] >> 4
@@ -787,7 +809,13 @@ def _uncompressed(bytes stored):
         return stored[1:]
     if method != 8:
         raise UnsupportedEvent(f"a COMPRESSED column by method {method}")
+    size = stored[0] & 7
+    expected = int.from_bytes(stored[1:1 + size], "big")
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS if stored[0] & 8 else zlib.MAX_WBITS)
     try:
-        return zlib.decompress(stored[1 + (stored[0] & 7):], zlib.MAX_WBITS if stored[0] & 8 else -zlib.MAX_WBITS)
+        plain = unpacker.decompress(stored[1 + size:], expected + 1)
     except zlib.error as error:
         raise MalformedEvent(f"a COMPRESSED column that does not unpack: {error}") from error
+    if len(plain) != expected:
+        raise MalformedEvent(f"a COMPRESSED column holds {len(plain)} bytes and says {expected}")
+    return plain

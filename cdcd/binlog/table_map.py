@@ -22,6 +22,8 @@ TINY_BLOB, MEDIUM_BLOB, LONG_BLOB, BLOB, VAR_STRING, STRING, GEOMETRY = 249, 250
 NUMERIC = frozenset({TINY, SHORT, INT24, LONG, LONGLONG, FLOAT, DOUBLE, NEWDECIMAL, YEAR})
 CHARACTER = frozenset({VARCHAR, VAR_STRING, STRING, BLOB, TINY_BLOB, MEDIUM_BLOB, LONG_BLOB, BLOB_COMPRESSED,
                        VARCHAR_COMPRESSED})  # fmt: skip
+# Servers count geometry columns, which are binary strings to them, among those that have a collation.
+_COLLATED = CHARACTER | {GEOMETRY}
 _METADATA_BYTES = {
     FLOAT: 1, DOUBLE: 1, BLOB: 1, GEOMETRY: 1, JSON: 1, BLOB_COMPRESSED: 1, TIMESTAMP2: 1, DATETIME2: 1,
     TIME2: 1, VARCHAR: 2, VAR_STRING: 2, VARCHAR_COMPRESSED: 2, BIT: 2, NEWDECIMAL: 2, STRING: 2, ENUM: 2, SET: 2,
@@ -101,6 +103,8 @@ def parse(body: bytes) -> Description:
     types = reader.take(count)
     metadata = _Reader(reader.take(reader.packed()))
     stored = [_column(kind, metadata) for kind in types]
+    if not all(_is_possible(*column) for column in stored):
+        raise MalformedEvent("a TABLE_MAP event with an impossible column").at(table=f"{database}.{table}")
     nulls = reader.take((count + 7) // 8)
     fields = _optional(reader)
     return Description((database, table), _columns(stored, nulls, fields), _names(fields.get(4), count))
@@ -122,6 +126,23 @@ def _column(kind: int, metadata: _Reader) -> tuple[int, int]:
     return kind, metadata.number(width)
 
 
+def _is_possible(kind: int, metadata: int) -> bool:
+    """Return whether a type can have such metadata, so that whoever walks rows can rely on it."""
+    if kind in (BLOB, GEOMETRY, BLOB_COMPRESSED):
+        return 1 <= metadata <= 4
+    if kind in (TIME2, DATETIME2, TIMESTAMP2):
+        return metadata <= 6
+    if kind in (FLOAT, DOUBLE):
+        return metadata == {FLOAT: 4, DOUBLE: 8}[kind]
+    if kind == NEWDECIMAL:
+        return metadata & 0xFF <= metadata >> 8 <= 65
+    if kind == BIT:
+        return 1 <= metadata <= 64
+    if kind in (ENUM, SET):
+        return 1 <= metadata <= (2 if kind == ENUM else 8)
+    return True
+
+
 def _optional(reader: _Reader) -> dict[int, bytes]:
     fields: dict[int, bytes] = {}
     while reader:
@@ -134,7 +155,7 @@ def _columns(stored: list[tuple[int, int]], nulls: bytes, fields: dict[int, byte
     signs = fields.get(1)
     numeric = [i for i, (kind, _) in enumerate(stored) if kind in NUMERIC]
     unsigned = {i: bool(signs[k // 8] & (0x80 >> k % 8)) for k, i in enumerate(numeric)} if signs else {}
-    collations = _collations(fields, 2, [i for i, (kind, _) in enumerate(stored) if kind in CHARACTER])
+    collations = _collations(fields, 2, [i for i, (kind, _) in enumerate(stored) if kind in _COLLATED])
     collations |= _collations(fields, 10, [i for i, (kind, _) in enumerate(stored) if kind in (ENUM, SET)])
     members = _members(fields.get(5), [i for i, (kind, _) in enumerate(stored) if kind == SET])
     members |= _members(fields.get(6), [i for i, (kind, _) in enumerate(stored) if kind == ENUM])
