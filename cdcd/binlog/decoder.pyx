@@ -345,7 +345,8 @@ cdef class Decoder:
         text = message.decode("utf-8", "replace")
         if code == 1236:
             raise BinlogPurged(f"the source cannot send its log from here: {text}").at(position=self.position)
-        if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161):
+        # 4052: another connection reads under the same server_id, most likely a later run of the link.
+        if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161, 4052):
             raise SourceLost(f"the source ended the stream: {text}")
         raise ServerError(code, text).at(position=self.position)
 

@@ -131,6 +131,7 @@ class LinkRunner:
             "apply": {
                 "seconds_busy": stats.seconds_applying,
                 "seconds_waiting": stats.seconds_idle,
+                "writers": len(writers),
                 "statements": sum(writer.stats.statements for writer in writers),
                 "retries": sum(writer.stats.retries for writer in writers),
                 "careful": sum(writer.stats.careful for writer in writers),

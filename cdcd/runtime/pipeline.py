@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -342,9 +343,13 @@ class Pipeline:
         """While idle, see that the target is there and the link still ours, and write a position that moved.
 
         Where nothing passes the filter, that keeps the durable position from falling behind the source's log.
+        A lost source is a reason to look at once: a later run of the link ends this one's connection.
         """
         while True:
-            await asyncio.sleep(self.link.heartbeat_seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.link.heartbeat_seconds):
+                    await self.stream.lost.wait()
+            self.stream.lost.clear()
             if self.queue.is_empty and not self._is_busy and self._parts is None:
                 async with self._writing:
                     await self._beat_once()

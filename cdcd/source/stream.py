@@ -62,6 +62,7 @@ class BinlogStream:
     clock: Callable[[], float]
     stats: SourceStats = field(default_factory=SourceStats)
     last_heard: float = 0.0
+    lost: asyncio.Event = field(default_factory=asyncio.Event)  # set at each loss, for whoever clears it
     _stream: ReplicationStream | None = None
     _decoder: Decoder | None = None
     _abandoned: bool = False
@@ -149,6 +150,7 @@ class BinlogStream:
         self.close()
         self.stats.reconnects += 1
         self.stats.error = str(error)
+        self.lost.set()
         log.warning("source_lost", error=str(error), retry_seconds=BACKOFF_SECONDS[self._attempt])
 
     def reload(self, link: Link) -> None:

@@ -1,0 +1,58 @@
+"""Of two runs of one link, the later has it; the earlier stops with a reason, and nothing is doubled."""
+
+from __future__ import annotations
+
+from cdcd.errors import Fenced
+from cdcd.runtime.lifecycle import State
+from tests.fixtures.daemon import until
+from tests.fixtures.links import running
+from tests.system import ledger
+from tests.system.conftest import a_link, equal
+
+
+async def test_an_idle_run_finds_out_that_it_was_taken_over(both, east, west, database):
+    """Two idle runs would otherwise end each other's connections to the source for ever."""
+    async with running(a_link(database), east, west) as first, running(a_link(database), east, west) as second:
+        assert isinstance(await first.stopped(), Fenced)
+        assert State.FAILED == first.runner.state
+        both("CREATE TABLE t (n INT PRIMARY KEY)")
+        east.sql("INSERT INTO t VALUES (1)", database=database)
+        await second.caught_up()
+        assert (State.STREAMING, 0) == (second.runner.state, second.runner.conflicts)
+
+
+async def test_a_run_that_lost_its_target_does_not_take_the_link_back(both, east, west, database):
+    """Reconnecting is no new start: what ended the connection may have been the later run."""
+    both("CREATE TABLE t (n INT PRIMARY KEY)")
+    async with running(a_link(database), east, west) as first:
+        # The first run finds its writer's connection ended by the time that it looks for the reason.
+        end_writers(west, first)
+        async with running(a_link(database), east, west) as second:
+            assert isinstance(await first.stopped(), Fenced)
+            east.sql("INSERT INTO t VALUES (1)", database=database)
+            await second.caught_up()
+
+
+def test_a_second_daemon_fences_the_first(pair, both, east, west, database):
+    """An operator who starts it twice must not get twice the rows: the first exits with 1."""
+    both(ledger.TABLES)
+    first, second = pair(writers=4), pair(writers=4)
+    first.start()
+    first.streams()
+    clients = ledger.Clients(east, database, "east", 4)
+    try:
+        until(lambda: ledger.count(west, database) > 50)
+        second.start()
+        assert 1 == first.wait()
+    finally:
+        clients.stop()
+    until(lambda: equal(east, west, database))
+    assert ledger.is_consistent(west, database)
+    assert [] == first.events("share_contradicted") + second.events("share_contradicted")
+    assert {"streaming"} == set(second.states.values())
+
+
+def end_writers(server, link):
+    """End the connections of a run's writers."""
+    for writer in link.runner._pipeline.dispatcher.writers:
+        server.sql(f"KILL {writer.session.thread_id}")

@@ -1,0 +1,141 @@
+"""Signals: SIGTERM drains, SIGHUP reloads."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from cdcd.runtime import link as runtime_link
+from tests.fixtures.daemon import until
+from tests.fixtures.links import running, wait_until
+from tests.system import ledger
+from tests.system.conftest import a_link, equal
+
+
+@pytest.fixture
+def daemon(pair, both):
+    """A daemon of a pair that streams the ledger's tables."""
+    both(ledger.TABLES)
+    started = pair(writers=2)
+    started.start()
+    started.streams()
+    return started
+
+
+@pytest.fixture
+def clients(daemon, east, database):
+    """Clients of east, until the test ends."""
+    working = ledger.Clients(east, database, "east", 4)
+    yield working
+    working.stop()
+
+
+def reload(daemon):
+    """Send SIGHUP and wait until it was dealt with."""
+    before = outcomes(daemon)
+    daemon.signal(signal.SIGHUP)
+    until(lambda: len(outcomes(daemon)) > len(before))
+    return outcomes(daemon)[-1]
+
+
+def outcomes(daemon):
+    """Return what came of reloads."""
+    return daemon.events("configuration_reloaded") + daemon.events("reload_refused")
+
+
+def slots(server, database):
+    """Return the slots of the forward link."""
+    rows = server.sql(f"SELECT slot FROM cdcd.checkpoint WHERE link = '{database}_f' ORDER BY slot")
+    return [slot for (slot,) in rows]
+
+
+def test_sigterm_applies_what_was_accepted_and_exits_0(daemon, clients, west, database):
+    """A restart must not be a crash; what is then on the target is in the checkpoint too."""
+    until(lambda: ledger.count(west, database) > 100)
+    daemon.signal(signal.SIGTERM)
+    assert 0 == daemon.wait()
+    [stopped] = [event for event in daemon.events("link_stopped") if event["link"].endswith("_f")]
+    assert stopped["transactions"] == ledger.count(west, database) + 1  # and the clients' counters
+    [(position,)] = west.sql(
+        f"SELECT position FROM cdcd.checkpoint WHERE link = '{database}_f' ORDER BY batch DESC LIMIT 1"
+    )
+    assert stopped["position"].encode() == position
+
+
+def test_a_daemon_that_cannot_reach_its_servers_still_stops_at_once(pair, server_factory, tmp_path, daemon_factory):
+    """Waiting for a server that is down is no reason to ignore SIGTERM."""
+    gone, here = server_factory(), server_factory()
+    gone.stop()
+    link = {"source": "here", "target": "gone", "tables": ["t.*"]}
+    daemon = daemon_factory({"gone": gone, "here": here}, {"forward": link})
+    daemon.start()
+    until(lambda: daemon.states == {"forward": "reconnecting"})
+    daemon.signal(signal.SIGTERM)
+    assert 0 == daemon.wait(20)
+
+
+async def test_a_drain_that_the_target_holds_up_is_cut_off(both, east, west, database, monkeypatch):
+    """Past its deadline a stop rolls back what is open, and the next run applies it."""
+    monkeypatch.setattr(runtime_link, "DRAIN_SECONDS_MAX", 0.2)
+    both("CREATE TABLE t (n INT PRIMARY KEY)")
+    async with running(a_link(database), east, west) as link:
+        with west.connect(database=database) as lock:
+            lock.cursor().execute("LOCK TABLES t WRITE")
+            east.sql("INSERT INTO t VALUES (1)", database=database)
+            await wait_until(lambda: link.runner._pipeline.applying)
+            link.runner.drain()
+            assert await link.stopped() is None
+    async with running(a_link(database), east, west) as link:
+        await link.caught_up()
+    assert [(1,)] == west.sql("SELECT * FROM t", database=database)
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 5), (2, 1)])
+def test_sighup_changes_the_number_of_writers(daemon, clients, east, west, database, before, after):
+    """Load changes; connections that need not drop stay, and nothing is lost or doubled on the way."""
+    until(lambda: ledger.count(west, database) > 50)
+    claims = len(daemon.events("link_claimed"))
+    daemon.write(writers=after)
+    assert "configuration_reloaded" == reload(daemon)["event"]
+    until(lambda: sessions(daemon) == {after})
+    assert list(range(max(before, after))) == slots(west, database)
+    goal = ledger.count(west, database) + 500
+    until(lambda: ledger.count(west, database) > goal)
+    clients.stop()
+    until(lambda: equal(east, west, database))
+    assert ledger.is_consistent(west, database)
+    assert [] == daemon.events("share_contradicted")
+    assert claims == len(daemon.events("link_claimed"))
+    assert [] == daemon.events("source_lost")
+
+
+def sessions(daemon):
+    """Return the number of writers of links that have applied anything."""
+    return {link["stages"]["apply"]["writers"] for link in daemon.status.values() if link["transactions"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"writers": 0}, "writers"),
+        ({"conflict": "overwrite", "tables": ["other.*"]}, "tables: cannot change while running"),
+        ({"no_such_key": 1}, "no_such_key"),
+    ],
+)
+def test_a_bad_file_is_refused_and_the_old_settings_stay(daemon, clients, west, database, change, problem):
+    """A slip of the editor must not stop replication, nor half apply."""
+    daemon.write(**change)
+    refused = reload(daemon)
+    assert "reload_refused" == refused["event"]
+    assert any(f"links.{database}_f.{problem}" in line for line in refused["problems"]), refused
+    goal = ledger.count(west, database) + 100
+    until(lambda: ledger.count(west, database) > goal)
+
+
+def test_a_file_that_is_no_toml_is_refused(daemon, clients, west, database):
+    """The daemon may be told to reload in the middle of an edit."""
+    daemon.write_text("[links")
+    assert "reload_refused" == reload(daemon)["event"]
+    goal = ledger.count(west, database) + 100
+    until(lambda: ledger.count(west, database) > goal)
