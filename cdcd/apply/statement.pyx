@@ -67,15 +67,6 @@ cdef const uint8_t* _end(Image image) noexcept:
     return image.start + (<size_t>1 << 31)
 
 
-cdef bint _same_bytes(Plan plan, Change change) except -1:
-    """Return whether a net update ends where it began."""
-    cdef const uint8_t* before_end = plan.locate(change.before, _end(change.before), plan.offsets_before)
-    cdef const uint8_t* after_end = plan.locate(change.after, _end(change.after), plan.offsets_after)
-    cdef size_t length = before_end - change.before.start
-    return length == <size_t>(after_end - change.after.start) and memcmp(
-        change.before.start, change.after.start, length) == 0
-
-
 def render(RowSet row_set):
     """Yield the statements that apply a row set, each rendered when it is asked for."""
     cdef size_t at = 0
@@ -157,7 +148,7 @@ cdef object _insert(RowSet row_set, size_t first):
         if at > first and out.size > STATEMENT_BYTES:
             out.size = complete
             break
-        matched += 2 if is_update and not _same_bytes(plan, row_set.changes[at]) else 1
+        matched += 2 if is_update else 1
     else:
         at = row_set.count
     if row_set.is_net and (is_update or not plan.has_alternatives):
@@ -180,6 +171,11 @@ cdef int _put_insert_head(Out out, Plan plan, const uint8_t* present) except -1:
             out.put_char(separator)
             out.put_bytes(<bytes>plan.name_sql[i])
             separator = 44
+        elif plan.writes(i) and not plan.has_same_defaults:
+            raise SchemaMismatch(
+                f"the log leaves out column {plan.names[i]} of a new row, and the sides' defaults differ",
+                hint="set binlog_row_image=FULL on the source, or give both sides the same defaults",
+            ).at(table=".".join(plan.source))
     if separator == 40:
         out.put_char(40)
     return out.put(b") VALUES ", 9)

@@ -20,7 +20,6 @@ cdef enum:
 cdef struct NetRow:
     uint64_t hash
     int32_t transaction
-    bint is_merged      # more than one change met in it
     Image key           # an image that holds the row's key
     Image before        # the row as it was before the batch; start is NULL when it did not exist
     Image after         # the row as it is after the batch; start is NULL when it is gone
@@ -83,7 +82,6 @@ cdef class _NetTable:
         self.count += 1
         self.slots[at] = self.count
         row.hash = hash
-        row.is_merged = False
         is_new[0] = True
         return row
 
@@ -387,7 +385,6 @@ cdef class Batch:
             row.key = image
             row.before = image if existed else Image(NULL, NULL)
         else:
-            row.is_merged = True
             self._join(row.transaction, index)
         return row
 
@@ -516,8 +513,11 @@ cdef class Batch:
         cdef Py_ssize_t i, writer
         cdef size_t at
         cdef NetRow* row
-        # The last set: updates that end where they began, whose matched rows are expected to differ from others'.
-        cdef list sets = [[RowSet(net.plan, kind, True) for kind in (INSERT, UPDATE, DELETE, UPDATE)] for _ in shares]
+        # The last set holds updates that end where they began: as an upsert, nobody could tell a missing row.
+        cdef list sets = [
+            [RowSet(net.plan, kind, True) for kind in (INSERT, UPDATE, DELETE)] + [RowSet(net.plan, UPDATE, False)]
+            for _ in shares
+        ]
         cdef list mine
         for at in range(net.count):
             row = &net.rows[at]
@@ -530,7 +530,7 @@ cdef class Batch:
             elif net.plan.has_alternatives and self._moves(net.plan, row):
                 (<RowSet>mine[DELETE]).add(row.before, Image(NULL, NULL))
                 (<RowSet>mine[INSERT]).add(Image(NULL, NULL), row.after)
-            elif row.is_merged and self._is_unchanged(net.plan, row):
+            elif self._is_unchanged(net.plan, row):
                 (<RowSet>mine[3]).add(row.before, row.after)
             else:
                 (<RowSet>mine[UPDATE]).add(row.before, row.after)
