@@ -95,7 +95,7 @@ async def test_rows_are_found_by_keys_of_every_kind(both: Both, kind: str) -> No
     ]
     assert PLAIN == facts(await both.carry(*scripts))
     both.assert_equal(*tables)
-    assert 1 < len(both.rows("SELECT * FROM t_0")[1]) < 3
+    assert 1 < len(both.on_target("SELECT * FROM t_0")) < 3
 
 
 @pytest.mark.parametrize("writers", [1, 4])
@@ -177,7 +177,7 @@ async def test_columns_that_only_the_target_has_keep_their_values(both: Both) ->
     outcome = await both.carry("UPDATE t SET id = 7 WHERE id = 1; UPDATE t SET u = 8; INSERT INTO t VALUES (3, 3)"
                                .replace("SET u = 8", "SET u = u + 8"))  # fmt: skip
     assert PLAIN == facts(outcome)
-    assert [(2, 10, "too"), (3, 3, "none"), (7, 9, "kept")] == both.rows("SELECT * FROM t ORDER BY id")[1]
+    assert [(2, 10, "too"), (3, 3, "none"), (7, 9, "kept")] == both.on_target("SELECT * FROM t ORDER BY id")
 
 
 async def test_tables_of_nothing_but_their_key(both: Both) -> None:
@@ -240,4 +240,4 @@ async def test_a_value_that_the_target_refuses_is_named(both: Both) -> None:
     both.only_target("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(3))")
     with pytest.raises(ApplyFailed, match=rf"table {both.database}.t, row id = 7.*alter it"):
         await both.carry("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (7, 'four'), (8, 'c')")
-    assert [] == both.rows("SELECT * FROM t")[1]
+    assert [] == both.on_target("SELECT * FROM t")
