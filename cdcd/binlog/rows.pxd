@@ -55,6 +55,7 @@ cdef class Plan:
     cdef readonly bint has_alternatives     # unique keys besides the row key
     cdef readonly bint stays_together       # its transactions are never split over writers
     cdef readonly bint is_identical         # both sides define the carried columns alike
+    cdef readonly bint has_same_defaults    # a column that an insert leaves out gets the source's value
     cdef readonly bytes table_sql
     cdef readonly list name_sql             # quoted target column names
     cdef readonly list introducers          # b"_latin1" and the like, b"" for binary

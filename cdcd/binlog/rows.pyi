@@ -27,6 +27,7 @@ class Plan:
         row_filter: Callable[[Sequence[object]], bool] | None,
         table_sql: bytes,
         identical: bool = False,
+        same_defaults: bool = False,
     ) -> None: ...
     def changes(
         self, kind: int, body: bytes
@@ -51,6 +52,8 @@ class Plan:
     def has_alternatives(self) -> bool: ...
     @property
     def is_identical(self) -> bool: ...
+    @property
+    def has_same_defaults(self) -> bool: ...
     @property
     def keys(self) -> list[UniqueKey]: ...
 

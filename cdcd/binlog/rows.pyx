@@ -195,7 +195,8 @@ cdef class Plan:
     """
 
     def __cinit__(self, description, target_table, *, names, columns, keys, bint keyed, bint ordered,
-                  bint together, uint64_t group, operations, row_filter, table_sql, bint identical=False):
+                  bint together, uint64_t group, operations, row_filter, table_sql, bint identical=False,
+                  bint same_defaults=False):
         self.description = description
         self.source = description.name
         self.target_table = target_table
@@ -205,6 +206,7 @@ cdef class Plan:
         self.is_keyed = keyed
         self.stays_together = together
         self.is_identical = identical
+        self.has_same_defaults = same_defaults
         self.group = group
         self.row_filter = row_filter
         self.table_sql = table_sql

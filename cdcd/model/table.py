@@ -25,6 +25,7 @@ class Column:
     nullable: bool
     generated: bool
     invisible: bool
+    default: str | None = None  # COLUMN_DEFAULT, an expression; None when it has none
 
 
 @dataclass(frozen=True, slots=True)

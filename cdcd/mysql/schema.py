@@ -47,7 +47,7 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
     here = f"table_schema = {database} AND table_name = {table}"
     columns = await session.fetch(
         "SELECT column_name, column_type, data_type, character_set_name, collation_name, is_nullable,"
-        f" extra, generation_expression FROM information_schema.columns WHERE {here}"
+        f" extra, generation_expression, column_default FROM information_schema.columns WHERE {here}"
         " ORDER BY ordinal_position"
     )
     if not columns:
@@ -95,6 +95,7 @@ def _column(
     nullable: str,
     extra: str,
     expression: str | None,
+    default: str | None,
 ) -> Column:
     return Column(
         name,
@@ -105,6 +106,7 @@ def _column(
         nullable == "YES",
         bool(expression) or "GENERATED" in extra.upper().replace("DEFAULT_GENERATED", ""),
         "INVISIBLE" in extra.upper(),
+        default,
     )
 
 

@@ -79,6 +79,7 @@ def build(
         row_filter=row_filter,
         table_sql=_quoted_table(target),
         identical=source is not None and _is_identical(source, target),
+        same_defaults=source is not None and _has_same_defaults(source, target),
     )
 
 
@@ -90,6 +91,11 @@ def _is_identical(source: Table, target: Table) -> bool:
         and (here.type, here.charset, here.nullable) == (there.type, there.charset, there.nullable)
         for here, there in pairs
     )
+
+
+def _has_same_defaults(source: Table, target: Table) -> bool:
+    """Return whether a row that leaves a column out gets the same value on both sides."""
+    return all((there := target.column(here.name)) is None or here.default == there.default for here in source.columns)
 
 
 def _has_foreign_keys(table: Table) -> bool:
