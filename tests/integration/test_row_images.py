@@ -1,0 +1,165 @@
+"""However little of a row, a table or an event the source logs, a one-way link carries it exactly or stops."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from itertools import product
+
+import pytest
+
+from cdcd.errors import Conflict, SchemaMismatch
+from tests.fixtures.links import running
+from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.pair import Pair, a_link
+
+IMAGES = ("FULL", "MINIMAL", "NOBLOB")
+METADATA = ("FULL", "MINIMAL", "NO_LOG")
+TABLES = """
+CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(50), u BIGINT UNSIGNED, note TEXT,
+  e ENUM('a', 'b') CHARACTER SET latin1, s SET('x', 'y'), b BLOB, d DECIMAL(20, 5), g POINT,
+  w VARCHAR(20) CHARACTER SET gbk, n INT NOT NULL DEFAULT 5,
+  made TIMESTAMP(6) DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6), token UUID DEFAULT UUID(),
+  twice INT AS (n * 2) STORED, thrice INT AS (n * 3) VIRTUAL);
+CREATE TABLE keyless (a INT, f DOUBLE, v VARCHAR(20), big TEXT, x BLOB);
+CREATE TABLE pairs (a INT, b VARCHAR(20), n INT, x BLOB, PRIMARY KEY (a, b), UNIQUE KEY (n))
+"""
+PHASES = (
+    "INSERT INTO t (id, name, u, note, e, s, b, d, g, w) VALUES"
+    " (1, 'one', 18446744073709551615, 'long', 'a', 'x,y', X'00FF5C27', -1.5, POINT(1, 2), '誠'),"
+    " (2, NULL, 9223372036854775808, NULL, 'b', '', '', 0, NULL, NULL);"
+    "INSERT INTO t (id) VALUES (3), (4); INSERT INTO t (name, id) VALUES ('', 5);"
+    "INSERT INTO keyless VALUES (1, 0.1, 'x', 'big', X'00'), (1, 0.1, 'X', 'big', X'00'), (1, 0.1, 'x', 'big', X'00'),"
+    " (NULL, NULL, NULL, NULL, NULL), (2, -0e0, 'z', 'z', NULL), (2, 0e0, 'z', 'z', NULL);"
+    "INSERT INTO pairs VALUES (1, 'a', 1, 'x'), (1, 'b', 2, 'y'), (2, 'a', NULL, REPEAT('z', 3000))",
+    "UPDATE t SET name = 'changed' WHERE id = 1; UPDATE t SET note = 'now', b = X'00' WHERE id = 2;"
+    "UPDATE t SET u = NULL, n = 6 WHERE id = 3; UPDATE t SET id = 40 WHERE id = 4; UPDATE t SET d = d WHERE id = 1;"
+    "UPDATE keyless SET f = 1 WHERE BINARY v = 'X'; UPDATE keyless SET v = 'minus' WHERE LEFT(f, 1) = '-';"
+    "UPDATE keyless SET big = 'null' WHERE a IS NULL; UPDATE keyless SET x = X'01' WHERE v = 'x' LIMIT 1;"
+    "UPDATE pairs SET n = 3 WHERE b = 'b'; UPDATE pairs SET b = 'c', x = NULL WHERE a = 2",
+    "BEGIN; INSERT INTO t (id, n) VALUES (6, 1); UPDATE t SET n = 2, note = 'same transaction' WHERE id = 6;"
+    "UPDATE t SET id = 7 WHERE id = 6; DELETE FROM t WHERE id = 2;"
+    "INSERT INTO t (id, name) VALUES (2, 'again'); COMMIT;"
+    "DELETE FROM keyless WHERE v = 'x' LIMIT 1; DELETE FROM keyless WHERE f = 0 LIMIT 1;"
+    "DELETE FROM pairs WHERE b = 'a'",
+)
+SHOWN = {
+    "t": "SELECT id, name, u, note, e, s, HEX(b), d, HEX(g), w, n, made, token, twice, thrice FROM t ORDER BY id",
+    "keyless": "SELECT *, LEFT(f, 1), HEX(v) FROM keyless ORDER BY a, f, LEFT(f, 1), HEX(v), x",
+    "pairs": "SELECT * FROM pairs ORDER BY a, b",
+}
+# A MINIMAL metadata says what a table was only by the live table, which must be older than the event's second.
+LATER = "SET timestamp = UNIX_TIMESTAMP() + 5;"
+
+
+@pytest.fixture(scope="module")
+def sources(mariadb_programs: None) -> Iterator[Mapping[str, MariaDB]]:
+    """One source for each logging of metadata, with compressed events where that can be told apart."""
+    with ExitStack() as stack:
+        yield {
+            "FULL": stack.enter_context(MariaDB({"binlog-checksum": "CRC32"})),
+            "MINIMAL": stack.enter_context(
+                MariaDB({"binlog-row-metadata": "MINIMAL", "log-bin-compress": "ON", "log-bin-compress-min-len": "10"})
+            ),
+            "NO_LOG": stack.enter_context(MariaDB({"binlog-row-metadata": "NO_LOG", "binlog-checksum": "NONE"})),
+        }
+
+
+@pytest.fixture(scope="module")
+def target(mariadb_programs: None) -> Iterator[MariaDB]:
+    """The target of them all."""
+    with MariaDB() as server:
+        yield server
+
+
+def a_pair(source: MariaDB, target: MariaDB, database: str) -> Pair:
+    """Give both servers an empty database of that name."""
+    for server in (source, target):
+        server.sql(f"CREATE DATABASE {database}")
+    return Pair(source, target, database)
+
+
+@pytest.mark.parametrize(("image", "metadata"), [*product(IMAGES, METADATA)])
+async def test_every_row_image_with_every_metadata(
+    image: str, metadata: str, sources: Mapping[str, MariaDB], target: MariaDB
+) -> None:
+    """Both sides end equal whatever the source leaves out; every value, default and generated column included."""
+    pair = a_pair(sources[metadata], target, f"images_{image}_{metadata}".lower())
+    pair.both(TABLES)
+    settings = f"SET binlog_row_image = {image}; {LATER}"
+    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+        for phase in PHASES:
+            pair.only_east(settings + phase)
+            await link.caught_up()
+            for show in SHOWN.values():
+                rows = repr(pair.east.sql(show, database=pair.database))
+                assert rows == repr(pair.west.sql(show, database=pair.database))
+                assert rows != "[]"
+        assert link.runner.conflicts == 0
+
+
+async def test_a_default_that_differs_stops_an_insert_that_leaves_it_out(
+    sources: Mapping[str, MariaDB], target: MariaDB
+) -> None:
+    """A MINIMAL image has no constant defaults, so the target would put its own."""
+    pair = a_pair(sources["FULL"], target, "defaults")
+    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 1)")
+    pair.only_west("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 2)")
+    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+        pair.only_east("INSERT INTO t (id) VALUES (1); SET binlog_row_image = MINIMAL; INSERT INTO t VALUES (2, 2)")
+        await link.caught_up()
+        assert [(1, 1), (2, 2)] == pair.west.sql("SELECT * FROM t", database=pair.database)
+        pair.only_east("SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (3)")
+        error = await link.stopped()
+    assert isinstance(error, SchemaMismatch)
+    assert "leaves out column n" in str(error)
+
+
+async def test_a_missing_row_is_a_conflict_where_the_image_is_minimal(
+    sources: Mapping[str, MariaDB], target: MariaDB
+) -> None:
+    """A row that is gone cannot be written anew from some of its columns."""
+    pair = a_pair(sources["FULL"], target, "missing")
+    pair.both("CREATE TABLE t (id INT PRIMARY KEY, n INT, m INT); INSERT INTO t VALUES (1, 1, 1)")
+    pair.only_west("DELETE FROM t")
+    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+        pair.only_east("SET binlog_row_image = MINIMAL; UPDATE t SET n = 2")
+        error = await link.stopped()
+    assert isinstance(error, Conflict)
+    assert "binlog_row_image=FULL" in str(error)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+async def test_a_table_without_a_key_loses_the_very_row(
+    image: str, sources: Mapping[str, MariaDB], target: MariaDB
+) -> None:
+    """Of rows that look alike to a collation or as numbers, the one that the source changed is changed."""
+    pair = a_pair(sources["FULL"], target, f"alike_{image}".lower())
+    pair.both(
+        "CREATE TABLE t (v VARCHAR(9), f FLOAT, d DOUBLE, c CHAR(5) CHARACTER SET latin1, b BINARY(3), e TEXT, n INT)"
+    )
+    alike = [
+        ("'a'", 0, 0, "'x'", "'p'", "'t'"),
+        ("'A'", 0, 0, "'x'", "'p'", "'t'"),
+        ("'a '", 0, 0, "'x'", "'p'", "'t'"),
+        ("'a'", "-0e0", 0, "'x'", "'p'", "'t'"),
+        ("'a'", 0, "-0e0", "'x'", "'p'", "'t'"),
+        ("'a'", 0, 0, "'X'", "'p'", "'t'"),
+        ("'a'", 0, 0, "'x'", "'P'", "'t'"),
+        ("'a'", 0, 0, "'x'", "'p'", "'T'"),
+        ("'a'", 0, 0, "'x'", "'p'", "'t '"),
+        ("'\uff41'", 0, 0, "'x'", "'p'", "'t'"),
+        ("NULL", 0, 0, "'x'", "'p'", "'t'"),
+    ]
+    rows = [f"({', '.join(map(str, row))}, 1)" for row in alike]
+    show = "SELECT HEX(v), LEFT(f, 1), LEFT(d, 1), HEX(c), HEX(b), HEX(e), n FROM t ORDER BY 1, 2, 3, 4, 5, 6, 7"
+    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+        pair.only_east(f"INSERT INTO t VALUES {','.join(rows)}")
+        await link.caught_up()
+        # The other way round, so that whoever takes the first of those that look alike takes a wrong one.
+        pair.only_west(f"DELETE FROM t; INSERT INTO t VALUES {','.join(reversed(rows))}")
+        for change in ("UPDATE t SET n = 2 WHERE n = 1 LIMIT 1", "DELETE FROM t LIMIT 1"):
+            for _ in range(len(rows) // 2):
+                pair.only_east(f"SET binlog_row_image = {image}; {change}")
+            await link.caught_up()
+            assert pair.east.sql(show, database=pair.database) == pair.west.sql(show, database=pair.database)
