@@ -18,6 +18,8 @@ from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetBusy
 
 CONNECT_SECONDS = 10
+# A question about the server that takes longer will not be answered; a statement that may wait for a lock has no limit.
+ANSWER_SECONDS = 30
 # A peer that vanished without a FIN is found by the kernel after about this long, whatever the statement.
 DEAD_PEER_SECONDS = 30
 
@@ -77,15 +79,18 @@ class RefuseClearPassword:
 class Session:
     """One connection, used by one task at a time."""
 
-    def __init__(self, connection: Any, site: Site, lost: type[Lost]) -> None:
+    def __init__(self, connection: Any, site: Site, lost: type[Lost], answer_seconds: float | None) -> None:
         self._connection = connection
+        self._answer_seconds = answer_seconds
         self.site = site
         self._lost = lost
 
     @classmethod
-    async def open(cls, site: Site, lost: type[Lost], *settings: str) -> Session:
+    async def open(cls, site: Site, lost: type[Lost], *settings: str, patient: bool = False) -> Session:
         """Connect and apply ``settings`` (SET statements); raise ``lost`` or AccessDenied.
 
+        A ``patient`` session waits for the answer to a statement however long it takes, as long as the server's
+        machine is there.
         Affected-row counts are of matched rows (CLIENT_FOUND_ROWS), so an UPDATE that changes nothing still
         counts the row that it found.
         """
@@ -96,7 +101,7 @@ class Session:
             raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(site=site.name) from None
         except (MySQLError, OSError) as error:
             raise translate(error, lost).at(site=site.name, address=site.address) from error
-        session = cls(connection, site, lost)
+        session = cls(connection, site, lost, ANSWER_SECONDS)
         session.guard_socket()
         try:
             for setting in settings:
@@ -104,6 +109,7 @@ class Session:
         except BaseException:
             session.abort()
             raise
+        session._answer_seconds = None if patient else ANSWER_SECONDS
         return session
 
     @property
@@ -140,9 +146,13 @@ class Session:
         parts = [part.encode() if isinstance(part, str) else part for part in statements]
         connection = self._connection
         try:
-            counts = [await connection.query(b";".join(parts))]
-            while connection._result.has_next:
-                counts.append(await connection.next_result())
+            async with asyncio.timeout(self._answer_seconds):
+                counts = [await connection.query(b";".join(parts))]
+                while connection._result.has_next:
+                    counts.append(await connection.next_result())
+        except TimeoutError as error:
+            self.abort()
+            raise self._lost("the server no longer answers").at(site=self.site.name) from error
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
         return counts

@@ -15,7 +15,7 @@ from asyncmy.errors import MySQLError
 from cdcd.config.schema import Site
 from cdcd.errors import SourceLost
 from cdcd.mysql import quote
-from cdcd.mysql.session import Session, translate
+from cdcd.mysql.session import ANSWER_SECONDS, Session, translate
 
 COM_BINLOG_DUMP = 0x12
 COM_REGISTER_SLAVE = 0x15
@@ -50,9 +50,10 @@ class ReplicationStream:
         )
         driver = session.driver
         try:
-            await driver._execute_command(COM_REGISTER_SLAVE, struct.pack("<IBBBHII", server_id, 0, 0, 0, 0, 0, 0))
-            await driver._read_ok_packet()
-            await driver._execute_command(COM_BINLOG_DUMP, struct.pack("<IHI", 4, 0, server_id))
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await driver._execute_command(COM_REGISTER_SLAVE, struct.pack("<IBBBHII", server_id, 0, 0, 0, 0, 0, 0))
+                await driver._read_ok_packet()
+                await driver._execute_command(COM_BINLOG_DUMP, struct.pack("<IHI", 4, 0, server_id))
         except (MySQLError, OSError, RuntimeError) as error:
             session.abort()
             raise translate(error, SourceLost).at(site=site.name) from error

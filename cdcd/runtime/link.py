@@ -233,7 +233,7 @@ class LinkRunner:
 
     async def _writing(self, stack: AsyncExitStack) -> Session:
         """Open a session that stores exactly the values that it is given."""
-        session = await Session.open(self._target, TargetLost, *MARIADB.writer_settings)
+        session = await Session.open(self._target, TargetLost, *MARIADB.writer_settings, patient=True)
         stack.callback(session.abort)
         return session
 
