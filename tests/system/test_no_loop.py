@@ -1,0 +1,138 @@
+"""What a link wrote is never sent back, and links that have nothing to do write nothing."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.fixtures.links import running, wait_until
+from tests.system.conftest import HEARTBEAT_SECONDS, a_link
+
+TABLES = "CREATE TABLE t (site CHAR(1), n INT, PRIMARY KEY (site, n)); CREATE TABLE other (n INT PRIMARY KEY)"
+
+
+async def heartbeats(*links, count=2):
+    """Wait until every link has lived through several heartbeats of its source."""
+    chunks = [link.runner.stages["source"]["chunks"] for link in links]
+    # A source beats twice for each heartbeat of the link.
+    await wait_until(
+        lambda: all(
+            link.runner.stages["source"]["chunks"] >= before + 2 * count
+            for link, before in zip(links, chunks, strict=True)
+        )
+    )
+
+
+def logs(*servers):
+    """Return where each server's log ends."""
+    return [server.binlog_position() for server in servers]
+
+
+@pytest.fixture
+def south(server_factory):
+    """A third server."""
+    return server_factory()
+
+
+async def test_a_ring_of_three_relays_each_row_once(east, west, south, both, database):
+    """With relay, a row goes all the way round and stops before the site where it was born."""
+    south.sql(f"CREATE DATABASE {database}")
+    ring = {"a": east, "b": west, "c": south}
+    both(TABLES)
+    south.sql(TABLES, database=database)
+    async with AsyncExitStack() as stack:
+        links = []
+        for source, target in ("ab", "bc", "ca"):
+            name, tables = f"{database}{source}{target}", (f"{database}.t",)
+            link = a_link(database, name=name, source=source, target=target, tables=tables, relay=True)
+            links.append(await stack.enter_async_context(running(link, ring[source], ring[target])))
+        for site, server in ring.items():
+            for n in range(5):
+                server.sql(f"INSERT INTO t VALUES ('{site}', {n})", database=database)
+            # Passed over by the filter, so that positions are written, which are no reason to write others.
+            server.sql("INSERT INTO other VALUES (1)", database=database)
+        for server in ring.values():
+            await wait_until(lambda server=server: server.sql("SELECT COUNT(*) FROM t", database=database) == [(15,)])
+        # Round the ring once more, for what should not be there.
+        for link in links:
+            await link.caught_up()
+        await heartbeats(*links)
+        before = logs(*ring.values())
+        await heartbeats(*links)
+        assert before == logs(*ring.values())
+        assert [10, 10, 10] == [link.runner.rows for link in links]
+        assert [0, 0, 0] == [link.runner.conflicts for link in links]
+        # What a link relays is in its own log with its first origin.
+        assert all(link.runner.suppressed for link in links)
+
+
+async def test_a_link_without_relay_carries_only_what_its_source_bore(east, west, south, both, database):
+    """In a chain of links without relay, a row goes one step."""
+    south.sql(f"CREATE DATABASE {database}")
+    both(TABLES)
+    south.sql(TABLES, database=database)
+    first = a_link(database, name=f"{database}ab", source="a", target="b")
+    second = a_link(database, name=f"{database}bc", source="b", target="c")
+    async with running(first, east, west) as ab, running(second, west, south) as bc:
+        east.sql("INSERT INTO t VALUES ('a', 1)", database=database)
+        await ab.caught_up()
+        west.sql("INSERT INTO t VALUES ('b', 1)", database=database)
+        await bc.caught_up()
+    assert [("b",)] == south.sql("SELECT site FROM t", database=database)
+
+
+async def test_an_idle_pair_writes_nothing(east, west, both, database):
+    """Not even a position: what cdcd itself wrote is no reason to write."""
+    both(TABLES)
+    back = a_link(database, name=f"{database}r", source="west", target="east")
+    async with running(a_link(database), east, west) as forward, running(back, west, east) as reverse:
+        east.sql("INSERT INTO t VALUES ('a', 1)", database=database)
+        west.sql("INSERT INTO t VALUES ('b', 1)", database=database)
+        await forward.caught_up()
+        await reverse.caught_up()
+        await heartbeats(forward, reverse)
+        before = logs(east, west)
+        await heartbeats(forward, reverse)
+        assert before == logs(east, west)
+        assert (1, 1) == (forward.runner.rows, reverse.runner.rows)
+
+
+async def test_passing_over_writes_the_position_once_a_heartbeat(east, west, both, database):
+    """So that a restart does not read a day of other tables' log again, and the target's log does not grow with it."""
+    both(TABLES)
+    link = a_link(database, tables=(f"{database}.t",), heartbeat_seconds=2 * HEARTBEAT_SECONDS)
+    async with running(link, east, west) as link:
+        _, _, before = west.binlog_position()
+        for n in range(50):
+            east.sql(f"INSERT INTO other VALUES ({n})", database=database)
+        _, _, position = east.binlog_position()
+        await wait_until(lambda: durable(west, database) == position)
+        _, _, after = west.binlog_position()
+        # One, or two when a heartbeat fell between the transactions.
+        assert 1 <= sequence(after) - sequence(before) <= 2
+        await heartbeats(link)
+        assert after == west.binlog_position()[2]
+
+
+async def test_filtered_transactions_are_not_read_again_after_a_restart(east, west, both, database):
+    """Passed over counts as applied: the next run begins after them."""
+    both(TABLES)
+    async with running(a_link(database, tables=(f"{database}.t",)), east, west):
+        east.sql("INSERT INTO other VALUES (1)", database=database)
+        _, _, position = east.binlog_position()
+        await wait_until(lambda: durable(west, database) == position)
+    async with running(a_link(database, tables=(f"{database}.t",)), east, west) as link:
+        assert position == link.runner.position
+
+
+def durable(server, link):
+    """Return the position that the next run of a link would begin with."""
+    query = f"SELECT position FROM cdcd.checkpoint WHERE link = '{link}' ORDER BY batch DESC LIMIT 1"
+    [(position,)] = server.sql(query)
+    return position.decode()
+
+
+def sequence(gtid):
+    """Return a GTID's number."""
+    return int(gtid.split("-")[-1])
