@@ -21,6 +21,7 @@ START_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 60
 ANSWER_SECONDS_MAX = 5
 LOG_LINES_SHOWN = 12
+LOG_LINE_CHARACTERS_MAX = 400
 
 Links = dict[str, dict[str, Any]]
 
@@ -120,7 +121,7 @@ class Daemon:
 
     def _log_tail(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        return "\n" + "\n".join(lines) if lines else ""
+        return "".join(f"\n{line[:LOG_LINE_CHARACTERS_MAX]}" for line in lines)
 
 
 def _fill(**values: object) -> str:
