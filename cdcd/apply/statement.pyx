@@ -6,10 +6,11 @@ bytes that need escaping, and text says its charset with an introducer.
 """
 
 from libc.math cimport copysign
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
-from cdcd.binlog.rows cimport ABSENT, DELETE, INSERT, UPDATE, Change, Image, Out, Plan, RowSet
+from cdcd.binlog.rows cimport ABSENT, DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet
+from cdcd.binlog.values cimport Out
 
 from cdcd.binlog import table_map as tm
 from cdcd.errors import SchemaMismatch

@@ -1,5 +1,5 @@
-from cdcd.binlog.decoder import Transaction
 from cdcd.binlog.rows import RowSet
+from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Gtid
 
 class Share:

@@ -5,16 +5,10 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp
 
-from cdcd.binlog.decoder cimport RowsRef, TableMap, Transaction
-from cdcd.binlog.rows cimport (
-    ABSENT, DELETE, INSERT, NULL_VALUE, UPDATE, Change, Image, Plan, RowSet, UniqueKey,
-)
-
-from cdcd.errors import MalformedEvent, SchemaMismatch
-
-
-cdef enum:
-    FOREIGN_KEYS_OFF = 2    # NO_FOREIGN_KEY_CHECKS_F of a rows event (sql/log_event.h)
+from cdcd.batch.walk cimport Rows, Runs
+from cdcd.binlog.keys cimport UniqueKey
+from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet
+from cdcd.binlog.transaction cimport RowsRef, TableMap, Transaction
 
 
 cdef struct NetRow:
@@ -114,85 +108,6 @@ cdef class _NetTable:
         return 0
 
 
-cdef class _Rows:
-    """Walks the rows of one event, with the link's operations and row filter applied."""
-
-    cdef Plan plan
-    cdef const uint8_t* at
-    cdef const uint8_t* end
-    cdef const uint8_t* present_before
-    cdef const uint8_t* present_after
-    cdef uint8_t event_kind
-    cdef bint is_full
-    cdef uint8_t kind
-    cdef Image before, after
-
-    cdef int open(self, Plan plan, Transaction transaction, RowsRef* ref) except -1:
-        self.plan = plan
-        self.at = transaction.data + ref.offset
-        self.end = self.at + ref.length
-        self.event_kind = ref.kind
-        cdef int count = self._column_count()
-        cdef int bitmaps = 2 if ref.kind == UPDATE else 1
-        if count != plan.count or self.end - self.at < bitmaps * plan.present_bytes:
-            raise MalformedEvent(f"a rows event of {count} columns for a table of {plan.count}").at(
-                table=".".join(plan.source), transaction=transaction.gtid)
-        self.present_before = self.present_after = self.at
-        self.at += plan.present_bytes
-        if ref.kind == UPDATE:
-            self.present_after = self.at
-            self.at += plan.present_bytes
-        self.is_full = plan.is_full(self.present_before) and plan.is_full(self.present_after)
-        return 0
-
-    cdef int _column_count(self) except -1:
-        """Read the packed column count: MariaDB allows 4,096 columns, so at most three bytes."""
-        if self.end - self.at < 3:
-            raise MalformedEvent("a rows event that is too short")
-        cdef int count = self.at[0]
-        self.at += 1
-        if count == 252:
-            count = self.at[0] | self.at[1] << 8
-            self.at += 2
-        elif count > 250:
-            raise MalformedEvent("a rows event with an impossible number of columns")
-        return count
-
-    cdef bint next(self) except -1:
-        """Step to the next change that the link carries; return False at the event's end."""
-        while self.at < self.end:
-            self.before = self.after = Image(NULL, NULL)
-            self.kind = self.event_kind
-            if self.event_kind != INSERT:
-                self.before = Image(self.at, self.present_before)
-                self.at = self.plan.locate(self.before, self.end, self.plan.offsets_before)
-            if self.event_kind != DELETE:
-                self.after = Image(self.at, self.present_after)
-                self.at = self.plan.locate(self.after, self.end, self.plan.offsets_after)
-            if self.plan.row_filter is not None and not self._filter():
-                continue
-            if self.plan.operations >> self.kind & 1:
-                return True
-        return False
-
-    cdef bint _filter(self) except -1:
-        """Apply the row filter: a change that crosses it becomes an insert or a delete."""
-        cdef bint was = self.before.start != NULL and self._passes(self.before)
-        cdef bint becomes = self.after.start != NULL and self._passes(self.after)
-        if was and self.kind == UPDATE and not becomes:
-            self.kind = DELETE
-        elif becomes and self.kind == UPDATE and not was:
-            self.kind = INSERT
-        return was or becomes
-
-    cdef bint _passes(self, Image image) except -1:
-        if not self.plan.is_full(image.present):
-            raise SchemaMismatch(
-                "a row filter needs whole rows", hint="set binlog_row_image=FULL on the source",
-            ).at(table=".".join(self.plan.source))
-        return self.plan.row_filter(self.plan.values(image, self.end))
-
-
 cdef class Share:
     """What one writer applies as one target transaction: whole source transactions, in source order.
 
@@ -217,43 +132,10 @@ cdef class Share:
 
     def ordered_steps(self):
         """Every change in source order, none merged: how the share is applied when net changes will not do."""
-        cdef _Runs runs = _Runs(None)
+        cdef Runs runs = Runs(None)
         for transaction in self.transactions:
             runs.add(transaction)
         return runs.steps
-
-
-cdef class _Runs:
-    """Collects changes in source order; neighbours of one table and kind form one RowSet."""
-
-    cdef list steps
-    cdef set only       # plans to take, or None for all
-    cdef _Rows rows
-    cdef RowSet last
-
-    def __cinit__(self, only):
-        self.steps = []
-        self.only = only
-        self.rows = _Rows()
-        self.last = None
-
-    cdef int add(self, Transaction transaction) except -1:
-        cdef int i
-        cdef TableMap table
-        cdef bint off
-        for i in range(transaction.ref_count):
-            table = transaction.tables[transaction.refs[i].table]
-            off = transaction.refs[i].flags & FOREIGN_KEYS_OFF
-            if table.plan is False or (self.only is not None and table.plan not in self.only):
-                continue
-            self.rows.open(table.plan, transaction, &transaction.refs[i])
-            while self.rows.next():
-                if (self.last is None or self.last.plan is not table.plan or self.last.kind != self.rows.kind
-                        or self.last.foreign_keys_off != off):
-                    self.last = RowSet(table.plan, self.rows.kind, False, off)
-                    self.steps.append(self.last)
-                self.last.add(self.rows.before, self.rows.after)
-        return 0
 
 
 cdef class Batch:
@@ -268,7 +150,7 @@ cdef class Batch:
     cdef int32_t* owners
     cdef size_t hash_count, hash_slots
     cdef dict tables            # Plan -> _NetTable
-    cdef _Rows rows
+    cdef Rows rows
 
     def __cinit__(self):
         self.transactions = []
@@ -281,7 +163,7 @@ cdef class Batch:
         self.hashes = <uint64_t*>calloc(self.hash_slots, sizeof(uint64_t))
         self.owners = <int32_t*>malloc(self.hash_slots * sizeof(int32_t))
         self.tables = {}
-        self.rows = _Rows()
+        self.rows = Rows()
         if self.parents == NULL or self.hashes == NULL or self.owners == NULL:
             raise MemoryError("no memory for a batch")
 
@@ -330,7 +212,7 @@ cdef class Batch:
         return net
 
     cdef int _merge(self, _NetTable net, Transaction transaction, int32_t index, RowsRef* ref) except -1:
-        cdef _Rows rows = self.rows
+        cdef Rows rows = self.rows
         cdef Plan plan = net.plan
         rows.open(plan, transaction, ref)
         if not rows.is_full:
@@ -361,7 +243,7 @@ cdef class Batch:
                 self._touch(hash, index)
         return 0
 
-    cdef int _net(self, _NetTable net, _Rows rows, int32_t index) except -1:
+    cdef int _net(self, _NetTable net, Rows rows, int32_t index) except -1:
         cdef Plan plan = net.plan
         cdef NetRow* row
         cdef bint same = True
@@ -491,7 +373,7 @@ cdef class Batch:
         cdef _NetTable net
         cdef Share share
         cdef RowSet step
-        cdef _Runs runs
+        cdef Runs runs
         cdef set ordered = set()
         for net in self.tables.values():
             if net.plan.is_ordered or net.broken:
@@ -501,7 +383,7 @@ cdef class Batch:
         for share in shares:
             share.steps.sort(key=_deletes_first)
             if ordered:
-                runs = _Runs(ordered)
+                runs = Runs(ordered)
                 for transaction in share.transactions:
                     runs.add(transaction)
                 share.steps.extend(runs.steps)
@@ -510,7 +392,7 @@ cdef class Batch:
         return 0
 
     cdef int _fill_net(self, _NetTable net, list shares, list of) except -1:
-        cdef Py_ssize_t i, writer
+        cdef Py_ssize_t i
         cdef size_t at
         cdef NetRow* row
         # The last set holds updates that end where they began: as an upsert, nobody could tell a missing row.

@@ -1,5 +1,8 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from cdcd.binlog.keys cimport UniqueKey
+from cdcd.binlog.values cimport Out
+
 
 cdef enum:
     INSERT = 0
@@ -19,29 +22,6 @@ cdef struct Image:
 cdef struct Change:
     Image before
     Image after
-
-
-cdef class Out:
-    cdef uint8_t* data
-    cdef size_t size
-    cdef size_t capacity
-    cdef bint has_error_value           # an ENUM's number 0 was written
-    cdef int reserve(self, size_t more) except -1
-    cdef int put(self, const uint8_t* text, size_t length) except -1
-    cdef int put_bytes(self, bytes text) except -1
-    cdef int put_char(self, uint8_t char) except -1
-    cdef int put_number(self, uint64_t value) except -1
-    cdef bytes take(self)
-
-
-cdef class UniqueKey:
-    cdef readonly tuple columns
-    cdef readonly bint is_exact
-    cdef int count
-    cdef int* indexes
-    cdef uint32_t* prefixes
-    cdef uint8_t* folds
-    cdef uint64_t seed
 
 
 cdef class Plan:

@@ -1,14 +1,8 @@
 from collections.abc import Callable, Sequence
 
+from cdcd.binlog.keys import UniqueKey
 from cdcd.binlog.table_map import Description
 from cdcd.model.table import Table, TableName
-
-class UniqueKey:
-    def __init__(self, parts: list[tuple[int, int, str]], seed: int) -> None: ...
-    @property
-    def columns(self) -> tuple[int, ...]: ...
-    @property
-    def is_exact(self) -> bool: ...
 
 class Plan:
     def __init__(
@@ -29,9 +23,7 @@ class Plan:
         identical: bool = False,
         same_defaults: bool = False,
     ) -> None: ...
-    def changes(
-        self, kind: int, body: bytes
-    ) -> list[tuple[tuple[object, ...] | None, tuple[object, ...] | None]]: ...
+    def changes(self, kind: int, body: bytes) -> list[tuple[tuple[object, ...] | None, tuple[object, ...] | None]]: ...
     @property
     def source(self) -> TableName: ...
     @property

@@ -6,17 +6,23 @@ An image is a bitmap of NULLs over the columns that the event carries, then thei
 object only for a row filter, a conflict or a message.
 """
 
-import zlib
-
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
+
+from cdcd.binlog.keys cimport (
+    FOLD_EXACT, FOLD_ASCII, FOLD_FLOAT, FOLD_NEVER, UniqueKey, hash_bytes, hash_float, hash_text,
+)
+from cdcd.binlog.values cimport (
+    Out, big_endian, decimal_size, little_endian, render_binary, render_date, render_datetime, render_decimal,
+    render_double, render_int, render_text, render_time, render_timestamp,
+)
 
 from decimal import Decimal
 from uuid import UUID
 
 from cdcd.binlog import table_map as tm
+from cdcd.binlog.values import uncompressed
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
 
 cdef enum:
@@ -43,13 +49,6 @@ cdef enum:
     F_ROW_KEY = 4
     F_PADDED = 8      # fixed-length binary, UUID, INET4, INET6: the log strips trailing zeros
 
-cdef enum:
-    FOLD_EXACT = 0    # equal bytes are equal values, and the other way round
-    FOLD_FLOAT = 1    # but for -0.0
-    FOLD_PAD = 2      # binary collation with pad space
-    FOLD_ASCII = 3    # case-insensitive: decidable while the text is printable ASCII
-    FOLD_NEVER = 4    # equality cannot be proven here
-
 _RENDERINGS = {
     tm.TINY: R_INT, tm.SHORT: R_INT, tm.INT24: R_INT, tm.LONG: R_INT, tm.LONGLONG: R_INT,
     tm.FLOAT: R_FLOAT, tm.DOUBLE: R_DOUBLE, tm.NEWDECIMAL: R_DECIMAL, tm.YEAR: R_YEAR, tm.DATE: R_DATE,
@@ -58,134 +57,6 @@ _RENDERINGS = {
     tm.VARCHAR_COMPRESSED: R_COMPRESSED,
 }
 _INT_BYTES = {tm.TINY: 1, tm.SHORT: 2, tm.INT24: 3, tm.LONG: 4, tm.LONGLONG: 8}
-_FOLDS = {"exact": FOLD_EXACT, "float": FOLD_FLOAT, "pad": FOLD_PAD, "ascii": FOLD_ASCII, "never": FOLD_NEVER}
-
-cdef int[10] _DIGIT_BYTES = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4]
-
-
-cdef class Out:
-    """A growing run of bytes; SQL is written into it."""
-
-    def __cinit__(self):
-        self.data = NULL
-        self.size = self.capacity = 0
-        self.has_error_value = False
-
-    def __dealloc__(self):
-        free(self.data)
-
-    cdef int reserve(self, size_t more) except -1:
-        cdef size_t capacity
-        cdef void* grown
-        if self.size + more > self.capacity:
-            capacity = max(self.size + more, self.capacity * 2, <size_t>4096)
-            grown = realloc(self.data, capacity)
-            if grown == NULL:
-                raise MemoryError(f"no memory for a statement of {capacity} bytes")
-            self.data = <uint8_t*>grown
-            self.capacity = capacity
-        return 0
-
-    cdef int put(self, const uint8_t* text, size_t length) except -1:
-        self.reserve(length)
-        memcpy(self.data + self.size, text, length)
-        self.size += length
-        return 0
-
-    cdef int put_bytes(self, bytes text) except -1:
-        return self.put(<const uint8_t*><const char*>text, len(text))
-
-    cdef int put_char(self, uint8_t char) except -1:
-        self.reserve(1)
-        self.data[self.size] = char
-        self.size += 1
-        return 0
-
-    cdef int put_number(self, uint64_t value) except -1:
-        cdef uint8_t[20] digits
-        cdef int at = 20
-        while True:
-            at -= 1
-            digits[at] = 48 + value % 10
-            value //= 10
-            if value == 0:
-                break
-        return self.put(&digits[at], 20 - at)
-
-    cdef bytes take(self):
-        cdef bytes text = self.data[:self.size]
-        self.size = 0
-        return text
-
-
-cdef inline int _two(uint8_t* to, unsigned int value) noexcept:
-    to[0] = 48 + value // 10 % 10
-    to[1] = 48 + value % 10
-    return 2
-
-
-cdef inline uint64_t _big_endian(const uint8_t* p, int length) noexcept:
-    cdef uint64_t value = 0
-    cdef int i
-    for i in range(length):
-        value = value << 8 | p[i]
-    return value
-
-
-cdef inline uint64_t _little_endian(const uint8_t* p, int length) noexcept:
-    cdef uint64_t value = 0
-    memcpy(&value, p, length)
-    return value
-
-
-cdef inline uint64_t _mix(uint64_t a) noexcept:
-    a ^= a >> 32
-    a *= <uint64_t>0xD6E8FEB86659FD93
-    a ^= a >> 32
-    a *= <uint64_t>0xD6E8FEB86659FD93
-    return a ^ (a >> 32)
-
-
-cdef uint64_t _hash_bytes(uint64_t state, const uint8_t* p, size_t length) noexcept:
-    cdef uint64_t word
-    state = _mix(state ^ length)
-    while length >= 8:
-        memcpy(&word, p, 8)
-        state = _mix(state ^ word) + <uint64_t>0x9E3779B97F4A7C15
-        p += 8
-        length -= 8
-    if length:
-        word = 0
-        memcpy(&word, p, length)
-        state = _mix(state ^ word) + <uint64_t>0x9E3779B97F4A7C15
-    return state
-
-
-cdef class UniqueKey:
-    """A unique index of the target: its columns' places, prefixes, and how equality is decided.
-
-    ``parts`` are (column index, prefix length in characters or 0, fold), fold being one of exact, float,
-    pad, ascii, never. ``seed`` tells keys apart.
-    """
-
-    def __cinit__(self, list parts, uint64_t seed):
-        self.count = len(parts)
-        self.columns = tuple(part[0] for part in parts)
-        self.is_exact = all(part[2] == "exact" and not part[1] for part in parts)
-        self.seed = _mix(seed)
-        self.indexes = <int*>malloc(max(1, self.count) * sizeof(int))
-        self.prefixes = <uint32_t*>malloc(max(1, self.count) * sizeof(uint32_t))
-        self.folds = <uint8_t*>malloc(max(1, self.count))
-        for i, (index, prefix, fold) in enumerate(parts):
-            self.indexes[i] = index
-            self.prefixes[i] = prefix
-            self.folds[i] = _FOLDS[fold]
-
-    def __dealloc__(self):
-        free(self.indexes)
-        free(self.prefixes)
-        free(self.folds)
-
 
 cdef class Plan:
     """What one link does with one table as one TABLE_MAP describes it, in a form that rows can be walked with.
@@ -260,7 +131,7 @@ cdef class Plan:
         elif kind in (tm.TIME2, tm.DATETIME2, tm.TIMESTAMP2):
             self.sizes[i] = {tm.TIME2: 3, tm.DATETIME2: 5, tm.TIMESTAMP2: 4}[kind] + (metadata + 1) // 2
         elif kind == tm.NEWDECIMAL:
-            self.sizes[i] = _decimal_size(metadata >> 8, metadata & 0xFF)
+            self.sizes[i] = decimal_size(metadata >> 8, metadata & 0xFF)
         elif kind == tm.BIT:
             self.sizes[i] = (metadata + 7) // 8
         elif kind in (tm.ENUM, tm.SET):
@@ -320,7 +191,7 @@ cdef class Plan:
             if self.prefixes[i]:
                 if at + self.prefixes[i] > limit:
                     raise self._overrun()
-                length = self.prefixes[i] + _little_endian(start + at, self.prefixes[i])
+                length = self.prefixes[i] + little_endian(start + at, self.prefixes[i])
             else:
                 length = self.sizes[i]
             if length > limit - at:
@@ -334,7 +205,7 @@ cdef class Plan:
     cdef size_t value_at(self, int column, const uint8_t* start, uint32_t offset, const uint8_t** data) noexcept:
         data[0] = start + offset + self.prefixes[column]
         if self.prefixes[column]:
-            return _little_endian(start + offset, self.prefixes[column])
+            return little_endian(start + offset, self.prefixes[column])
         return self.sizes[column]
 
     cdef uint64_t hash_key(self, UniqueKey key, const uint8_t* start, uint32_t* offsets, bint* unproven) except? 0:
@@ -358,11 +229,11 @@ cdef class Plan:
             if key.folds[i] == FOLD_EXACT:
                 if key.prefixes[i] and length > key.prefixes[i]:
                     length = key.prefixes[i]
-                state = _hash_bytes(state, data, length)
+                state = hash_bytes(state, data, length)
             elif key.folds[i] == FOLD_FLOAT:
-                state = _hash_float(state, data, length)
+                state = hash_float(state, data, length)
             else:
-                state = _hash_text(state, data, length, key.prefixes[i], key.folds[i] == FOLD_ASCII, unproven)
+                state = hash_text(state, data, length, key.prefixes[i], key.folds[i] == FOLD_ASCII, unproven)
         return state or 1
 
     cdef bint same_key(self, UniqueKey key, const uint8_t* a, uint32_t* a_offsets, const uint8_t* b,
@@ -397,40 +268,41 @@ cdef class Plan:
         cdef size_t length = self.value_at(column, start, offset, &p)
         cdef uint8_t kind = self.renderings[column]
         cdef uint16_t detail = self.details[column]
+        cdef size_t padded
         if kind == R_INT:
-            return _render_int(out, p, length, self.flags[column] & F_UNSIGNED)
+            return render_int(out, p, length, self.flags[column] & F_UNSIGNED)
         if kind == R_TEXT:
             out.put_bytes(<bytes>self.introducers[column])
-            return _render_text(out, p, length)
+            return render_text(out, p, length)
         if kind == R_BINARY or kind == R_UUID:
-            return _render_binary(out, <bytes>self.introducers[column], p, length,
-                                  detail if self.flags[column] & F_PADDED else 0)
+            padded = detail if self.flags[column] & F_PADDED else 0
+            return render_binary(out, <bytes>self.introducers[column], p, length, padded)
         if kind == R_DECIMAL:
-            return _render_decimal(out, p, detail >> 8, detail & 0xFF)
+            return render_decimal(out, p, detail >> 8, detail & 0xFF)
         if kind == R_DATETIME:
-            return _render_datetime(out, p, detail)
+            return render_datetime(out, p, detail)
         if kind == R_TIMESTAMP:
-            return _render_timestamp(out, p, detail)
+            return render_timestamp(out, p, detail)
         if kind == R_SET:
             # Servers compare a SET of 64 members as a signed number.
-            return _render_int(out, p, length, length < 8)
+            return render_int(out, p, length, length < 8)
         if kind == R_ENUM:
             # A value that was no member: number 0, which a strict server accepts from nobody.
-            out.has_error_value |= _little_endian(p, length) == 0
-            return out.put_number(_little_endian(p, length))
+            out.has_error_value |= little_endian(p, length) == 0
+            return out.put_number(little_endian(p, length))
         if kind == R_BIT:
-            return out.put_number(_big_endian(p, length))
+            return out.put_number(big_endian(p, length))
         if kind == R_YEAR:
             return out.put_number(1900 + p[0] if p[0] else 0)
         if kind == R_DATE:
-            return _render_date(out, p)
+            return render_date(out, p)
         if kind == R_TIME:
-            return _render_time(out, p, detail)
+            return render_time(out, p, detail)
         if kind == R_FLOAT or kind == R_DOUBLE:
-            return _render_double(out, p, kind == R_FLOAT)
-        plain = _uncompressed(p[:length])
+            return render_double(out, p, kind == R_FLOAT)
+        plain = uncompressed(p[:length])
         out.put_bytes(<bytes>self.introducers[column])
-        return _render_text(out, <const uint8_t*><const char*>plain, len(plain))
+        return render_text(out, <const uint8_t*><const char*>plain, len(plain))
 
     cdef object value(self, int column, const uint8_t* start, uint32_t offset):
         """Return one value as a Python object, temporal types and ENUM labels as text."""
@@ -447,9 +319,9 @@ cdef class Plan:
             # Tables store the segments reversed, but the log has the bytes in the order of the text.
             return str(UUID(bytes=p[:length].ljust(16, b"\0")))
         if kind == R_COMPRESSED:
-            return _uncompressed(p[:length])
+            return uncompressed(p[:length])
         if kind == R_SET or kind == R_ENUM:
-            return self._label(column, _little_endian(p, length))
+            return self._label(column, little_endian(p, length))
         out = Out()
         self.render(out, column, start, offset)
         text = out.take().decode("ascii")
@@ -554,270 +426,3 @@ cdef class RowSet:
         self.changes[self.count] = Change(before, after)
         self.count += 1
         return 0
-
-
-cdef int _decimal_size(int precision, int scale):
-    cdef int whole = precision - scale
-    return whole // 9 * 4 + _DIGIT_BYTES[whole % 9] + scale // 9 * 4 + _DIGIT_BYTES[scale % 9]
-
-
-cdef uint64_t _hash_float(uint64_t state, const uint8_t* data, size_t length) noexcept:
-    cdef float narrow
-    cdef double wide
-    if length == 4:
-        memcpy(&narrow, data, 4)
-        wide = narrow
-    else:
-        memcpy(&wide, data, 8)
-    if wide == 0:
-        wide = 0
-    return _hash_bytes(state, <const uint8_t*>&wide, 8)
-
-
-cdef uint64_t _hash_text(uint64_t state, const uint8_t* data, size_t length, size_t prefix, bint fold,
-                         bint* unproven) noexcept:
-    """Hash text coarsely enough: a prefix of N characters has at least N bytes, trailing spaces do not count."""
-    cdef uint64_t word = 0
-    cdef size_t i
-    cdef uint8_t char
-    cdef int filled = 0
-    if prefix and length > prefix:
-        length = prefix
-    while length and (data[length - 1] == 32 or data[length - 1] == 0):
-        length -= 1
-    if not fold:
-        return _hash_bytes(state, data, length)
-    for i in range(length):
-        char = data[i]
-        if char < 32 or char > 126:
-            unproven[0] = True
-            return state
-        if 65 <= char <= 90:
-            char += 32
-        word = word << 8 | char
-        filled += 1
-        if filled == 8:
-            state = _mix(state ^ word) + <uint64_t>0x9E3779B97F4A7C15
-            word = 0
-            filled = 0
-    return _mix(state ^ word ^ length)
-
-
-cdef int _render_int(Out out, const uint8_t* p, size_t length, bint is_unsigned) except -1:
-    cdef uint64_t value = _little_endian(p, length)
-    cdef int shift
-    if not is_unsigned:
-        shift = 64 - 8 * length
-        if <int64_t>(value << shift) < 0:
-            out.put_char(45)
-            value = <uint64_t>0 - <uint64_t>(<int64_t>(value << shift) >> shift)
-    return out.put_number(value)
-
-
-cdef int _escape(Out out, const uint8_t* p, size_t length) except -1:
-    """Write bytes between quotes: under a binary client charset only the quote and the backslash matter."""
-    cdef size_t i
-    cdef uint8_t* to
-    out.reserve(2 * length)
-    to = out.data + out.size
-    for i in range(length):
-        if p[i] == 39 or p[i] == 92:
-            to[0] = 92
-            to += 1
-        to[0] = p[i]
-        to += 1
-    out.size = to - out.data
-    return 0
-
-
-cdef int _render_text(Out out, const uint8_t* p, size_t length) except -1:
-    out.put_char(39)
-    _escape(out, p, length)
-    return out.put_char(39)
-
-
-cdef int _render_binary(Out out, bytes introducer, const uint8_t* p, size_t length, size_t padded) except -1:
-    out.put_bytes(introducer)
-    out.put_char(39)
-    _escape(out, p, length)
-    while length < padded:
-        out.put_char(0)
-        length += 1
-    return out.put_char(39)
-
-
-cdef int _render_decimal(Out out, const uint8_t* p, int precision, int scale) except -1:
-    """Write a packed decimal (``strings/decimal.c``, ``decimal2bin``): groups of nine digits, big-endian."""
-    cdef uint8_t[32] plain
-    cdef char[100] text
-    cdef int size = _decimal_size(precision, scale)
-    cdef int whole = precision - scale, at = 0, written = 0, group, i, digits
-    cdef bint negative = not p[0] & 0x80
-    if size > 32:
-        raise MalformedEvent(f"a DECIMAL({precision},{scale})")
-    for i in range(size):
-        plain[i] = ~p[i] if negative else p[i]
-    plain[0] ^= 0x80
-    if negative:
-        out.put_char(45)
-    digits = whole % 9
-    if digits:
-        written = snprintf(text, 100, b"%llu", <unsigned long long>_big_endian(plain, _DIGIT_BYTES[digits]))
-        at = _DIGIT_BYTES[digits]
-    for group in range(whole // 9):
-        written += snprintf(text + written, 100 - written, b"%09llu" if written else b"%llu",
-                            <unsigned long long>_big_endian(plain + at, 4))
-        at += 4
-    if written == 0:
-        text[0] = 48
-        written = 1
-    out.put(<const uint8_t*>text, written)
-    if scale == 0:
-        return 0
-    out.put_char(46)
-    written = 0
-    for group in range(scale // 9):
-        written += snprintf(text + written, 100 - written, b"%09llu",
-                            <unsigned long long>_big_endian(plain + at, 4))
-        at += 4
-    digits = scale % 9
-    if digits:
-        written += snprintf(text + written, 100 - written, b"%0*llu", digits,
-                            <unsigned long long>_big_endian(plain + at, _DIGIT_BYTES[digits]))
-    return out.put(<const uint8_t*>text, written)
-
-
-cdef int _put_fraction(Out out, uint32_t microseconds, int digits) except -1:
-    cdef char[8] text
-    if digits == 0:
-        return 0
-    snprintf(text, 8, b"%06u", microseconds)
-    out.put_char(46)
-    return out.put(<const uint8_t*>text, digits)
-
-
-cdef uint32_t _fraction(const uint8_t* p, int digits) noexcept:
-    cdef int length = (digits + 1) // 2
-    return _big_endian(p, length) * (10000 if length == 1 else 100 if length == 2 else 1)
-
-
-cdef int _put_date(Out out, unsigned int year, unsigned int month, unsigned int day) except -1:
-    cdef uint8_t[10] text
-    _two(text, year // 100)
-    _two(text + 2, year % 100)
-    text[4] = text[7] = 45
-    _two(text + 5, month)
-    _two(text + 8, day)
-    return out.put(text, 10)
-
-
-cdef int _put_clock(Out out, unsigned int hour, unsigned int minute, unsigned int second) except -1:
-    cdef uint8_t[8] text
-    if hour > 99:
-        out.put_char(48 + hour // 100)
-    _two(text, hour % 100)
-    text[2] = text[5] = 58
-    _two(text + 3, minute)
-    _two(text + 6, second)
-    return out.put(text, 8)
-
-
-cdef int _render_date(Out out, const uint8_t* p) except -1:
-    cdef uint32_t packed = _little_endian(p, 3)
-    out.put_char(39)
-    _put_date(out, packed >> 9, packed >> 5 & 15, packed & 31)
-    return out.put_char(39)
-
-
-cdef int _render_datetime(Out out, const uint8_t* p, int digits) except -1:
-    """Five bytes, offset binary: year * 13 + month, day, hour, minute, second (``my_datetime_packed_from_binary``)."""
-    cdef int64_t packed = <int64_t>_big_endian(p, 5) - <int64_t>0x8000000000
-    cdef uint32_t days = packed >> 17, clock = packed & 0x1FFFF
-    out.put_char(39)
-    _put_date(out, (days >> 5) // 13, (days >> 5) % 13, days & 31)
-    out.put_char(32)
-    _put_clock(out, clock >> 12, clock >> 6 & 63, clock & 63)
-    _put_fraction(out, _fraction(p + 5, digits), digits)
-    return out.put_char(39)
-
-
-cdef int _render_timestamp(Out out, const uint8_t* p, int digits) except -1:
-    """Seconds since 1970 in UTC; the writer's session runs in UTC. Zero stands for the zero date."""
-    cdef uint32_t seconds = _big_endian(p, 4)
-    cdef uint32_t micros = _fraction(p + 4, digits)
-    cdef int64_t days, era, year, month, day, of_era, of_year
-    out.put_char(39)
-    if seconds == 0 and micros == 0:
-        _put_date(out, 0, 0, 0)
-    else:
-        days = seconds // 86400 + 719468
-        era = days // 146097
-        of_era = days - era * 146097
-        year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
-        of_year = of_era - (365 * year + year // 4 - year // 100)
-        month = (5 * of_year + 2) // 153
-        day = of_year - (153 * month + 2) // 5 + 1
-        month = month + 3 if month < 10 else month - 9
-        _put_date(out, year + era * 400 + (1 if month <= 2 else 0), month, day)
-    seconds = seconds % 86400
-    out.put_char(32)
-    _put_clock(out, seconds // 3600, seconds // 60 % 60, seconds % 60)
-    _put_fraction(out, micros, digits)
-    return out.put_char(39)
-
-
-cdef int _render_time(Out out, const uint8_t* p, int digits) except -1:
-    """Offset binary with the fraction below the point, negative as a whole (``my_time_packed_from_binary``)."""
-    cdef int length = (digits + 1) // 2
-    cdef int64_t packed = (<int64_t>_big_endian(p, 3 + length)) - (<int64_t>0x800000 << 8 * length)
-    cdef uint64_t size
-    cdef uint32_t clock, micros
-    out.put_char(39)
-    if packed < 0:
-        out.put_char(45)
-        packed = -packed
-    size = packed
-    clock = size >> 8 * length
-    micros = size & ((<uint64_t>1 << 8 * length) - 1)
-    micros *= 10000 if length == 1 else 100 if length == 2 else 1
-    _put_clock(out, clock >> 12 & 0x3FF, clock >> 6 & 63, clock & 63)
-    _put_fraction(out, micros, digits)
-    return out.put_char(39)
-
-
-cdef int _render_double(Out out, const uint8_t* p, bint narrow) except -1:
-    """Seventeen digits: the server's parser returns the very same double, or float."""
-    cdef char[40] text
-    cdef float small
-    cdef double value
-    if narrow:
-        memcpy(&small, p, 4)
-        value = small
-    else:
-        memcpy(&value, p, 8)
-    return out.put(<const uint8_t*>text, snprintf(text, 40, b"%.16e", value))
-
-
-def _uncompressed(bytes stored):
-    """Undo a COMPRESSED column: a byte of method and flags, the big-endian length, deflated data.
-
-    The method's half byte is 8 for zlib, 0 for data as they are; bit 3 says that zlib's own header is left
-    out (``Field_longstr::uncompress`` and ``compress_zlib`` in ``sql/field_comp.cc``).
-    """
-    if not stored:
-        return b""
-    method = stored[0] >> 4
-    if method == 0:
-        return stored[1:]
-    if method != 8:
-        raise UnsupportedEvent(f"a COMPRESSED column by method {method}")
-    size = stored[0] & 7
-    expected = int.from_bytes(stored[1:1 + size], "big")
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS if stored[0] & 8 else zlib.MAX_WBITS)
-    try:
-        plain = unpacker.decompress(stored[1 + size:], expected + 1)
-    except zlib.error as error:
-        raise MalformedEvent(f"a COMPRESSED column that does not unpack: {error}") from error
-    if len(plain) != expected:
-        raise MalformedEvent(f"a COMPRESSED column holds {len(plain)} bytes and says {expected}")
-    return plain

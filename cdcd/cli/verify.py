@@ -16,17 +16,13 @@ EQUAL = 0
 DIFFERENT = 4
 
 
-async def run(
-    config: Config, link_name: str, *, as_json: bool, out: TextIO, limits: Limits | None = None
-) -> int:
+async def run(config: Config, link_name: str, *, as_json: bool, out: TextIO, limits: Limits | None = None) -> int:
     """Print what differs between the link's two sides and return the exit status: 0 equal, 4 different.
 
     Raises ConfigError for a link that is not there or can't be verified, and what the connections raise.
     """
     if (link := config.links.get(link_name)) is None:
-        raise ConfigError(
-            [f"links: no link named {link_name!r} (there are: {', '.join(sorted(config.links))})"]
-        )
+        raise ConfigError([f"links: no link named {link_name!r} (there are: {', '.join(sorted(config.links))})"])
     async with AsyncExitStack() as connections:
         source = await Reader.open(config.sites[link.source], SourceLost)
         connections.push_async_callback(source.close)

@@ -59,9 +59,7 @@ def _counters(links: list[LinkView]) -> Iterator[Metric]:
 
 
 def _gauges(links: list[LinkView]) -> Iterator[Metric]:
-    lag = GaugeMetricFamily(
-        "cdcd_lag_seconds", "Age of the oldest source commit that is not applied.", labels=["link"]
-    )
+    lag = GaugeMetricFamily("cdcd_lag_seconds", "Age of the oldest source commit that is not applied.", labels=["link"])
     up = GaugeMetricFamily("cdcd_up", "1 while the link is streaming.", labels=["link"])
     state = GaugeMetricFamily("cdcd_state", "1 for the state that the link is in.", labels=["link", "state"])
     for link in links:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cdcd.binlog.decoder import Transaction
 from cdcd.binlog.table_map import own_rows
+from cdcd.binlog.transaction import Transaction
 from cdcd.model.table import TableName
 
 # A statement is begun as soon as it is announced; more than this apart, a later connection has the same number.

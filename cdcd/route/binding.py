@@ -158,9 +158,7 @@ class Binder:
     def _equals(self, node: Node, value: Operand, item: Operand) -> Truth:
         left, right = self._pair(value, item)
         order, a_value, b_value = self._order(node, left, right, ordered=False), left.evaluate, right.evaluate
-        return lambda row: (
-            None if (a := a_value(row)) is None or (b := b_value(row)) is None else order(a, b) == 0
-        )
+        return lambda row: None if (a := a_value(row)) is None or (b := b_value(row)) is None else order(a, b) == 0
 
     def _between(self, node: Node) -> Truth:
         value, *bounds = (self._bind(arg) for arg in node.args)
@@ -204,9 +202,7 @@ class Binder:
         unsigned = kind == "integer" and _is_unsigned(node, left, right)
         return Operand(kind, evaluate, node, scale=scale, unsigned=unsigned)
 
-    def _operation(
-        self, op: str, left: Operand, right: Operand, node: Node
-    ) -> tuple[Any, int, numbers.Operation]:
+    def _operation(self, op: str, left: Operand, right: Operand, node: Node) -> tuple[Any, int, numbers.Operation]:
         if "float" in (left.kind, right.kind):
             return "float", 0, numbers.on_floats(op)
         if op != "/" and "decimal" not in (left.kind, right.kind):
@@ -248,9 +244,7 @@ class Binder:
             raise self._refuse(node, f"can't be decided in collation {name!r}")
         return order
 
-    def _try(
-        self, node: Node, function: Callable[Args, Result], *args: Args.args, **options: Args.kwargs
-    ) -> Result:
+    def _try(self, node: Node, function: Callable[Args, Result], *args: Args.args, **options: Args.kwargs) -> Result:
         """Call the function and point at the node when it raises ValueError."""
         try:
             return function(*args, **options)

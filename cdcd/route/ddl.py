@@ -90,9 +90,7 @@ def qualify(
     edits: list[tuple[int, int, str]] = []
     for reference in change.references:
         if not reference.name[0] or not reference.spans:
-            raise UnsupportedEvent(
-                f"the statement does not say in which database: {statement[:200]!r}", hint=_HINT
-            )
+            raise UnsupportedEvent(f"the statement does not say in which database: {statement[:200]!r}", hint=_HINT)
         edits.extend(_edits(reference, rename(reference.name)))
     for start, end, name in sorted(edits, reverse=True):
         statement = statement[:start] + name + statement[end:]

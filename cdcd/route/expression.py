@@ -145,11 +145,7 @@ class _Parser:
             case (("number" | "hex" | "string"), _):
                 return Node(token.kind, at, value=token.value)
             case _, ("NULL" | "TRUE" | "FALSE" as constant):
-                return (
-                    Node("null", at)
-                    if constant == "NULL"
-                    else Node("number", at, value="01"[constant == "TRUE"])
-                )
+                return Node("null", at) if constant == "NULL" else Node("number", at, value="01"[constant == "TRUE"])
             case (("name" | "word"), keyword) if keyword not in _NO_COLUMN:
                 return Node("column", at, value=token.value)
         self._next -= 1

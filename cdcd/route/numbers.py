@@ -76,9 +76,7 @@ def _remainder(left: Decimal, right: Decimal) -> Decimal:
     """Return what is left of a division; a negative zero is below zero to MariaDB's comparisons."""
     result = _EXACT.remainder(left, right)
     if not result and left < 0:
-        raise UndecidableFilter(
-            "a negative decimal leaves no remainder, which servers take for a number below 0"
-        )
+        raise UndecidableFilter("a negative decimal leaves no remainder, which servers take for a number below 0")
     return result
 
 

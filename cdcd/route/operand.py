@@ -146,9 +146,7 @@ def _adapt_hex(operand: Operand, other: Operand) -> Operand:
 def is_year_literal(operand: Operand) -> bool:
     """Whether a YEAR may be compared with this and the server takes the number as it is."""
     node = operand.node
-    return operand.kind == "null" or (
-        node.op == "number" and operand.kind == "integer" and int(node.value) in _YEARS
-    )
+    return operand.kind == "null" or (node.op == "number" and operand.kind == "integer" and int(node.value) in _YEARS)
 
 
 def _moment(text: str) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from cdcd.binlog import table_map as tm
-from cdcd.binlog.rows import Plan, UniqueKey
+from cdcd.binlog.keys import UniqueKey
+from cdcd.binlog.rows import Plan
 from cdcd.binlog.table_map import ColumnType, Description
 from cdcd.errors import SchemaMismatch
 from cdcd.model.table import Column, Key, Table
@@ -87,8 +88,7 @@ def _is_identical(source: Table, target: Table) -> bool:
     """Return whether the target defines every carried column as the source does, so that each value fits."""
     pairs = [(column, target.column(column.name)) for column in source.columns if not column.generated]
     return all(
-        there is not None
-        and (here.type, here.charset, here.nullable) == (there.type, there.charset, there.nullable)
+        there is not None and (here.type, here.charset, here.nullable) == (there.type, there.charset, there.nullable)
         for here, there in pairs
     )
 

@@ -25,9 +25,7 @@ class Rules:
     Raises ConfigError with every mistake in the rules; its paths are relative to the link.
     """
 
-    def __init__(
-        self, tables: Iterable[str], exclude: Iterable[str] = (), rename: Mapping[str, str] = {}
-    ) -> None:
+    def __init__(self, tables: Iterable[str], exclude: Iterable[str] = (), rename: Mapping[str, str] = {}) -> None:
         self._problems: list[str] = []
         self._tables = self._compile("tables", tables)
         self._exclude = self._compile("exclude", exclude)

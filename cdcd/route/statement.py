@@ -151,9 +151,7 @@ class Reader(Cursor):
         queries = False
         while self._next < len(self._tokens):
             word = self._keyword()
-            queries = (
-                queries or word in ("SELECT", "TABLE") or (word == "VALUES" and self._at_operator("(", 1))
-            )
+            queries = queries or word in ("SELECT", "TABLE") or (word == "VALUES" and self._at_operator("(", 1))
             if not self._definition_name(word):
                 self._next += 1
         return queries
@@ -165,9 +163,7 @@ class Reader(Cursor):
             depth += self._at_operator("(") - self._at_operator(")")
             if word == "RENAME" and depth == 0:
                 self._rename_to()
-            elif (
-                word == "TABLE"
-            ):  # EXCHANGE PARTITION … WITH TABLE, CONVERT PARTITION … TO TABLE, CONVERT TABLE
+            elif word == "TABLE":  # EXCHANGE PARTITION … WITH TABLE, CONVERT PARTITION … TO TABLE, CONVERT TABLE
                 self._next += 1
                 self._name("object")
             elif not self._definition_name(word):

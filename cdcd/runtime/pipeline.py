@@ -19,7 +19,7 @@ import structlog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
 from cdcd.batch.net import Batch
-from cdcd.binlog.decoder import Transaction
+from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
 from cdcd.model.position import Gtid, Progress

@@ -9,8 +9,8 @@ import structlog
 
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.schema_change import Change, carry, settle
-from cdcd.binlog.decoder import Transaction
 from cdcd.binlog.query import Query
+from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, UnsupportedEvent
 from cdcd.model.position import Progress

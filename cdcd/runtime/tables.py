@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from cdcd.binlog.decoder import TableMap, Transaction
+from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import SchemaMismatch
 from cdcd.model.position import Position

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from cdcd.binlog.decoder import Decoder, Transaction
+from cdcd.binlog.decoder import Decoder
+from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Position
 from cdcd.model.table import TableName

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cdcd.binlog.decoder import Decoder, Transaction
+from cdcd.binlog.decoder import Decoder
+from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import Lost
 from cdcd.model.position import Position

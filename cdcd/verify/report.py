@@ -88,6 +88,4 @@ class Report:
         """Return the text for people."""
         different = sum(not table.equal for table in self.tables)
         result = f"{different} of {len(self.tables)} tables differ" if different else "both sides are equal"
-        return "\n".join(
-            [*(line for table in self.tables for line in table.lines()), f"{self.link}: {result}"]
-        )
+        return "\n".join([*(line for table in self.tables for line in table.lines()), f"{self.link}: {result}"])

@@ -96,9 +96,7 @@ class Side:
 
     def _too_large(self) -> NotComparable:
         site = self._reader.site.name
-        return NotComparable(
-            f"a row on {site} is too large to hash", hint=f"raise max_allowed_packet on {site}"
-        )
+        return NotComparable(f"a row on {site} is too large to hash", hint=f"raise max_allowed_packet on {site}")
 
     def _range(self, after: RowKey | None, to: RowKey | None) -> str:
         conditions = [] if after is None else [beyond(self.key, after)]

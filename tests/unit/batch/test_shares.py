@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdcd.batch.net import Batch, Share
-from cdcd.binlog.decoder import Transaction
+from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Gtid
 from cdcd.model.table import ForeignKey, Key
 from tests.fixtures.binlog_bytes import Log, LoggedTable, Row

@@ -134,9 +134,7 @@ def test_a_change_of_tables_names_its_objects(statement: str, verb: str, objects
         ("BEGIN NOT ATOMIC SELECT 1; END", "unknown", "BEGIN NOT", []),
     ],
 )
-def test_other_statements_are_told_apart(
-    statement: str, kind: str, verb: str, objects: list[TableName]
-) -> None:
+def test_other_statements_are_told_apart(statement: str, kind: str, verb: str, objects: list[TableName]) -> None:
     """A caller can carry, pass over or stop by kind; what is not understood says so."""
     change = parse(statement, "db")
 

@@ -36,12 +36,8 @@ STATEMENTS = [
 
 def shape(server: MariaDB, database: str) -> list[tuple[object, ...]]:
     """Describe every table of a database, without the database's own name."""
-    rows = server.sql(
-        f"SELECT table_name FROM information_schema.tables WHERE table_schema='{database}' ORDER BY 1"
-    )
-    return [
-        server.sql(f"SHOW CREATE TABLE `{name.replace('`', '``')}`", database=database)[0] for (name,) in rows
-    ]
+    rows = server.sql(f"SELECT table_name FROM information_schema.tables WHERE table_schema='{database}' ORDER BY 1")
+    return [server.sql(f"SHOW CREATE TABLE `{name.replace('`', '``')}`", database=database)[0] for (name,) in rows]
 
 
 def logged(server: MariaDB, database: str) -> list[str]:
@@ -52,9 +48,7 @@ def logged(server: MariaDB, database: str) -> list[str]:
     return [row[5].removeprefix(prefix) for row in rows if row[2] == "Query" and row[5].startswith(prefix)]
 
 
-def test_what_a_server_logs_runs_elsewhere_once_qualified(
-    east: MariaDB, west: MariaDB, database: str
-) -> None:
+def test_what_a_server_logs_runs_elsewhere_once_qualified(east: MariaDB, west: MariaDB, database: str) -> None:
     """Every logged schema change, rewritten, builds the same tables without a default database."""
     east.sql("; ".join(STATEMENTS), database=database)
     for statement in logged(east, database):
@@ -80,9 +74,7 @@ def renamed(west: MariaDB, database: str) -> object:
     west.sql(f"DROP DATABASE {name}")
 
 
-def test_a_renamed_database_holds_the_same_tables(
-    east: MariaDB, west: MariaDB, database: str, renamed: str
-) -> None:
+def test_a_renamed_database_holds_the_same_tables(east: MariaDB, west: MariaDB, database: str, renamed: str) -> None:
     """Foreign keys, LIKE and partitions follow the tables to their new database."""
 
     def rename(name: TableName) -> TableName:

@@ -17,9 +17,7 @@ from cdcd.route.where import RowFilter, UndecidableFilter
 def column(name: str, type_: str = "int(11)", collation: str = "") -> Column:
     """Describe a column as a server does."""
     charset = "binary" if collation == "binary" else collation.partition("_")[0]
-    return Column(
-        name, type_, type_.partition("(")[0].partition(" ")[0], charset, collation, True, False, False
-    )
+    return Column(name, type_, type_.partition("(")[0].partition(" ")[0], charset, collation, True, False, False)
 
 
 COLUMNS = [
@@ -157,9 +155,7 @@ def test_what_only_a_server_can_compare_is_refused_when_bound(expression: str) -
         parsed.bind(COLUMNS)
 
 
-@pytest.mark.parametrize(
-    "expression", ["ci IS NULL", "t IS NULL", "j IS NOT NULL", "j <=> NULL", "fixed IS NULL"]
-)
+@pytest.mark.parametrize("expression", ["ci IS NULL", "t IS NULL", "j IS NOT NULL", "j <=> NULL", "fixed IS NULL"])
 def test_any_column_can_be_asked_for_null(expression: str) -> None:
     """NULL needs no comparison of values."""
     assert passes(expression) == ("NOT" not in expression)
@@ -184,9 +180,7 @@ def test_any_column_can_be_asked_for_null(expression: str) -> None:
         ("u = 9007199254740992e0", {"u": 9007199254740993}),
     ],
 )
-def test_what_only_a_server_can_say_of_a_value_is_not_guessed(
-    expression: str, values: dict[str, object]
-) -> None:
+def test_what_only_a_server_can_say_of_a_value_is_not_guessed(expression: str, values: dict[str, object]) -> None:
     """The row stops the link, and the error names the filter."""
     with pytest.raises(SchemaMismatch) as caught:
         passes(expression, **values)

@@ -286,9 +286,7 @@ def random_comparison(chance: random.Random, depth: int) -> str:
     operator = chance.choice(["=", "<=>", "<>", "!=", "<", "<=", ">", ">="])
     number, text = random_number(chance, depth), chance.choice(["bin", "nopad", "latbin", "vb"])
     word = chance.choice(["'eu'", "'EU '", "''", "'50%'", "'e_%'", "'%'", "NULL"])
-    moment = chance.choice(
-        ["'2024-02-29'", "'1999-12-31 23:59:59'", "'2000-01-01 00:00:00.5'", "d", "dt", "dt6"]
-    )
+    moment = chance.choice(["'2024-02-29'", "'1999-12-31 23:59:59'", "'2000-01-01 00:00:00.5'", "d", "dt", "dt6"])
     return chance.choice(
         [
             f"{number} {operator} {random_number(chance, depth)}",
@@ -329,10 +327,7 @@ def test_random_expressions_pass_the_rows_that_the_server_passes(table: Any, see
     wrong = {
         expression: (ours, answers[expression])
         for expression, ours in decided.items()
-        if any(
-            mine is not None and mine != theirs
-            for mine, theirs in zip(ours, answers[expression], strict=True)
-        )
+        if any(mine is not None and mine != theirs for mine, theirs in zip(ours, answers[expression], strict=True))
     }
 
     assert {} == wrong

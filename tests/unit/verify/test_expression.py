@@ -43,9 +43,7 @@ def test_a_bound_divides_rows_by_key_order(rows: set[tuple[int, ...]], bound: tu
 
 
 @given(st.sets(keys), st.lists(keys, min_size=1, max_size=5))
-def test_rows_are_found_by_any_of_their_keys(
-    rows: set[tuple[int, ...]], wanted: list[tuple[int, ...]]
-) -> None:
+def test_rows_are_found_by_any_of_their_keys(rows: set[tuple[int, ...]], wanted: list[tuple[int, ...]]) -> None:
     """A lookup finds the wanted rows that there are, and no other."""
     assert rows & set(wanted) == select(rows, any_of(COLUMNS, wanted))
 

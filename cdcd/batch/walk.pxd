@@ -1,0 +1,29 @@
+from libc.stdint cimport uint8_t
+
+from cdcd.binlog.rows cimport Image, Plan, RowSet
+from cdcd.binlog.transaction cimport RowsRef, Transaction
+
+
+cdef class Rows:
+    cdef Plan plan
+    cdef const uint8_t* at
+    cdef const uint8_t* end
+    cdef const uint8_t* present_before
+    cdef const uint8_t* present_after
+    cdef uint8_t event_kind
+    cdef bint is_full
+    cdef uint8_t kind
+    cdef Image before, after
+    cdef int open(self, Plan plan, Transaction transaction, RowsRef* ref) except -1
+    cdef int _column_count(self) except -1
+    cdef bint next(self) except -1
+    cdef bint _filter(self) except -1
+    cdef bint _passes(self, Image image) except -1
+
+
+cdef class Runs:
+    cdef list steps
+    cdef set only       # plans to take, or None for all
+    cdef Rows rows
+    cdef RowSet last
+    cdef int add(self, Transaction transaction) except -1
