@@ -78,10 +78,12 @@ def test_a_difference_is_found_and_an_interrupt_still_ends_with_a_verdict(folder
     with closing(pymysql.connect(host=HOST, port=port, user="root", autocommit=True)) as connection:
         with connection.cursor() as cursor:
             cursor.execute("SET sql_log_bin = 0")
-            cursor.execute("UPDATE shop.customers SET email = 'nobody' WHERE id = 1000")
+            cursor.execute(
+                "INSERT INTO shop.customers (id, email, name, seen_at) VALUES (1000001, 'nobody', 'Nobody', NOW())"
+            )
     demo.process.send_signal(signal.SIGINT)
 
     assert 1 == demo.wait(), demo.output
-    assert "customers {'id': 1000} is not the same on both sides" in demo.output
+    assert "customers {'id': 1000001} is only at east" in demo.output
     assert "NOT equal" in demo.output
     assert [] == list(Path(folder).iterdir())
