@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
@@ -167,6 +168,8 @@ class LinkRunner:
         self._log.error("link_failed", error=reason)
 
     async def _back_off(self, error: CdcdError, attempt: int) -> None:
+        # Its frames hold what the failed run had in memory, which may be a good part of a large transaction.
+        traceback.clear_frames(error.__traceback__)
         self._error = str(error)
         self._become(State.RECONNECTING)
         seconds = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
@@ -227,7 +230,7 @@ class LinkRunner:
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
-        session = await Session.open(site, lost, "SET time_zone = '+00:00', wait_timeout = 31536000")
+        session = await Session.open(site, lost, "SET time_zone = '+00:00', wait_timeout = 31536000, max_statement_time = 0")
         stack.callback(session.abort)
         return session
 

@@ -125,7 +125,10 @@ class Pipeline:
     async def _read(self) -> None:
         try:
             while True:
-                await self.queue.put(await self.stream.read())
+                chunk = await self.stream.read()
+                if chunk.abandoned:
+                    self.queue.abandon()
+                await self.queue.put(chunk)
         except asyncio.CancelledError:
             self.queue.close()
         except CdcdError as error:

@@ -50,6 +50,13 @@ class ChunkQueue:
         self.bytes_held -= size
         self._changed.set()
 
+    def abandon(self) -> None:
+        """Drop the parts at the end whose transaction will not be completed."""
+        while self._chunks and (transactions := self._chunks[-1].transactions) and not transactions[-1].complete:
+            self.release(transactions.pop().size + TRANSACTION_BYTES)
+            if not transactions:
+                self._chunks.pop()
+
     def close(self, error: BaseException | None = None) -> None:
         """Take no more; what is in it is still handed out, then ``error`` is raised."""
         self._closed = True

@@ -1,0 +1,158 @@
+"""Memory is bounded, however large a transaction is and however slow the target."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import pytest
+
+from tests.fixtures import proxy
+from tests.fixtures.daemon import until
+from tests.fixtures.mariadb import MariaDB
+
+ROWS = 1_000_000
+PEAK_BYTES_MAX = 200_000_000
+BIG = "CREATE TABLE shop.big (id INT PRIMARY KEY, body CHAR(240) CHARACTER SET latin1) ENGINE=InnoDB"
+FAST = {"innodb-buffer-pool-size": "256M", "innodb-log-file-size": "512M", "sync-binlog": "0"}
+
+
+@pytest.fixture(scope="module")
+def source(mariadb_programs):
+    """A server whose log holds one transaction of a million rows, a quarter of a gigabyte."""
+    with MariaDB(options=FAST) as server:
+        server.sql(f"CREATE DATABASE shop; {BIG}")
+        server.before = server.binlog_position()[2]
+        rows = f"SELECT seq, REPEAT(CHAR(65 + seq % 26), 240) FROM shop.seq_1_to_{ROWS}"
+        server.sql(f"INSERT INTO shop.big {rows}")
+        yield server
+
+
+@pytest.fixture
+def target(server_factory):
+    """A server with the same table, empty."""
+    server = server_factory(options=FAST)
+    server.sql(f"CREATE DATABASE shop; {BIG}")
+    return server
+
+
+@pytest.fixture
+def link(source, target, daemon_factory):
+    """Make the daemon of a link that begins before the large transaction; ``through`` stands in for its source."""
+
+    def make(through=None):
+        keys = {"source": "a", "target": "b", "tables": ["shop.*"], "start": source.before, "heartbeat_seconds": 2}
+        return daemon_factory({"a": through or source, "b": target}, {"big": keys})
+
+    return make
+
+
+class Reader:
+    """Looks at the target all the time, and keeps what it saw; a part of a transaction must not be among it."""
+
+    def __init__(self, server):
+        self._server = server
+        self._stop = threading.Event()
+        self.seen = set()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self):
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        """End."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self):
+        with closing(self._server.connect(database="shop")) as connection, connection.cursor() as cursor:
+            while not self._stop.wait(0.02):
+                cursor.execute("SELECT EXISTS (SELECT 1 FROM big)")
+                if cursor.fetchone() == (1,):
+                    cursor.execute("SELECT COUNT(*) FROM big")
+                    self.seen |= set(cursor.fetchone())
+                else:
+                    self.seen.add(0)
+
+
+def rows_applied(daemon):
+    """Return how many rows the link has sent to the target."""
+    return daemon.status["big"]["rows"] if daemon.status else 0
+
+
+def sequence(server):
+    """Return the number of the server's last transaction."""
+    return int(server.binlog_position()[2].split("-")[2])
+
+
+def assert_whole(source, target):
+    """Fail unless both tables are the same."""
+    query = "SELECT COUNT(*), SUM(id), BIT_XOR(CRC32(CONCAT(id, body))) FROM shop.big"
+    assert source.sql(query) == target.sql(query)
+
+
+def test_a_transaction_of_a_million_rows_passes_in_little_memory(link, source, target):
+    """It is streamed into one target transaction: nobody ever sees a part of it."""
+    daemon = link()
+    with Reader(target) as reader:
+        daemon.start()
+        until(lambda: rows_applied(daemon) > 0)
+        before = sequence(target)
+        until(lambda: daemon.status["big"]["transactions"] == 1, 180)
+        until(lambda: ROWS in reader.seen)
+    assert {0, ROWS} == reader.seen
+    assert before + 1 == sequence(target)
+    assert daemon.peak_bytes < PEAK_BYTES_MAX
+    assert_whole(source, target)
+
+
+def test_a_large_transaction_cut_in_its_middle_is_applied_once(link, source, target):
+    """Whether cdcd dies or the source's connection: what was sent rolls back, and all of it comes again."""
+    with proxy.Proxy(source) as through, Reader(target) as reader:
+        daemon = link(through)
+        daemon.start()
+        until(lambda: rows_applied(daemon) > ROWS // 3)
+        assert daemon.peak_bytes < PEAK_BYTES_MAX
+        daemon.kill()
+        daemon.start()
+        until(lambda: rows_applied(daemon) > ROWS // 3)
+        through.cut()
+        until(lambda: daemon.status["big"]["transactions"] == 1, 180)
+        until(lambda: ROWS in reader.seen)
+        assert {0, ROWS} == reader.seen
+    assert daemon.status["big"]["stages"]["source"]["reconnects"] >= 1
+    assert [] == daemon.events("share_contradicted")
+    assert daemon.peak_bytes < PEAK_BYTES_MAX
+    assert_whole(source, target)
+
+
+@pytest.mark.parametrize("rows", [400_000, pytest.param(4_000_000, marks=pytest.mark.storm)])
+def test_a_target_that_stands_still_holds_the_source_back(server_factory, daemon_factory, rows):
+    """Under FLUSH TABLES WITH READ LOCK, for a backup, the backlog waits in the source's log, not in memory."""
+    a, b = server_factory(options=FAST), server_factory(options=FAST)
+    for server in (a, b):
+        server.sql(f"CREATE DATABASE shop; {BIG}; CREATE TABLE shop.small (id INT PRIMARY KEY)")
+    keys = {"source": "a", "target": "b", "tables": ["shop.*"], "heartbeat_seconds": 2}
+    daemon = daemon_factory({"a": a, "b": b}, {"big": keys})
+    daemon.start()
+    daemon.streams()
+    with closing(b.connect()) as backup:
+        backup.cursor().execute("FLUSH TABLES WITH READ LOCK")
+        body = "REPEAT(CHAR(65 + seq % 26), 240)"
+        for first in range(1, rows, 4000):
+            small = "".join(f"INSERT INTO shop.small VALUES ({first + n});" for n in range(50))
+            a.sql(f"{small} INSERT INTO shop.big SELECT seq, {body} FROM shop.seq_{first}_to_{first + 3999}")
+        until(lambda: held(daemon) > 60 * 1024 * 1024)
+        assert b.sql("SELECT COUNT(*) FROM shop.big") == [(0,)]
+        assert "streaming" == daemon.states["big"]
+        backup.cursor().execute("UNLOCK TABLES")
+    until(lambda: a.sql("SELECT COUNT(*) FROM shop.small") == b.sql("SELECT COUNT(*) FROM shop.small"), 600)
+    assert daemon.peak_bytes < PEAK_BYTES_MAX
+    assert_whole(a, b)
+
+
+def held(daemon):
+    """Return how many bytes wait in the daemon."""
+    return daemon.status["big"]["stages"]["batch"]["bytes_queued"]
