@@ -231,7 +231,7 @@ class Trial:
 
 
 @pytest.mark.usefixtures("every_row_splits")
-@settings(max_examples=40, derandomize=True, database=None, deadline=None,
+@settings(max_examples=30, derandomize=True, database=None, deadline=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(script=scripts, cap=caps)
 def test_net_changes_end_as_the_source_ended(
