@@ -250,6 +250,9 @@ cdef class Batch:
         if rows.kind == UPDATE:
             same = plan.same_key(plan.row_key, rows.before.start, plan.offsets_before, rows.after.start,
                                  plan.offsets_after)
+        if not same and not plan.splits_updates:
+            net.break_up()
+            return 0
         if rows.kind != INSERT:
             row = self._net_row(net, rows.before, plan.offsets_before, index, True)
             row.after = rows.after if rows.kind == UPDATE and same else Image(NULL, NULL)
@@ -376,7 +379,7 @@ cdef class Batch:
         cdef Runs runs
         cdef set ordered = set()
         for net in self.tables.values():
-            if net.plan.is_ordered or net.broken:
+            if net.plan.is_ordered or net.broken or (not net.plan.splits_updates and self._any_moves(net)):
                 ordered.add(net.plan)
             else:
                 self._fill_net(net, shares, of)
@@ -419,6 +422,15 @@ cdef class Batch:
         for i in range(len(shares)):
             (<Share>shares[i]).steps.extend([step for step in sets[i] if (<RowSet>step).count])
         return 0
+
+    cdef bint _any_moves(self, _NetTable net) except -1:
+        cdef size_t at
+        if net.plan.has_alternatives:
+            for at in range(net.count):
+                if (net.rows[at].before.start != NULL and net.rows[at].after.start != NULL
+                        and self._moves(net.plan, &net.rows[at])):
+                    return True
+        return False
 
     cdef bint _is_unchanged(self, Plan plan, NetRow* row) except -1:
         cdef size_t before = plan.locate(row.before, _end(row.before), plan.offsets_before) - row.before.start

@@ -4,11 +4,19 @@
 from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet
 from cdcd.binlog.transaction cimport RowsRef, TableMap, Transaction
 
-from cdcd.errors import MalformedEvent, SchemaMismatch
+from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
 
 
 cdef enum:
     FOREIGN_KEYS_OFF = 2    # NO_FOREIGN_KEY_CHECKS_F of a rows event (sql/log_event.h)
+
+
+cdef bint any_column(const uint8_t* present, int length) noexcept:
+    cdef int i
+    for i in range(length):
+        if present[i]:
+            return True
+    return False
 
 
 cdef class Rows:
@@ -29,12 +37,17 @@ cdef class Rows:
         if ref.kind == UPDATE:
             self.present_after = self.at
             self.at += plan.present_bytes
+        if not any_column(self.present_before, plan.present_bytes) or not any_column(
+                self.present_after, plan.present_bytes):
+            raise UnsupportedEvent(
+                "a row without any column", hint="set binlog_row_image=FULL for every session of the source",
+            ).at(table=".".join(plan.source), transaction=transaction.gtid)
         self.is_full = plan.is_full(self.present_before) and plan.is_full(self.present_after)
         return 0
 
     cdef int _column_count(self) except -1:
         """Read the packed column count: MariaDB allows 4,096 columns, so at most three bytes."""
-        if self.end - self.at < 3:
+        if self.end - self.at < 1 or (self.at[0] == 252 and self.end - self.at < 3):
             raise MalformedEvent("a rows event that is too short")
         cdef int count = self.at[0]
         self.at += 1

@@ -14,7 +14,7 @@ from cdcd.binlog.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
 from cdcd.binlog import table_map
-from cdcd.errors import BinlogPurged, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
+from cdcd.errors import BinlogError, BinlogPurged, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
 from cdcd.model.position import Gtid
 
 cdef enum:
@@ -164,7 +164,7 @@ cdef class Decoder:
             self.bytes_read += size
         try:
             self._consume()
-        except (MalformedEvent, UnsupportedEvent, BinlogPurged, SourceLost, ServerError) as error:
+        except (BinlogError, SourceLost, ServerError) as error:
             self.failure = error
         if self._moved:
             self.position = self.position.after(self._moved)
@@ -253,8 +253,10 @@ cdef class Decoder:
         code = int.from_bytes(payload[1:3], "little")
         message = payload[9:] if payload[3:4] == b"#" else payload[3:]
         text = message.decode("utf-8", "replace")
-        if code == 1236:
+        if code == 1236 and ("purged" in text or "first log file" in text):
             raise BinlogPurged(f"the source cannot send its log from here: {text}").at(position=self.position)
+        if code == 1236:
+            raise BinlogError(f"the source cannot send its log from here: {text}").at(position=self.position)
         # 4052: another connection reads under the same server_id, most likely a later run of the link.
         if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161, 4052):
             raise SourceLost(f"the source ended the stream: {text}")
@@ -270,6 +272,8 @@ cdef class Decoder:
         if kind == EVENT_FORMAT:
             self._format(event, length)
             return 0
+        if kind == EVENT_ROTATE:
+            return self._rotate(event, length)
         if self._checksum:
             if body < 4:
                 raise MalformedEvent("an event too short for its checksum")
@@ -291,11 +295,6 @@ cdef class Decoder:
             return self._compressed_rows(event, body, kind - EVENT_WRITE_COMPRESSED)
         if kind == EVENT_QUERY or kind == EVENT_QUERY_COMPRESSED:
             return self._query(event[:body], kind == EVENT_QUERY_COMPRESSED)
-        if kind == EVENT_ROTATE:
-            if body < 8:
-                raise MalformedEvent("a ROTATE event without a position")
-            self.file = event[8:body].decode("utf-8", "replace")
-            return 0
         if kind in (EVENT_ANNOTATE, EVENT_CHECKPOINT, EVENT_GTID_LIST, EVENT_HEARTBEAT, EVENT_STOP,
                     EVENT_START_ENCRYPTION):
             return 0
@@ -308,6 +307,15 @@ cdef class Decoder:
             hint = "the source says that its log lost changes: take a new copy of the data"
         raise UnsupportedEvent(f"event type {kind} ({name}) cannot be carried exactly", hint=hint).at(
             file=self.file, after=self.position, transaction=self._open.gtid if self._open else "none")
+
+    cdef int _rotate(self, const uint8_t* event, size_t length) except -1:
+        """Note the file's name. The first ROTATE of a stream comes before the format says if it has a CRC32."""
+        if length >= HEADER + 12 and _crc32(event, length - 4) == _u32(event + length - 4):
+            length -= 4
+        elif self._checksum or length < HEADER + 8:
+            raise MalformedEvent("a ROTATE event that is too short, or fails its CRC32").at(after=self.position)
+        self.file = event[HEADER + 8:length].decode("utf-8", "replace")
+        return 0
 
     cdef int _format(self, const uint8_t* event, size_t length) except -1:
         """Read the format description: its version, and whether events carry a CRC32.

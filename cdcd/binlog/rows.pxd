@@ -35,6 +35,7 @@ cdef class Plan:
     cdef readonly bint has_alternatives     # unique keys besides the row key
     cdef readonly bint stays_together       # its transactions are never split over writers
     cdef readonly bint is_identical         # both sides define the carried columns alike
+    cdef readonly bint splits_updates       # an update of a key may go as a delete and an insert
     cdef readonly bint has_same_defaults    # a column that an insert leaves out gets the source's value
     cdef readonly bytes table_sql
     cdef readonly list name_sql             # quoted target column names

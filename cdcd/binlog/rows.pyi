@@ -21,6 +21,7 @@ class Plan:
         row_filter: Callable[[Sequence[object]], bool] | None,
         table_sql: bytes,
         identical: bool = False,
+        splits_updates: bool = True,
         same_defaults: bool = False,
     ) -> None: ...
     def changes(self, kind: int, body: bytes) -> list[tuple[tuple[object, ...] | None, tuple[object, ...] | None]]: ...

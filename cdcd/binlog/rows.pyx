@@ -67,7 +67,7 @@ cdef class Plan:
 
     def __cinit__(self, description, target_table, *, names, columns, keys, bint keyed, bint ordered,
                   bint together, uint64_t group, operations, row_filter, table_sql, bint identical=False,
-                  bint same_defaults=False):
+                  bint same_defaults=False, bint splits_updates=True):
         self.description = description
         self.source = description.name
         self.target_table = target_table
@@ -78,6 +78,7 @@ cdef class Plan:
         self.stays_together = together
         self.is_identical = identical
         self.has_same_defaults = same_defaults
+        self.splits_updates = splits_updates
         self.group = group
         self.row_filter = row_filter
         self.table_sql = table_sql

@@ -49,11 +49,16 @@ class ColumnType:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A table as the event describes it; ``column_names`` is None unless binlog_row_metadata is FULL."""
+    """A table as the event describes it.
+
+    ``column_names`` is None, and ``primary_key`` empty, unless binlog_row_metadata is FULL. The key is given as
+    (column, prefix length), where 0 is the whole column.
+    """
 
     name: tuple[str, str]
     columns: tuple[ColumnType, ...]
     column_names: tuple[str, ...] | None
+    primary_key: tuple[tuple[int, int], ...] = ()
 
 
 class _Reader:
@@ -107,7 +112,8 @@ def parse(body: bytes) -> Description:
         raise MalformedEvent("a TABLE_MAP event with an impossible column").at(table=f"{database}.{table}")
     nulls = reader.take((count + 7) // 8)
     fields = _optional(reader)
-    return Description((database, table), _columns(stored, nulls, fields), _names(fields.get(4), count))
+    columns = _columns(stored, nulls, fields)
+    return Description((database, table), columns, _names(fields.get(4), count), _primary_key(fields, count))
 
 
 def _column(kind: int, metadata: _Reader) -> tuple[int, int]:
@@ -201,6 +207,16 @@ def _names(block: bytes | None, count: int) -> tuple[str, ...] | None:
         return None
     reader = _Reader(block)
     return tuple(reader.text(reader.packed()) for _ in range(count))
+
+
+def _primary_key(fields: dict[int, bytes], count: int) -> tuple[tuple[int, int], ...]:
+    reader = _Reader(fields.get(8) or fields.get(9) or b"")
+    parts = []
+    while reader:
+        parts.append((reader.packed(), 0 if 8 in fields else reader.packed()))
+    if any(index >= count for index, _ in parts):
+        raise MalformedEvent("a TABLE_MAP event with a key of no column")
+    return tuple(parts)
 
 
 def decompress_rows(body: bytes, kind: int) -> bytes:

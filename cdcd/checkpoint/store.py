@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from cdcd.errors import Fenced, TargetBusy
+from cdcd.errors import Fenced, ServerError, TargetBusy
 from cdcd.model.position import Position, Progress, pack, unpack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
 
 log = structlog.get_logger()
 
+NO_SUCH_THREAD = 1094
 CREATE_DATABASE = "CREATE DATABASE IF NOT EXISTS cdcd CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 CREATE_CHECKPOINT = """\
 CREATE TABLE IF NOT EXISTS cdcd.checkpoint (
@@ -151,7 +152,11 @@ class Checkpoint:
         )
         for (thread_id,) in rows:
             log.warning("old_session_ended", session=thread_id)
-            await session.execute(f"KILL {int(thread_id)}")
+            try:
+                await session.execute(f"KILL {int(thread_id)}")
+            except ServerError as error:
+                if error.code != NO_SUCH_THREAD:  # It ended by itself meanwhile.
+                    raise
 
     def marker(self, slot: int, *, origin: str | None, progress: Progress, batch: int) -> bytes:
         """Return the statement that begins every target transaction; matching no row means that this run is fenced."""
@@ -159,7 +164,7 @@ class Checkpoint:
             f"UPDATE cdcd.checkpoint SET origin={quote.text(origin or self.origin)},"
             f"position={quote.text(str(progress.position))},applied={quote.binary(pack(progress.applied))},batch={batch},"
             "session=CONNECTION_ID(),updated_at=NOW(6)"
-            f" WHERE link={quote.text(self.link)} AND slot={slot} AND epoch={self._epoch}"
+            f" WHERE link={quote.text(self.link)} AND slot={slot} AND epoch={self._epoch} AND batch<{batch}"
         ).encode()
 
 

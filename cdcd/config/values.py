@@ -9,6 +9,7 @@ from cdcd.model.position import Position
 
 NAME_RULE = "1 to 64 of A-Z a-z 0-9 _ . -"
 BYTES_MIN = 64 * 1024
+BYTES_MAX = 1024**3
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _BYTE_SIZE = re.compile(r"(\d{1,15}) ?(KiB|MiB|GiB)", re.ASCII)
@@ -84,8 +85,8 @@ def byte_size(value: object, _place: Place) -> int:
         size = int(match[1]) * _UNITS[match[2]]
     if type(size) is not int:
         raise ValueError(f'must be a number of bytes, or a text as "16MiB" (got {shown(value)})')
-    if size < BYTES_MIN:
-        raise ValueError(f"must be at least 64KiB (got {shown(value)})")
+    if not BYTES_MIN <= size <= BYTES_MAX:
+        raise ValueError(f"must be from 64KiB to 1GiB (got {shown(value)})")
     return size
 
 

@@ -65,6 +65,8 @@ class Table:
     is_parent: bool  # some foreign key refers to it
     triggers: tuple[str, ...]
     versioned: bool  # WITH SYSTEM VERSIONING
+    is_transactional: bool = True  # its engine can roll back
+    has_all_references: bool = True  # the account can see every foreign key that might refer to it
 
     def column(self, name: str) -> Column | None:
         """Return the column of that name, compared as servers do (case-insensitively), or None."""

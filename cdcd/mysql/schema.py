@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Protocol
 
+from cdcd.errors import AccessDenied, ServerError
 from cdcd.model.table import Column, ForeignKey, Key, Table, TableName
 from cdcd.mysql import quote
 
@@ -52,7 +53,11 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
     )
     if not columns:
         return None
-    kind = await session.fetch(f"SELECT table_type FROM information_schema.tables WHERE {here}")
+    [(kind, transactions)] = await session.fetch(
+        "SELECT t.table_type, e.transactions FROM information_schema.tables t"
+        " LEFT JOIN information_schema.engines e ON e.engine = t.engine"
+        f" WHERE t.table_schema = {database} AND t.table_name = {table}"
+    )
     keys = await session.fetch(
         "SELECT index_name, column_name, sub_part FROM information_schema.statistics"
         f" WHERE {here} AND non_unique = 0 ORDER BY index_name, seq_in_index"
@@ -67,10 +72,7 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
         f" WHERE k.table_schema = {database} AND k.table_name = {table}"
         " AND k.referenced_table_name IS NOT NULL ORDER BY 1, k.ordinal_position"
     )
-    parent = await session.fetch(
-        "SELECT 1 FROM information_schema.key_column_usage WHERE referenced_table_schema"
-        f" = {database} AND referenced_table_name = {table} LIMIT 1"
-    )
+    is_parent = await _is_parent(session, name)
     triggers = await session.fetch(
         f"SELECT trigger_name FROM information_schema.triggers WHERE event_object_schema = {database}"
         f" AND event_object_table = {table} ORDER BY 1"
@@ -80,10 +82,35 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
         tuple(_column(*row) for row in columns),
         _keys(keys),
         _foreign_keys(references),
-        bool(parent),
+        is_parent is True,
         tuple(row[0] for row in triggers),
-        bool(kind) and kind[0][0] == "SYSTEM VERSIONED",
+        kind == "SYSTEM VERSIONED",
+        transactions == "YES",
+        is_parent is not None,
     )
+
+
+async def _is_parent(session: Queryable, name: TableName) -> bool | None:
+    """Return whether any foreign key refers to a table; None when the account may not see them all.
+
+    information_schema hides the keys of tables that the account has no rights on; InnoDB's own list, which
+    takes the PROCESS privilege, hides none, but encodes names other than ASCII words.
+    """
+    database, table = quote.text(name[0]), quote.text(name[1])
+    visible = await session.fetch(
+        "SELECT 1 FROM information_schema.key_column_usage WHERE referenced_table_schema"
+        f" = {database} AND referenced_table_name = {table} LIMIT 1"
+    )
+    if visible:
+        return True
+    try:
+        [(is_parent, has_encoded)] = await session.fetch(
+            f"SELECT COALESCE(MAX(LOWER(ref_name) = LOWER(CONCAT({database}, '/', {table}))), 0),"
+            " COALESCE(MAX(ref_name LIKE '%@%'), 0) FROM information_schema.innodb_sys_foreign"
+        )
+    except (AccessDenied, ServerError):
+        return None
+    return True if int(is_parent) else None if int(has_encoded) else False
 
 
 def _column(

@@ -198,8 +198,8 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(files: Files) -> Non
             "batch_transactions_max = 0",
             "batch_transactions_max: must be a whole number of at least 1 (got 0)",
         ),
-        ('queue_bytes_max = "63KiB"', 'queue_bytes_max: must be at least 64KiB (got "63KiB")'),
-        ("queue_bytes_max = 65535", "queue_bytes_max: must be at least 64KiB (got 65535)"),
+        ('queue_bytes_max = "63KiB"', 'queue_bytes_max: must be from 64KiB to 1GiB (got "63KiB")'),
+        ("queue_bytes_max = 65535", "queue_bytes_max: must be from 64KiB to 1GiB (got 65535)"),
         (
             'queue_bytes_max = "64MB"',
             'queue_bytes_max: must be a number of bytes, or a text as "16MiB" (got "64MB")',
