@@ -80,6 +80,7 @@ def build(
         row_filter=row_filter,
         table_sql=_quoted_table(target),
         identical=source is not None and _is_identical(source, target),
+        splits_updates=target.has_all_references,
         same_defaults=source is not None and _has_same_defaults(source, target),
     )
 
@@ -147,7 +148,8 @@ def _pair(
     assert description.column_names is not None
     name, column = description.column_names[i], description.columns[i]
     live, there = source.column(name) if source else None, target.column(name)
-    if (there is not None and there.generated) or (live is not None and live.generated):
+    # What the target computes itself is not written; what only the source computes is in the log like any value.
+    if there.generated if there is not None else (live is not None and live.generated):
         return _NOT_WRITTEN
     if there is None:
         raise SchemaMismatch(
@@ -214,10 +216,14 @@ def _declared(kind: str, column: ColumnType, collations: Collations) -> str:
 
 def _check_row_key(description: Description, source: Table | None, row_key: Key | None) -> None:
     """Rows must be told apart by the same columns on both sides."""
-    if row_key is None or source is None or not source.keys:
+    if row_key is None:
         return
+    assert description.column_names is not None
+    keys = [key.columns for key in source.keys if not any(key.prefixes)] if source else []
+    if description.primary_key and not any(prefix for _, prefix in description.primary_key):
+        keys.append(tuple(description.column_names[index] for index, _ in description.primary_key))
     columns = {name.lower() for name in row_key.columns}
-    if not any({name.lower() for name in key.columns} <= columns and not any(key.prefixes) for key in source.keys):
+    if (keys or (source and source.keys)) and not any({name.lower() for name in key} <= columns for key in keys):
         raise SchemaMismatch(
             f"the target's key ({', '.join(row_key.columns)}) does not tell the source's rows apart",
             hint="give both sides the same primary key",

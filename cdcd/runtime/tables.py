@@ -8,6 +8,7 @@ from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import SchemaMismatch
 from cdcd.model.position import Position
+from cdcd.model.table import Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.route.plan import build
@@ -77,7 +78,7 @@ class Tables:
             self._source,
             table.description,
             transaction.timestamp,
-            lambda: self._ahead.is_unaltered(name, transaction.gtid, before),
+            lambda altered: self._ahead.is_unaltered(name, altered, transaction.gtid, before),
         )
         if description.column_names == SEQUENCE_COLUMNS:
             log.info("sequence_passed", table=".".join(name), gtid=str(transaction.gtid))
@@ -89,6 +90,7 @@ class Tables:
                 f"the target has no table {target_name[0]}.{target_name[1]}",
                 hint="create it there, leave it out of the link, or set ddl = true",
             )
+        _check_exact(source, target)
         row_filter = None
         if (text := self._link.where.get(".".join(description.name))) is not None:
             assert description.column_names is not None
@@ -102,3 +104,18 @@ class Tables:
             operations=self._link.operations,
             row_filter=row_filter,
         )
+
+
+def _check_exact(source: Table | None, target: Table) -> None:
+    """Raise SchemaMismatch where applying rows would not leave the target as the source, or not be undone."""
+    problem = hint = ""
+    if not target.is_transactional:
+        problem = "the target table's engine cannot roll back, so nothing could be applied exactly once"
+        hint = "ALTER TABLE ... ENGINE = InnoDB on the target"
+    elif target.versioned or (source is not None and source.versioned):
+        problem, hint = "a table WITH SYSTEM VERSIONING writes its own history", "leave it out of the link"
+    elif target.triggers:
+        problem = f"the target's trigger {target.triggers[0]} would run a second time for each row"
+        hint = "drop the triggers of the target table: the source's changes hold what they did there"
+    if problem:
+        raise SchemaMismatch(problem, hint=hint)

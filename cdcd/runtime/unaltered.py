@@ -29,6 +29,8 @@ from cdcd.source.stream import SILENT_HEARTBEATS
 log = structlog.get_logger()
 
 PART_BYTES = 1024 * 1024
+# A statement is in the log at most this long after the table's time of alteration.
+LATE_SECONDS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,10 @@ class LogAhead:
     session: Session
     collations: Collations
 
-    async def is_unaltered(self, name: TableName, since: Gtid, start: Position) -> bool:
+    async def is_unaltered(self, name: TableName, altered: float, since: Gtid, start: Position) -> bool:
         """Return whether no statement after ``since`` changes the table; ``start`` is a position before it.
 
+        ``altered`` is when the source last altered the table, in its seconds: no such statement comes later.
         Call it after the table has been read. Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
         """
         end = await current_position(self.session, MARIADB)
@@ -56,29 +59,39 @@ class LogAhead:
         everything = "" if self.link.relay else None
         decoder = Decoder(start, relay_except=everything, transaction_bytes_max=PART_BYTES)
         try:
-            return await self._is_unaltered(stream, decoder, name, since, end)
+            return await self._is_unaltered(stream, decoder, name, altered, since, end)
         finally:
             stream.close()
 
     async def _is_unaltered(
-        self, stream: ReplicationStream, decoder: Decoder, name: TableName, since: Gtid, end: Position
+        self,
+        stream: ReplicationStream,
+        decoder: Decoder,
+        name: TableName,
+        altered: float,
+        since: Gtid,
+        end: Position,
     ) -> bool:
         met = False
         while not all(decoder.position.includes(gtid) for gtid in end):
-            if decoder.failure is not None:
-                raise decoder.failure
-            await stream.wait(SILENT_HEARTBEATS * self.link.heartbeat_seconds)
-            taken = stream.take()
-            try:
-                transactions = decoder.feed(taken)
-            finally:
-                taken.release()
-                stream.release()
-            for transaction in transactions:
+            for transaction in await self._read(stream, decoder):
+                if met and transaction.timestamp > altered + LATE_SECONDS_MAX:
+                    return True
                 if met and self._changes(transaction, name):
                     return False
                 met = met or transaction.gtid == since
         return met
+
+    async def _read(self, stream: ReplicationStream, decoder: Decoder) -> list[Transaction]:
+        if decoder.failure is not None:
+            raise decoder.failure
+        await stream.wait(SILENT_HEARTBEATS * self.link.heartbeat_seconds)
+        taken = stream.take()
+        try:
+            return decoder.feed(taken)
+        finally:
+            taken.release()
+            stream.release()
 
     def _changes(self, transaction: Transaction, name: TableName) -> bool:
         query = transaction.query

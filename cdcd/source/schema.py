@@ -47,23 +47,29 @@ async def read_collations(session: Session) -> dict[int, tuple[str, str]]:
 
 
 async def describe(
-    session: Session, description: Description, timestamp: int, is_unaltered: Callable[[], Awaitable[bool]]
+    session: Session, description: Description, timestamp: int, is_unaltered: Callable[[float], Awaitable[bool]]
 ) -> tuple[Description, Table | None]:
     """Return the description with column names, and the live table where it is still the same.
 
-    ``timestamp`` is the event's, in the source's seconds; ``is_unaltered`` asks the log where that does not
-    decide. Raises SchemaMismatch when names cannot be proven.
+    ``timestamp`` is the event's, in the source's seconds. Where the table was altered later than that, its time
+    is given to ``is_unaltered``, which asks the log. Raises SchemaMismatch when names cannot be proven.
     """
     live = await read_table(session, description.name)
     if description.column_names is not None:
-        return description, live if live is not None and _is_same(description, live) else None
+        if live is None or not _is_same(description, live):
+            return description, None
+        # Events do not tell which columns are generated.
+        generated = any(column.generated for column in live.columns)
+        if generated and not await _is_unaltered(session, description, timestamp, is_unaltered):
+            return description, None
+        return description, live
     where = ".".join(description.name)
     if live is None:
         raise SchemaMismatch("the table is gone, and its events do not name their columns", hint=_FULL_HINT).at(
             table=where
         )
     problem = _misfit(description, live)
-    if problem is None and not await _unaltered_since(session, description, timestamp) and not await is_unaltered():
+    if problem is None and not await _is_unaltered(session, description, timestamp, is_unaltered):
         problem = "the table was altered after the event"
     if problem is not None:
         raise SchemaMismatch(f"the live table does not fit the event: {problem}", hint=_FULL_HINT).at(table=where)
@@ -71,9 +77,13 @@ async def describe(
 
 
 def _is_same(description: Description, live: Table) -> bool:
-    names = description.column_names or ()
-    same_names = [name.lower() for name in names] == [column.name.lower() for column in live.columns]
-    return same_names and _misfit(description, live) is None
+    """Return whether the live table has the names, types and primary key that a full event gives."""
+    names = [name.lower() for name in description.column_names or ()]
+    if names != [column.name.lower() for column in live.columns] or _misfit(description, live) is not None:
+        return False
+    key = next((key for key in live.keys if key.is_primary), None)
+    columns = {names[index] for index, _ in description.primary_key}
+    return columns == ({name.lower() for name in key.columns} if key else set())
 
 
 def _misfit(description: Description, live: Table) -> str | None:
@@ -93,9 +103,14 @@ def _fits(column: tm.ColumnType, declared: Column) -> bool:
     return compressed.get(column.type, column.type) == expected
 
 
-async def _unaltered_since(session: Session, description: Description, timestamp: int) -> bool:
+async def _is_unaltered(
+    session: Session, description: Description, timestamp: int, is_unaltered: Callable[[float], Awaitable[bool]]
+) -> bool:
     row = await session.fetch_one(
         "SELECT UNIX_TIMESTAMP(create_time) FROM information_schema.tables WHERE table_schema ="
         f" {quote.text(description.name[0])} AND table_name = {quote.text(description.name[1])}"
     )
-    return row is not None and row[0] is not None and float(row[0]) < timestamp
+    if row is None or row[0] is None:
+        return False
+    altered = float(row[0])
+    return altered < timestamp or await is_unaltered(altered)
