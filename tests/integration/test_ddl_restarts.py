@@ -1,0 +1,164 @@
+"""A schema change runs once, wherever a run of a link ends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from cdcd.config.schema import Link
+from tests.fixtures.active_pair import announcements, contents
+from tests.fixtures.links import running, wait_until
+
+CHANGES = {
+    "alter": "ALTER TABLE t ADD c INT DEFAULT 5",
+    "index": "ALTER TABLE t ADD INDEX (v)",
+    "truncate": "TRUNCATE TABLE t",
+    "swap": "RENAME TABLE t TO x, u TO t, x TO u",
+    "drop": "DROP TABLE t",
+    "replace": "CREATE OR REPLACE TABLE t LIKE u",
+    "create_select": "CREATE TABLE w (PRIMARY KEY (id)) SELECT * FROM t",
+}
+
+
+def link(database, name, **keys):
+    """Describe one of the two links."""
+    ends = {"forward": ("east", "west"), "reverse": ("west", "east")}[name]
+    keys = {"tables": (f"{database}.*",), "ddl": True, "heartbeat_seconds": 1, **keys}
+    return Link(name=f"{database}_{name}", source=ends[0], target=ends[1], **keys)
+
+
+@pytest.fixture
+def both(east, west, database):
+    """Give both sides the same two tables of the same definition."""
+    for server in (east, west):
+        for table in ("t", "u"):
+            server.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY, v VARCHAR(9))", database=database)
+            server.sql(f"INSERT INTO {table} VALUES (1, '{table}')", database=database)
+    return east, west
+
+
+@contextmanager
+def unchangeable(server, database, table):
+    """Let every schema change of a table wait; rows go on."""
+    with server.connect(database=database) as session, session.cursor() as cursor:
+        cursor.execute(f"BACKUP LOCK `{table}`")
+        yield
+        cursor.execute("BACKUP UNLOCK")
+
+
+@contextmanager
+def checkpoint_held(server, name):
+    """Let every marker of a link wait."""
+    with server.connect(autocommit=False) as session, session.cursor() as cursor:
+        cursor.execute(f"SELECT 1 FROM cdcd.checkpoint WHERE link = '{name}' FOR UPDATE")
+        yield
+        session.rollback()
+
+
+def waiting(server):
+    """Return the sessions whose schema change waits for its turn."""
+    return server.sql("SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for%metadata lock'")
+
+
+async def crash(running_link):
+    """End a run at once."""
+    running_link.task.cancel()
+    await asyncio.wait({running_link.task})
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_that_was_announced_and_not_run_runs_once(both, database, change):
+    """The statement of the earlier run may still wait for a lock when the next run begins: it must not run too."""
+    east, west = both
+    forward, reverse = link(database, "forward"), link(database, "reverse")
+    async with running(reverse, west, east) as back:
+        with unchangeable(west, database, "w" if change == "create_select" else "t"):
+            async with running(forward, east, west) as run:
+                east.sql(CHANGES[change], database=database)
+                await wait_until(lambda: waiting(west))
+                [(first,)] = waiting(west)
+                await crash(run)
+            async with running(forward, east, west) as run:
+                await wait_until(lambda: [row for row in waiting(west) if row != (first,)])
+                assert [(first,)] != waiting(west)
+                await crash(run)
+        async with running(forward, east, west) as run:
+            west.sql("INSERT INTO u VALUES (7, 'west')", database=database)
+            await run.caught_up()
+            await back.caught_up()
+            await run.caught_up()
+            assert 1 == back.runner.stats.suppressed_ddl
+    assert 0 == announcements(east, back)
+    assert contents(east, database) == contents(west, database)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_change_that_ran_before_its_position_was_written_is_not_run_again(both, database, change):
+    """Rows that the target's applications write after it must survive."""
+    east, west = both
+    forward, reverse = link(database, "forward"), link(database, "reverse")
+    async with running(reverse, west, east) as back:
+        with ExitStack() as later:
+            async with running(forward, east, west) as run:
+                with unchangeable(west, database, "w" if change == "create_select" else "t"):
+                    before = contents(west, database)
+                    east.sql(CHANGES[change], database=database)
+                    await wait_until(lambda: waiting(west))
+                    later.enter_context(checkpoint_held(west, forward.name))
+                # The statement has run once the reverse link has dropped it.
+                await wait_until(lambda: back.runner.stats.suppressed_ddl)
+                await crash(run)
+        assert before != contents(west, database)
+        if change != "drop":
+            west.sql("INSERT INTO t (id, v) VALUES (8, 'west')", database=database)
+        async with running(forward, east, west) as run:
+            await run.caught_up()
+            await back.caught_up()
+            await run.caught_up()
+            assert 1 == back.runner.stats.suppressed_ddl
+    assert (1, 0) == (announcements(west, run), announcements(east, back))
+    assert contents(east, database) == contents(west, database)
+
+
+async def test_a_reverse_link_that_begins_between_announcement_and_statement_drops_it(both, database):
+    """What is announced before the place where reading begins is read from the table."""
+    east, west = both
+    forward, reverse = link(database, "forward"), link(database, "reverse")
+    async with running(forward, east, west) as run:
+        async with running(reverse, west, east) as back:
+            with unchangeable(west, database, "t"):
+                east.sql("TRUNCATE TABLE t", database=database)
+                await wait_until(lambda: waiting(west))
+                west.sql("INSERT INTO u VALUES (7, 'west')", database=database)
+                await back.caught_up()
+                await wait_until(lambda: back.runner.transactions == 1)
+                await crash(back)
+        await run.caught_up()
+        async with running(reverse, west, east) as back:
+            await back.caught_up()
+            await run.caught_up()
+            assert 1 == back.runner.stats.suppressed_ddl
+    assert 0 == announcements(east, back)
+    assert contents(east, database) == contents(west, database)
+
+
+async def test_inserts_on_the_target_do_not_make_a_change_look_done(both, database):
+    """The next AUTO_INCREMENT value is part of a definition, and moves while the link does not run."""
+    east, west = both
+    for server in both:
+        server.sql("CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT)", database=database)
+    forward = link(database, "forward")
+    with unchangeable(west, database, "a"):
+        async with running(forward, east, west) as run:
+            east.sql("ALTER TABLE a ADD c INT", database=database)
+            await wait_until(lambda: waiting(west))
+            await crash(run)
+        [(session,)] = waiting(west)
+        west.sql(f"KILL {session}")
+        await wait_until(lambda: not waiting(west))
+        west.sql("INSERT INTO a VALUES (40)", database=database)
+    async with running(forward, east, west) as run:
+        await run.caught_up()
+    assert "`c` int" in contents(west, database)[f"{database}.a"][0]

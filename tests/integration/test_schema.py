@@ -1,0 +1,350 @@
+"""Rows meet the table that they were written to, however far the source's tables have moved on since."""
+
+from __future__ import annotations
+
+import pytest
+from structlog.testing import capture_logs
+
+from cdcd.config.schema import Link
+from cdcd.errors import SchemaMismatch
+from tests.fixtures.active_pair import contents
+from tests.fixtures.links import running
+from tests.fixtures.mariadb import MariaDB
+
+TABLE = "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT, v VARCHAR(20))"
+
+
+@pytest.fixture(scope="module", params=["NO_LOG", "MINIMAL"])
+def short(request, mariadb_programs):
+    """A source whose events do not name columns."""
+    with MariaDB({"binlog-row-metadata": request.param}) as server:
+        yield server
+
+
+@pytest.fixture
+def shop(short, west):
+    """Give an empty database on a source with short metadata and on the target."""
+    for server in (short, west):
+        server.sql("DROP DATABASE IF EXISTS shop; CREATE DATABASE shop")
+    yield "shop"
+    west.sql("DROP DATABASE shop; DELETE FROM cdcd.checkpoint WHERE link = 'shop'")
+
+
+def link(database, **keys):
+    """Describe a link over the database."""
+    facts = {"name": database, "source": "east", "target": "west", "tables": (f"{database}.*",)}
+    return Link(**{**facts, "heartbeat_seconds": 1, **keys})
+
+
+def both(servers, database, statement=TABLE):
+    """Run a statement on both sides, in the database."""
+    for server in servers:
+        server.sql(statement, database=database)
+
+
+def rows(server, database, query="SELECT * FROM t ORDER BY id"):
+    """Return a query's rows."""
+    return server.sql(query, database=database)
+
+
+async def stop(source, target, database, **keys):
+    """Run a link until it fails and return the error."""
+    async with running(link(database, **keys), source, target) as run:
+        return await run.stopped()
+
+
+async def begin(source, target, database, **keys):
+    """Give a link its checkpoint, where its source's log ends now."""
+    async with running(link(database, **keys), source, target) as run:
+        await run.caught_up()
+
+
+async def test_a_column_that_the_target_has_first_lets_rows_go_on(east, west, database):
+    """With ddl = false, the target is altered first: a change on the source is logged, and its rows fit."""
+    both((east, west), database)
+    with capture_logs() as logs:
+        async with running(link(database), east, west) as run:
+            rows_before = "INSERT INTO t VALUES (1, 1, 1, 'x')"
+            east.sql(rows_before, database=database)
+            await run.caught_up()
+            west.sql("ALTER TABLE t ADD c INT DEFAULT 7 AFTER id", database=database)
+            east.sql("INSERT INTO t VALUES (2, 2, 2, 'x')", database=database)
+            await run.caught_up()
+            east.sql("ALTER TABLE t ADD c INT AFTER a; INSERT INTO t (id, c) VALUES (3, 33)", database=database)
+            await run.caught_up()
+    assert [(1, 7, 1, 1, "x"), (2, 7, 2, 2, "x"), (3, 33, None, None, None)] == rows(west, database)
+    [logged] = [entry for entry in logs if entry["event"] == "ddl_not_carried"]
+    assert "ALTER TABLE t ADD c INT AFTER a" == logged["statement"]
+
+
+async def test_a_column_dropped_on_the_source_gets_its_default(east, west, database):
+    """A column that only the target has is left to the target."""
+    both((east, west), database)
+    async with running(link(database), east, west) as run:
+        east.sql("INSERT INTO t VALUES (1, 1, 1, 'x')", database=database)
+        await run.caught_up()
+        west.sql("ALTER TABLE t ALTER a SET DEFAULT 9", database=database)
+        east.sql("ALTER TABLE t DROP a; INSERT INTO t VALUES (2, 2, 'y'); UPDATE t SET b = 5", database=database)
+        await run.caught_up()
+    assert [(1, 1, 5, "x"), (2, 9, 5, "y")] == rows(west, database)
+
+
+async def test_a_column_that_the_target_lacks_stops_the_link_until_it_is_there(east, west, database):
+    """What cannot be written exactly is not written at all; after the repair the link goes on where it was."""
+    both((east, west), database)
+    await begin(east, west, database)
+    statements = "INSERT INTO t (id) VALUES (1); ALTER TABLE t ADD c INT; INSERT INTO t (id, c) VALUES (2, 22)"
+    east.sql(statements, database=database)
+    error = await stop(east, west, database)
+    assert isinstance(error, SchemaMismatch)
+    assert "column c is missing on the target table" in str(error)
+    assert "add it there (int(11))" in str(error)
+    assert [(1,)] == rows(west, database, "SELECT id FROM t")
+
+    west.sql("ALTER TABLE t ADD c INT", database=database)
+    async with running(link(database), east, west) as run:
+        await run.caught_up()
+    assert rows(east, database) == rows(west, database)
+
+
+async def test_a_new_table_that_the_target_lacks_stops_the_link(east, west, database):
+    """Rows of a carried table are never dropped because there is no place for them."""
+    await begin(east, west, database)
+    east.sql("CREATE TABLE n (id INT PRIMARY KEY); INSERT INTO n VALUES (1)", database=database)
+    error = await stop(east, west, database)
+    assert isinstance(error, SchemaMismatch)
+    assert f"the target has no table {database}.n" in str(error)
+    assert "ddl = true" in error.hint
+
+
+PASSING = """
+    CREATE DATABASE {d}_other
+    CREATE TABLE {d}_other.x (id INT PRIMARY KEY)
+    INSERT INTO {d}_other.x VALUES (1)
+    ALTER TABLE {d}_other.x ADD y INT
+    RENAME TABLE {d}_other.x TO {d}_other.z
+    DROP DATABASE {d}_other
+    CREATE VIEW v AS SELECT * FROM t
+    CREATE OR REPLACE ALGORITHM=MERGE SQL SECURITY INVOKER VIEW v AS SELECT id FROM t
+    ALTER VIEW v AS SELECT a FROM t
+    DROP VIEW v
+    CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.a = 1
+    DROP TRIGGER g
+    CREATE PROCEDURE p() BEGIN DELETE FROM t WHERE id = 99; END
+    CALL p()
+    DROP PROCEDURE p
+    CREATE FUNCTION f(x INT) RETURNS INT DETERMINISTIC RETURN x + 1
+    DROP FUNCTION f
+    CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t
+    ALTER EVENT e DISABLE
+    DROP EVENT e
+    CREATE USER {d}@localhost IDENTIFIED BY 'secret'
+    GRANT SELECT ON *.* TO {d}@localhost
+    SET PASSWORD FOR {d}@localhost = PASSWORD('other')
+    REVOKE SELECT ON *.* FROM {d}@localhost
+    RENAME USER {d}@localhost TO {d}_2@localhost
+    DROP USER {d}_2@localhost
+    CREATE ROLE {d}
+    DROP ROLE {d}
+    CREATE TEMPORARY TABLE tmp (id INT PRIMARY KEY)
+    INSERT INTO tmp VALUES (1)
+    ALTER TABLE tmp ADD x INT
+    DROP TABLE tmp
+    CREATE TEMPORARY TABLE t2 AS SELECT * FROM t
+    DROP TEMPORARY TABLE t2
+    ANALYZE TABLE t
+    OPTIMIZE TABLE t
+    FLUSH TABLES t
+    FLUSH PRIVILEGES
+    CREATE SEQUENCE s START WITH 5
+    DO NEXTVAL(s)
+    ALTER SEQUENCE s RESTART 50
+    DO SETVAL(s, 70)
+    DROP SEQUENCE s
+"""
+
+
+@pytest.mark.parametrize("ddl", [False, True])
+async def test_what_is_no_table_of_the_link_passes(east, west, database, ddl):
+    """Views, routines, accounts, sequences and foreign tables are in the log, and do not stop a link."""
+    both((east, west), database)
+    async with running(link(database, ddl=ddl), east, west) as run:
+        with east.connect(database=database) as session, session.cursor() as cursor:
+            for number, line in enumerate(PASSING.strip().splitlines()):
+                cursor.execute(line.strip().replace("{d}", database))
+                cursor.execute(f"INSERT INTO t (id) VALUES ({number})")
+        await run.caught_up()
+    assert rows(east, database) == rows(west, database)
+    assert [("t", "BASE TABLE")] == west.sql(f"SHOW FULL TABLES FROM {database}")
+
+
+async def test_statements_are_logged_without_the_secrets_in_them(east, west, database):
+    """What passes is logged by its kind alone."""
+    with capture_logs() as logs:
+        async with running(link(database), east, west) as run:
+            east.sql(f"CREATE USER {database}@localhost IDENTIFIED BY 'hush'; DROP USER {database}@localhost")
+            await run.caught_up()
+    assert ["CREATE USER", "DROP USER"] == [e["verb"] for e in logs if e["event"] == "statement_passed"]
+    assert "IDENTIFIED" not in repr(logs)
+
+
+HISTORY = """
+    INSERT INTO t VALUES (1, 10, 20, 'one');
+    ALTER TABLE t ADD c INT DEFAULT 3 FIRST;
+    INSERT INTO t (id, a, b, c) VALUES (2, 11, 21, 31);
+    UPDATE t SET a = 12 WHERE id = 1;
+    ALTER TABLE t DROP b;
+    INSERT INTO t (id, a) VALUES (3, 13);
+    ALTER TABLE t CHANGE a b INT;
+    UPDATE t SET b = b + 100;
+    DELETE FROM t WHERE id = 2;
+    ALTER TABLE t MODIFY v TEXT CHARACTER SET latin1, ADD a INT DEFAULT 8;
+    INSERT INTO t (id, v, a) VALUES (4, 'façade', 9);
+    ALTER TABLE t CHANGE a x INT, CHANGE b a INT;
+    ALTER TABLE t CHANGE x b INT;
+    UPDATE t SET a = 1, b = 2 WHERE id = 1
+"""
+
+
+async def test_a_link_that_was_away_follows_the_tables_as_they_were(east, west, database):
+    """FULL metadata names each event's own columns, whatever the live table has become."""
+    both((east, west), database)
+    await begin(east, west, database, ddl=True)
+    east.sql(HISTORY, database=database)
+    async with running(link(database, ddl=True), east, west) as run:
+        await run.caught_up()
+    assert contents(east, database) == contents(west, database)
+
+
+async def test_members_of_an_enum_are_those_of_the_event(east, west, database):
+    """Values travel as numbers: the live table's list would give them another meaning."""
+    table = "CREATE TABLE e (id INT PRIMARY KEY, e ENUM('a','it''s','\\\\'), s SET('x','y'))"
+    both((east, west), database, table)
+    await begin(east, west, database)
+    east.sql("INSERT INTO e VALUES (1, 'a', 'x'), (2, '\\\\', 'x,y')", database=database)
+    reordered = "ALTER TABLE e MODIFY e ENUM('\\\\','it''s','a') CHARACTER SET latin1"
+    east.sql(reordered, database=database)
+    async with running(link(database), east, west) as run:
+        await run.caught_up()
+        assert [(1, "a", "x"), (2, "\\", "x,y")] == rows(west, database, "SELECT * FROM e ORDER BY id")
+        east.sql("INSERT INTO e VALUES (3, 'a', 'y')", database=database)
+        error = await run.stopped()
+    assert isinstance(error, SchemaMismatch)
+    assert "the members of column e differ" in str(error)
+
+
+async def test_a_key_that_moves_later_is_not_taken_for_that_of_the_rows(east, west, database):
+    """An event names its own primary key: the live table's may be another, and the target's still the old one."""
+    both((east, west), database)
+    await begin(east, west, database, ddl=True)
+    moves = "ALTER TABLE t MODIFY v VARCHAR(20) NOT NULL, DROP PRIMARY KEY, ADD PRIMARY KEY (v)"
+    east.sql(
+        f"INSERT INTO t VALUES (1, 1, 1, 'x'); UPDATE t SET v = 'y'; {moves}; UPDATE t SET id = 2", database=database
+    )
+    async with running(link(database, ddl=True), east, west) as run:
+        await run.caught_up()
+    assert contents(east, database) == contents(west, database)
+
+
+async def test_another_key_on_the_target_stops_the_link(east, west, database):
+    """Two rows of the source must never be one row of the target."""
+    east.sql("CREATE TABLE t (id INT PRIMARY KEY, v INT NOT NULL)", database=database)
+    west.sql("CREATE TABLE t (id INT NOT NULL, v INT PRIMARY KEY)", database=database)
+    await begin(east, west, database)
+    east.sql("INSERT INTO t VALUES (1, 1); ALTER TABLE t ADD w INT", database=database)
+    error = await stop(east, west, database)
+    assert isinstance(error, SchemaMismatch)
+    assert "the target's key (v) does not tell the source's rows apart" in str(error)
+
+
+async def test_a_column_generated_later_still_brings_its_rows(east, west, database):
+    """The values of rows before and after are in the log, whatever the live table says of the column."""
+    both((east, west), database)
+    await begin(east, west, database)
+    later = "ALTER TABLE t MODIFY a INT AS (id + 1) STORED"
+    east.sql(f"INSERT INTO t VALUES (1, 77, 1, 'x'); {later}; INSERT INTO t (id) VALUES (2)", database=database)
+    async with running(link(database), east, west) as run:
+        await run.caught_up()
+    assert [(1, 77, 1, "x"), (2, 3, None, None)] == rows(west, database)
+
+
+async def test_a_column_generated_later_is_not_left_out_of_earlier_rows(east, west, database):
+    """Where the target lacks it, it must have been generated when the rows were written."""
+    both((east, west), database)
+    await begin(east, west, database)
+    later = "ALTER TABLE t MODIFY a INT AS (id + 1) STORED"
+    east.sql(f"INSERT INTO t VALUES (1, 77, 1, 'x'); {later}", database=database)
+    west.sql("ALTER TABLE t DROP a", database=database)
+    error = await stop(east, west, database)
+    assert isinstance(error, SchemaMismatch)
+    assert "column a is missing" in str(error)
+
+
+async def test_short_metadata_works_while_the_table_is_provably_the_same(short, west, shop):
+    """A table created in the second of its rows is proven by the log, since clocks cannot tell."""
+    both((short, west), shop)
+    async with running(link(shop), short, west) as run:
+        short.sql("INSERT INTO t VALUES (1, -1, 2, 'é'); UPDATE t SET a = 5", database=shop)
+        short.sql("CREATE TABLE other (id INT); DROP TABLE other", database=shop)
+        await run.caught_up()
+    assert [(1, 5, 2, "é")] == rows(west, shop)
+
+
+async def test_short_metadata_follows_changes_step_by_step(short, west, shop):
+    """A link that keeps up reads the table after each change, and before the next."""
+    async with running(link(shop, ddl=True), short, west) as run:
+        for statement in [TABLE, *HISTORY.split(";")]:
+            short.sql(statement, database=shop)
+            await run.caught_up()
+    assert contents(short, shop) == contents(west, shop)
+
+
+async def test_short_metadata_passes_sequences(short, west, shop):
+    """A sequence is told by its columns, which the live one names."""
+    both((short, west), shop)
+    async with running(link(shop), short, west) as run:
+        short.sql("CREATE SEQUENCE s; DO NEXTVAL(s); INSERT INTO t (id) VALUES (1)", database=shop)
+        await run.caught_up()
+    assert [(1, None, None, None)] == rows(west, shop)
+
+
+DRIFT = {
+    "same_count": "ALTER TABLE t DROP b; ALTER TABLE t ADD c INT AFTER a",
+    "swapped": "ALTER TABLE t CHANGE a b INT, CHANGE b a INT",
+    "reordered": "ALTER TABLE t MODIFY a INT AFTER b",
+    "renamed_away_and_back": "RENAME TABLE t TO x; CREATE TABLE t (id INT PRIMARY KEY, b INT, a INT, v VARCHAR(20))",
+    "recreated": "DROP TABLE t; CREATE TABLE t (id INT PRIMARY KEY, b INT, a INT, v VARCHAR(20))",
+    "replaced": "CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, b INT, a INT, v VARCHAR(20))",
+    "ghost": "CREATE TABLE g (id INT PRIMARY KEY, b INT, a INT, v VARCHAR(20)); RENAME TABLE t TO d, g TO t",
+    "one_more": "ALTER TABLE t ADD c INT",
+    "other_type": "ALTER TABLE t MODIFY a BIGINT",
+    "gone": "DROP TABLE t",
+}
+
+
+@pytest.mark.parametrize("drift", DRIFT)
+@pytest.mark.parametrize("ddl", [False, True])
+async def test_short_metadata_stops_where_the_table_may_be_another(short, west, shop, drift, ddl):
+    """A guess would write values into the wrong columns without a sign of it."""
+    both((short, west), shop)
+    await begin(short, west, shop, ddl=ddl)
+    short.sql("INSERT INTO t VALUES (1, 10, 20, 'x');" + DRIFT[drift], database=shop)
+    error = await stop(short, west, shop, ddl=ddl)
+    assert isinstance(error, SchemaMismatch)
+    assert "set binlog_row_metadata=FULL on the source" in error.hint
+    assert f"table {shop}.t" in str(error)
+    assert [] == rows(west, shop)
+
+
+async def test_full_metadata_carries_what_short_metadata_cannot(east, west, database):
+    """The same drifts are no trouble for events that name their columns."""
+    for drift, statements in DRIFT.items():
+        both((east, west), database, f"CREATE OR REPLACE {TABLE.removeprefix('CREATE ')}")
+        both((east, west), database, "DROP TABLE IF EXISTS x, d, g")
+        name = f"{database}_{drift}"
+        keys = {"name": name, "tables": (f"{database}.*",), "ddl": True}
+        await begin(east, west, database, **keys)
+        east.sql("INSERT INTO t VALUES (1, 10, 20, 'x');" + statements, database=database)
+        async with running(link(database, **keys), east, west) as run:
+            await run.caught_up()
+        assert contents(east, database) == contents(west, database), drift
