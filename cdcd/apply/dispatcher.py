@@ -45,6 +45,7 @@ class Dispatcher:
     writers: list[Writer]
     marker: MarkerFactory  # checkpoint.Checkpoint.marker
     check_session: Callable[[Session], Awaitable[None]]  # checkpoint.Checkpoint.check
+    open_writer: Callable[[int], Awaitable[Writer]]  # for a slot that this run does not have yet
     batch_number: int
 
     async def apply(self, batch: SplitBatch, *, before: Progress, after: Progress, origin: str | None) -> int:
@@ -70,6 +71,13 @@ class Dispatcher:
         except BaseExceptionGroup as group_of_errors:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
         return sum(task.result() for task in tasks)
+
+    async def resize(self, writers: int) -> None:
+        """Bring the number of writers to what a reload asked for, between two batches."""
+        while len(self.writers) < writers:
+            self.writers.append(await self.open_writer(len(self.writers)))
+        while len(self.writers) > writers:
+            await self.writers.pop().session.close()
 
     async def begin(self, *, after: Progress, origin: str | None) -> Writer:
         """Open the target transaction of a source transaction that comes in parts."""

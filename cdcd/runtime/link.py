@@ -18,9 +18,11 @@ from cdcd.errors import CdcdError, Lost, OnError, ServerError, SourceLost, Targe
 from cdcd.model.position import Position
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
+from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.lifecycle import State, check
-from cdcd.runtime.pipeline import Pipeline, PipelineStats
+from cdcd.runtime.pipeline import Pipeline
 from cdcd.runtime.schema_changes import SchemaChanges
+from cdcd.runtime.stats import PipelineStats
 from cdcd.runtime.tables import Tables
 from cdcd.source.start import resolve_start
 from cdcd.source.stream import BinlogStream, SourceStats
@@ -92,7 +94,7 @@ class LinkRunner:
     def position(self) -> str:
         """Everything up to here is applied."""
         if self._pipeline is not None:
-            self._position = str(self._pipeline.progress.position)
+            self._position = str(self._pipeline.backlog.progress.position)
         return self._position
 
     @property
@@ -126,7 +128,7 @@ class LinkRunner:
             "batch": {
                 "seconds_busy": stats.seconds_merging,
                 "bytes_queued": pipeline.queue.bytes_held if pipeline else 0,
-                "rows_queued": pipeline.batch.row_count if pipeline else 0,
+                "rows_queued": pipeline.backlog.batch.row_count if pipeline else 0,
                 "batches": stats.batches,
             },
             "apply": {
@@ -225,12 +227,13 @@ class LinkRunner:
             try:
                 await pipeline.run()
             finally:
-                self._position = str(pipeline.progress.position)
+                self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
-        session = await Session.open(site, lost, "SET time_zone = '+00:00', wait_timeout = 31536000, max_statement_time = 0")
+        settings = "SET time_zone = '+00:00', wait_timeout = 31536000, max_statement_time = 0"
+        session = await Session.open(site, lost, settings)
         stack.callback(session.abort)
         return session
 
@@ -265,11 +268,16 @@ class LinkRunner:
             stream=stream,
             tables=tables,
             changes=changes,
-            dispatcher=Dispatcher(writers, self._checkpoint.marker, self._checkpoint.check, claim.batch),
+            dispatcher=Dispatcher(
+                writers,
+                marker=self._checkpoint.marker,
+                check_session=self._checkpoint.check,
+                open_writer=add_writer,
+                batch_number=claim.batch,
+            ),
             clock=time.monotonic,
             stats=self.stats,
-            progress=claim.progress,
-            open_writer=add_writer,
+            backlog=Backlog(claim.progress),
         )
 
     async def _claim(self, control: Session, source: Session, writers: list[Writer]) -> Claim:

@@ -62,7 +62,7 @@ async def test_one_cut_commit_of_a_shared_batch_is_applied_once(both, east, west
             # While a first row waits for the table, a batch grows that is large enough for all writers.
             lock.cursor().execute("LOCK TABLES ledger WRITE")
             east.sql("INSERT INTO ledger VALUES (0, 0)", database=database)
-            await wait_until(lambda: link.runner._pipeline.applying)
+            await wait_until(lambda: link.runner._pipeline.backlog.applying)
             await asyncio.to_thread(east.sql, rows, database=database)
             await wait_until(lambda: link.runner.stages["batch"]["rows_queued"] == 999)
             target.trap(b"COMMIT", moment, after=1)

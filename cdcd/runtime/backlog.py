@@ -1,0 +1,91 @@
+"""What was collected and is not applied yet, and how far the target has come."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from cdcd.batch.net import Batch
+from cdcd.binlog.transaction import Transaction
+from cdcd.config.schema import Link
+from cdcd.errors import CdcdError
+from cdcd.model.position import Gtid, Progress
+
+
+@dataclass
+class Backlog:
+    """The batch that grows, the batch that is being applied, and the progress that both lead to.
+
+    The collector adds, the dispatcher takes; ``notify`` wakes whoever waits for the other.
+    """
+
+    progress: Progress  # what is committed on the target
+    batch: Batch = field(default_factory=Batch)
+    applying: Batch | None = None
+    origin: str | None = None  # of the transactions in the batch
+    seen: list[Gtid] = field(default_factory=list)  # since the last batch was taken, in log order
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while a writer moves the progress
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything collected is not committed yet."""
+        return self.applying is not None or len(self.batch) > 0
+
+    @property
+    def oldest(self) -> Transaction | None:
+        """The first transaction that is not committed yet."""
+        for batch in (self.applying, self.batch):
+            if batch is not None and len(batch):
+                return batch.transactions[0]
+        return None
+
+    def is_full(self, link: Link) -> bool:
+        """Whether the batch may not grow any more."""
+        return len(self.batch) >= link.batch_transactions_max or self.batch.size >= link.batch_bytes_max
+
+    def notify(self) -> None:
+        """Wake everyone who waits for a change."""
+        self._changed.set()
+
+    async def wait(self) -> None:
+        """Wait for the next change."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def add(self, transaction: Transaction) -> None:
+        """Add to the batch, whole or not at all."""
+        try:
+            self.batch.add(transaction)
+        except CdcdError:
+            earlier, self.batch = self.batch.transactions[:-1], Batch()
+            for good in earlier:
+                self.batch.add(good)
+            raise
+        self.see(transaction.gtid)
+
+    def see(self, gtid: Gtid) -> None:
+        """Note what was collected or passed over; of neighbours in one domain the last is enough."""
+        seen = self.seen
+        if seen and seen[-1].domain == gtid.domain and seen[-1] not in self.progress.applied:
+            seen[-1] = gtid
+        else:
+            seen.append(gtid)
+
+    def take(self) -> tuple[Batch, list[Gtid]]:
+        """Begin to apply the batch; return it and what was seen up to its end."""
+        seen, self.seen = self.seen, []
+        self.applying, self.batch = self.batch, Batch()
+        return self.applying, seen
+
+    def settle(self) -> None:
+        """Count as applied what was seen, once all that was collected is committed."""
+        self.progress, self.seen = self.progress.after(self.seen), []
+
+    async def drained(self) -> None:
+        """Wait until everything collected is committed."""
+        while self.is_busy:
+            self.notify()
+            await self.wait()
+        async with self.writing:
+            self.settle()
