@@ -5,58 +5,10 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from cdcd.config.schema import Link
 from cdcd.errors import SchemaMismatch
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import running
-from tests.fixtures.mariadb import MariaDB
-
-TABLE = "CREATE TABLE t (id INT PRIMARY KEY, a INT, b INT, v VARCHAR(20))"
-
-
-@pytest.fixture(scope="module", params=["NO_LOG", "MINIMAL"])
-def short(request, mariadb_programs):
-    """A source whose events do not name columns."""
-    with MariaDB({"binlog-row-metadata": request.param}) as server:
-        yield server
-
-
-@pytest.fixture
-def shop(short, west):
-    """Give an empty database on a source with short metadata and on the target."""
-    for server in (short, west):
-        server.sql("DROP DATABASE IF EXISTS shop; CREATE DATABASE shop")
-    yield "shop"
-    west.sql("DROP DATABASE shop; DELETE FROM cdcd.checkpoint WHERE link = 'shop'")
-
-
-def link(database, **keys):
-    """Describe a link over the database."""
-    facts = {"name": database, "source": "east", "target": "west", "tables": (f"{database}.*",)}
-    return Link(**{**facts, "heartbeat_seconds": 1, **keys})
-
-
-def both(servers, database, statement=TABLE):
-    """Run a statement on both sides, in the database."""
-    for server in servers:
-        server.sql(statement, database=database)
-
-
-def rows(server, database, query="SELECT * FROM t ORDER BY id"):
-    """Return a query's rows."""
-    return server.sql(query, database=database)
-
-
-async def stop(source, target, database, **keys):
-    """Run a link until it fails and return the error."""
-    async with running(link(database, **keys), source, target) as run:
-        return await run.stopped()
-
-
-async def begin(source, target, database, **keys):
-    """Give a link its checkpoint, where its source's log ends now."""
-    async with running(link(database, **keys), source, target) as run:
-        await run.caught_up()
+from tests.fixtures.moved_on import HISTORY, begin, both, link, rows, stop
 
 
 async def test_a_column_that_the_target_has_first_lets_rows_go_on(east, west, database):
@@ -188,24 +140,6 @@ async def test_statements_are_logged_without_the_secrets_in_them(east, west, dat
     assert "IDENTIFIED" not in repr(logs)
 
 
-HISTORY = """
-    INSERT INTO t VALUES (1, 10, 20, 'one');
-    ALTER TABLE t ADD c INT DEFAULT 3 FIRST;
-    INSERT INTO t (id, a, b, c) VALUES (2, 11, 21, 31);
-    UPDATE t SET a = 12 WHERE id = 1;
-    ALTER TABLE t DROP b;
-    INSERT INTO t (id, a) VALUES (3, 13);
-    ALTER TABLE t CHANGE a b INT;
-    UPDATE t SET b = b + 100;
-    DELETE FROM t WHERE id = 2;
-    ALTER TABLE t MODIFY v TEXT CHARACTER SET latin1, ADD a INT DEFAULT 8;
-    INSERT INTO t (id, v, a) VALUES (4, 'façade', 9);
-    ALTER TABLE t CHANGE a x INT, CHANGE b a INT;
-    ALTER TABLE t CHANGE x b INT;
-    UPDATE t SET a = 1, b = 2 WHERE id = 1
-"""
-
-
 async def test_a_link_that_was_away_follows_the_tables_as_they_were(east, west, database):
     """FULL metadata names each event's own columns, whatever the live table has become."""
     both((east, west), database)
@@ -278,73 +212,3 @@ async def test_a_column_generated_later_is_not_left_out_of_earlier_rows(east, we
     error = await stop(east, west, database)
     assert isinstance(error, SchemaMismatch)
     assert "column a is missing" in str(error)
-
-
-async def test_short_metadata_works_while_the_table_is_provably_the_same(short, west, shop):
-    """A table created in the second of its rows is proven by the log, since clocks cannot tell."""
-    both((short, west), shop)
-    async with running(link(shop), short, west) as run:
-        short.sql("INSERT INTO t VALUES (1, -1, 2, 'é'); UPDATE t SET a = 5", database=shop)
-        short.sql("CREATE TABLE other (id INT); DROP TABLE other", database=shop)
-        await run.caught_up()
-    assert [(1, 5, 2, "é")] == rows(west, shop)
-
-
-async def test_short_metadata_follows_changes_step_by_step(short, west, shop):
-    """A link that keeps up reads the table after each change, and before the next."""
-    async with running(link(shop, ddl=True), short, west) as run:
-        for statement in [TABLE, *HISTORY.split(";")]:
-            short.sql(statement, database=shop)
-            await run.caught_up()
-    assert contents(short, shop) == contents(west, shop)
-
-
-async def test_short_metadata_passes_sequences(short, west, shop):
-    """A sequence is told by its columns, which the live one names."""
-    both((short, west), shop)
-    async with running(link(shop), short, west) as run:
-        short.sql("CREATE SEQUENCE s; DO NEXTVAL(s); INSERT INTO t (id) VALUES (1)", database=shop)
-        await run.caught_up()
-    assert [(1, None, None, None)] == rows(west, shop)
-
-
-DRIFT = {
-    "same_count": "ALTER TABLE t DROP b; ALTER TABLE t ADD c INT AFTER a",
-    "swapped": "ALTER TABLE t CHANGE a b INT, CHANGE b a INT",
-    "reordered": "ALTER TABLE t MODIFY a INT AFTER b",
-    "renamed_away_and_back": "RENAME TABLE t TO x; CREATE TABLE t (id INT PRIMARY KEY, b INT, a INT, v VARCHAR(20))",
-    "recreated": "DROP TABLE t; CREATE TABLE t (id INT PRIMARY KEY, b INT, a INT, v VARCHAR(20))",
-    "replaced": "CREATE OR REPLACE TABLE t (id INT PRIMARY KEY, b INT, a INT, v VARCHAR(20))",
-    "ghost": "CREATE TABLE g (id INT PRIMARY KEY, b INT, a INT, v VARCHAR(20)); RENAME TABLE t TO d, g TO t",
-    "one_more": "ALTER TABLE t ADD c INT",
-    "other_type": "ALTER TABLE t MODIFY a BIGINT",
-    "gone": "DROP TABLE t",
-}
-
-
-@pytest.mark.parametrize("drift", DRIFT)
-@pytest.mark.parametrize("ddl", [False, True])
-async def test_short_metadata_stops_where_the_table_may_be_another(short, west, shop, drift, ddl):
-    """A guess would write values into the wrong columns without a sign of it."""
-    both((short, west), shop)
-    await begin(short, west, shop, ddl=ddl)
-    short.sql("INSERT INTO t VALUES (1, 10, 20, 'x');" + DRIFT[drift], database=shop)
-    error = await stop(short, west, shop, ddl=ddl)
-    assert isinstance(error, SchemaMismatch)
-    assert "set binlog_row_metadata=FULL on the source" in error.hint
-    assert f"table {shop}.t" in str(error)
-    assert [] == rows(west, shop)
-
-
-async def test_full_metadata_carries_what_short_metadata_cannot(east, west, database):
-    """The same drifts are no trouble for events that name their columns."""
-    for drift, statements in DRIFT.items():
-        both((east, west), database, f"CREATE OR REPLACE {TABLE.removeprefix('CREATE ')}")
-        both((east, west), database, "DROP TABLE IF EXISTS x, d, g")
-        name = f"{database}_{drift}"
-        keys = {"name": name, "tables": (f"{database}.*",), "ddl": True}
-        await begin(east, west, database, **keys)
-        east.sql("INSERT INTO t VALUES (1, 10, 20, 'x');" + statements, database=database)
-        async with running(link(database, **keys), east, west) as run:
-            await run.caught_up()
-        assert contents(east, database) == contents(west, database), drift

@@ -250,6 +250,7 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(files: Files) -> Non
         ),
         ('where = { "a.b" = " " }', 'where."a.b": must not be empty'),
         ('ddl = true\nrename = { "a.*" = "b" }', "ddl: cannot be combined with rename"),
+        ("ddl = true\nrelay = true", "ddl: cannot be combined with relay: a relaying link carries rows only"),
         ('conflict = "latest"', 'conflict: must be "overwrite" (got "latest")'),
         ('conflict = { "a.*" = "stop" }', 'conflict: must be "overwrite" (got a table)'),
         (
