@@ -84,6 +84,7 @@ class Session:
         self._answer_seconds = answer_seconds
         self.site = site
         self._lost = lost
+        self._in_use = False
 
     @classmethod
     async def open(cls, site: Site, lost: type[Lost], *settings: str, patient: bool = False) -> Session:
@@ -145,6 +146,8 @@ class Session:
         """
         parts = [part.encode() if isinstance(part, str) else part for part in statements]
         connection = self._connection
+        assert not self._in_use, "two tasks use one session: each would get the other's answer"
+        self._in_use = True
         try:
             async with asyncio.timeout(self._answer_seconds):
                 counts = [await connection.query(b";".join(parts))]
@@ -155,6 +158,8 @@ class Session:
             raise self._lost("the server no longer answers").at(site=self.site.name) from error
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
+        finally:
+            self._in_use = False
         return counts
 
     async def fetch(self, query: str) -> list[tuple[Any, ...]]:

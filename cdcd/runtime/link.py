@@ -135,6 +135,7 @@ class LinkRunner:
                 "seconds_busy": stats.seconds_applying,
                 "seconds_waiting": stats.seconds_idle,
                 "writers": len(writers),
+                "rows_open": pipeline.rows_open if pipeline else 0,
                 "statements": sum(writer.stats.statements for writer in writers),
                 "retries": sum(writer.stats.retries for writer in writers),
                 "careful": sum(writer.stats.careful for writer in writers),

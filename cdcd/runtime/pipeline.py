@@ -33,6 +33,17 @@ from cdcd.source.stream import BinlogStream, Chunk
 log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class OpenParts:
+    """The target transaction of a source transaction that comes in parts."""
+
+    writer: Writer
+    after: Progress  # what is applied once it is committed
+    since: tuple[float, int]  # when its first part was received, and its source's stamp in seconds
+    rows: int = 0
+    conflicts: int = 0
+
+
 @dataclass
 class Pipeline:
     """Everything that one run of a link needs, connected and claimed (``runtime.link`` makes it)."""
@@ -50,8 +61,7 @@ class Pipeline:
         self.queue = ChunkQueue(self.link.queue_bytes_max)
         self._collected = False  # the queue is closed and everything in it is in a batch
         self._in_hand: Transaction | None = None  # one that needs more than to be added to the batch
-        self._parts: Writer | None = None  # the writer of the transaction in parts that is open
-        self._after_parts = self.backlog.progress
+        self._parts: OpenParts | None = None  # of the transaction in parts that is open
         self._unwritten = False  # transactions were passed over since the position was last written
         self._reader: asyncio.Task[None] | None = None
 
@@ -81,9 +91,16 @@ class Pipeline:
     @property
     def oldest(self) -> tuple[float, int] | None:
         """The oldest transaction that is not applied: when it was received, and its source's stamp in seconds."""
+        if self._parts is not None:
+            return self._parts.since
         if first := self.backlog.oldest or self._in_hand:
             return first.received, first.timestamp
         return None
+
+    @property
+    def rows_open(self) -> int:
+        """Rows sent to the target in a transaction that is not committed, one that comes in parts."""
+        return self._parts.rows if self._parts is not None else 0
 
     def reload(self, link: Link) -> None:
         """Take over the reloadable keys of a changed link."""
@@ -213,25 +230,29 @@ class Pipeline:
         await self.tables.plan(transaction, self.backlog.progress.position)
         if transaction.part == 0:
             await self.backlog.drained()
-            self._after_parts = self.backlog.progress.after([transaction.gtid])
-            self._parts = await self.dispatcher.begin(after=self._after_parts, origin=transaction.origin)
+            after = self.backlog.progress.after([transaction.gtid])
+            writer = await self.dispatcher.begin(after=after, origin=transaction.origin)
+            self._parts = OpenParts(writer, after, (transaction.received, transaction.timestamp))
         assert self._parts is not None
-        part = Batch()
-        part.add(transaction)
-        self.stats.conflicts += await self._parts.apply_part(part.shares(1)[0])
-        self.stats.rows += part.row_count
+        parts, batch = self._parts, Batch()
+        batch.add(transaction)
+        parts.conflicts += await parts.writer.apply_part(batch.shares(1)[0])
+        parts.rows += batch.row_count
         if transaction.complete:
-            await self._parts.commit()
+            await parts.writer.commit()
             self._parts = None
-            self.backlog.progress = self._after_parts
+            self.backlog.progress = parts.after
             self.stats.transactions += 1
+            self.stats.rows += parts.rows
+            self.stats.conflicts += parts.conflicts
         self.queue.release(transaction.size + TRANSACTION_BYTES)
 
     async def _abandon(self) -> None:
         """Roll back a transaction in parts whose rest will not come: the source's connection or run ended in it."""
         if self._parts is not None:
-            parts, self._parts = self._parts, None
-            await parts.rollback()
+            async with self.backlog.writing:
+                await self._parts.writer.rollback()
+                self._parts = None
 
     async def _dispatch(self) -> None:
         while not self._collected:

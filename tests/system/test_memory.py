@@ -78,8 +78,11 @@ class Reader:
 
 
 def rows_applied(daemon):
-    """Return how many rows the link has sent to the target."""
-    return daemon.status["big"]["rows"] if daemon.status else 0
+    """Return how many rows the link has sent to the target, committed or not."""
+    if not daemon.status:
+        return 0
+    big = daemon.status["big"]
+    return big["rows"] + big["stages"]["apply"]["rows_open"]
 
 
 def sequence(server):
