@@ -74,10 +74,15 @@ class Table:
         return next((column for column in self.columns if column.name.lower() == lowered), None)
 
     @property
+    def row_keys(self) -> tuple[Key, ...]:
+        """The keys that tell rows apart, none with a NULL or a prefix: the primary key first."""
+        return tuple(key for key in sorted(self.keys, key=lambda key: not key.is_primary) if self._is_total(key))
+
+    @property
     def row_key(self) -> Key | None:
-        """The key that tells rows apart: the primary key, else the first unique key without a NULL or prefix."""
-        for key in sorted(self.keys, key=lambda key: not key.is_primary):
-            columns = [self.column(name) for name in key.columns]
-            if all(column and not column.nullable for column in columns) and not any(key.prefixes):
-                return key
-        return None
+        """The first of the keys that tell rows apart."""
+        return next(iter(self.row_keys), None)
+
+    def _is_total(self, key: Key) -> bool:
+        columns = [self.column(name) for name in key.columns]
+        return all(column and not column.nullable for column in columns) and not any(key.prefixes)

@@ -60,10 +60,10 @@ def build(
     names = description.column_names
     described = replace(description, columns=tuple(_complete(description, source)))
     pairs = [_pair(described, i, source, target, collations) for i in range(len(names))]
-    keys = _keys(described, source, target, collations, [pair[0] is not None for pair in pairs])
-    # A key that the server generates is in no statement, so it tells no rows apart.
-    row_key = target.row_key if keys and keys[0] is not None else None
-    _check_row_key(described, source, row_key)
+    row_key = _row_key(described, source, target)
+    keys = _keys(described, source, target, collations, row_key, [pair[0] is not None for pair in pairs])
+    if keys and keys[0] is None:
+        row_key = None  # A key that the server generates is in no statement, so it tells no rows apart.
     referenced = _has_foreign_keys(target) or (source is not None and _has_foreign_keys(source))
     together = row_key is None or None in keys
     return Plan(
@@ -214,35 +214,51 @@ def _declared(kind: str, column: ColumnType, collations: Collations) -> str:
     return f"{kind}({','.join(quoted)})"
 
 
-def _check_row_key(description: Description, source: Table | None, row_key: Key | None) -> None:
-    """Rows must be told apart by the same columns on both sides."""
-    if row_key is None:
-        return
+def _row_key(description: Description, source: Table | None, target: Table) -> Key | None:
+    """Return the target's first key that tells the source's rows apart too; None when the target has no key.
+
+    Raises SchemaMismatch when it has keys, and none of them does.
+    """
+    if target.row_key is None:
+        return None
+    known = _known_keys(description, source)
+    present = [key for key in target.row_keys if all(_index(description, name) is not None for name in key.columns)]
+    for key in present:
+        columns = {name.lower() for name in key.columns}
+        if known is None or any(other <= columns for other in known):
+            return key
+    if not present:
+        missing = next(name for name in target.row_key.columns if _index(description, name) is None)
+        raise SchemaMismatch(
+            f"the target's key column {missing} is not on the source", hint="give both sides the same key"
+        ).at(table=".".join(description.name))
+    raise SchemaMismatch(
+        f"the target's key ({', '.join(present[0].columns)}) does not tell the source's rows apart",
+        hint="give both sides the same primary key",
+    ).at(table=".".join(description.name))
+
+
+def _known_keys(description: Description, source: Table | None) -> list[set[str]] | None:
+    """Return the columns of the source's unique keys that are known; None when nothing says that it has any."""
     assert description.column_names is not None
     keys = [key.columns for key in source.keys if not any(key.prefixes)] if source else []
     if description.primary_key and not any(prefix for _, prefix in description.primary_key):
         keys.append(tuple(description.column_names[index] for index, _ in description.primary_key))
-    columns = {name.lower() for name in row_key.columns}
-    if (keys or (source and source.keys)) and not any({name.lower() for name in key} <= columns for key in keys):
-        raise SchemaMismatch(
-            f"the target's key ({', '.join(row_key.columns)}) does not tell the source's rows apart",
-            hint="give both sides the same primary key",
-        ).at(table=".".join(description.name))
+    if not keys and not (source and source.keys):
+        return None
+    return [{name.lower() for name in key} for key in keys]
 
 
 def _keys(
-    description: Description, source: Table | None, target: Table, collations: Collations, written: list[bool]
+    description: Description,
+    source: Table | None,
+    target: Table,
+    collations: Collations,
+    row_key: Key | None,
+    written: list[bool],
 ) -> list[UniqueKey | None]:
     """Return the target's unique keys, the row key first; None stands for one that the log does not show."""
-    row_key = target.row_key
     ordered = sorted(target.keys, key=lambda key: key is not row_key)
-    if row_key is not None:
-        missing = [name for name in row_key.columns if _index(description, name) is None]
-        if missing:
-            raise SchemaMismatch(
-                f"the target's key column {missing[0]} is not on the source",
-                hint="give both sides the same key",
-            ).at(table=".".join(description.name))
     return [_key(key, description, source, target, collations, written) for key in ordered]
 
 

@@ -26,6 +26,7 @@ def test_a_unique_key_serves_without_null_and_prefix() -> None:
     """Rows with a NULL may repeat, and a prefix is not the value."""
     prefixed, nullable, plain = Key("p", ("b",), (3,)), Key("n", ("c",), (0,)), Key("u", ("a", "b"), (0, 0))
     assert plain == a_table(prefixed, nullable, plain, nullable="c").row_key
+    assert (plain,) == a_table(prefixed, nullable, plain, nullable="c").row_keys
     assert a_table(prefixed, nullable, nullable="c").row_key is None
 
 
