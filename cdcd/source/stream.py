@@ -12,7 +12,7 @@ import structlog
 from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
-from cdcd.errors import Lost
+from cdcd.errors import BinlogError, Lost
 from cdcd.model.position import Position
 from cdcd.mysql.stream import ReplicationStream
 
@@ -70,6 +70,7 @@ class BinlogStream:
     _suppressed_before: int = 0
     _attempt: int = 0
     _connected_at: float = 0.0
+    _connected_at_position: Position = field(default_factory=Position)
     _silence_seconds_max: float = 0.0
 
     async def read(self) -> Chunk:
@@ -81,7 +82,9 @@ class BinlogStream:
         while True:
             try:
                 chunk = await self._read_once()
-            except Lost as error:
+            except (Lost, BinlogError) as error:
+                if not (isinstance(error, Lost) or self._may_go_on(error)):
+                    raise
                 self._lose(error)
                 if self._abandoned:
                     self._abandoned = False
@@ -138,10 +141,18 @@ class BinlogStream:
         )
         self.stats.connected = True
         self.stats.error = None
-        self._connected_at = self.clock()
+        self._connected_at, self._connected_at_position = self.clock(), self.position
         log.info("source_connected", position=str(self.position))
 
-    def _lose(self, error: Lost) -> None:
+    def _may_go_on(self, error: BinlogError) -> bool:
+        """Return whether to ask for the log again: when whole transactions came before the source's error.
+
+        A crash of the source leaves a file that ends inside a transaction that never committed. Asked for what
+        follows the last whole one, the source begins in the next file.
+        """
+        return type(error) is BinlogError and self.position != self._connected_at_position
+
+    def _lose(self, error: Lost | BinlogError) -> None:
         """Forget the connection and what it had not completed; each loss soon after the last waits longer."""
         if self._decoder is not None:
             self._abandoned = self._decoder.open_parts

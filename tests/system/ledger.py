@@ -88,6 +88,6 @@ def is_consistent(server: MariaDB, database: str) -> bool:
 
 
 def count(server: MariaDB, database: str) -> int:
-    """Return how many transactions the ledger holds."""
-    [(number,)] = server.sql("SELECT COUNT(*) FROM ledger", database=database)
+    """Return how many transactions of the clients the counters know of."""
+    [(number,)] = server.sql("SELECT COALESCE(SUM(n), 0) FROM counter", database=database)
     return int(number)

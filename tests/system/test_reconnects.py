@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import closing
 
+import pymysql
 import pytest
 
 from cdcd.runtime.lifecycle import State
@@ -169,3 +170,28 @@ def test_the_reading_id_of_a_link_is_its_own(database):
     """The source ends an older reader of the same server_id, so two links must not share one."""
     names = [f"{database}{n}" for n in range(2000)]
     assert 2000 == len({replica_server_id(a_link(name)) for name in names})
+
+
+async def test_a_transaction_that_a_crash_cut_off_in_the_log_is_not_applied(server_factory):
+    """The source never committed it, though its log shows the beginning: enough of it to be sent in parts."""
+    east, west = server_factory(options={"sync-binlog": "0"}), server_factory()
+    for server in (east, west):
+        server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, body CHAR(250))")
+    file, start, position = east.binlog_position()
+    log = east.data / file
+    # So that the link begins in the file that the crash ends.
+    east.sql("INSERT INTO shop.t VALUES (0, 'before')")
+    dying = asyncio.create_task(
+        asyncio.to_thread(east.sql, "INSERT INTO shop.t SELECT seq, REPEAT('x', 250) FROM shop.seq_1_to_400000")
+    )
+    await wait_until(lambda: log.stat().st_size > start + 4 * 1024 * 1024)
+    east.kill()
+    with pytest.raises(pymysql.MySQLError):
+        await dying
+    east.start()
+    east.sql("INSERT INTO shop.t VALUES (1, 'after')")
+    assert [(0, "before"), (1, "after")] == east.sql("SELECT * FROM shop.t")
+    async with running(a_link("shop", start=position, transaction_bytes_max=1024 * 1024), east, west) as link:
+        await link.caught_up()
+        assert link.runner.stages["source"]["reconnects"] == 1
+    assert [(0, "before"), (1, "after")] == west.sql("SELECT * FROM shop.t")
