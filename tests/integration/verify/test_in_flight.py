@@ -45,9 +45,7 @@ async def test_a_difference_in_flight_goes_away(pair: Pair, monkeypatch: pytest.
     assert 3 == report.in_flight
 
 
-async def test_a_difference_stays_while_another_goes_away(
-    pair: Pair, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_difference_stays_while_another_goes_away(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rounds end with the time to settle, and what differs then is reported."""
     monkeypatch.setattr(Announcing, "looked", asyncio.Event())
     pair.both("CREATE TABLE t (id INT PRIMARY KEY)")

@@ -11,9 +11,7 @@ from tests.fixtures.pair import SMALL_CHUNKS, Pair, found
 async def test_composite_keys_are_walked_in_chunks(pair: Pair) -> None:
     """A chunk may end in the middle of a key's first column, and nothing is read twice or left out."""
     pair.both("CREATE TABLE t (a INT, b VARCHAR(9), c DATE, v INT, PRIMARY KEY (a, b, c))")
-    pair.both(
-        "INSERT INTO t SELECT seq DIV 25, seq MOD 5, '2020-01-01' + INTERVAL seq DAY, 0 FROM seq_0_to_99"
-    )
+    pair.both("INSERT INTO t SELECT seq DIV 25, seq MOD 5, '2020-01-01' + INTERVAL seq DAY, 0 FROM seq_0_to_99")
     pair.only_west("UPDATE t SET v = 1 WHERE a = 1 AND b = '3' ORDER BY c LIMIT 1")
     pair.only_west("INSERT INTO t VALUES (1, '3', '1999-01-01', 0)")
 

@@ -109,9 +109,7 @@ async def test_a_column_boundary_is_part_of_the_hash(pair: Pair) -> None:
 
 async def test_the_charset_of_a_text_does_not_matter(pair: Pair) -> None:
     """The same characters are equal in latin1, utf16 and utf8mb4; bytes that only look alike are not."""
-    pair.only_east(
-        "CREATE TABLE t (id INT PRIMARY KEY, a TEXT CHARACTER SET latin1, b TEXT CHARACTER SET utf16)"
-    )
+    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY, a TEXT CHARACTER SET latin1, b TEXT CHARACTER SET utf16)")
     pair.only_west("CREATE TABLE t (id INT PRIMARY KEY, a TEXT, b TEXT)")
     pair.both("INSERT INTO t VALUES (1, 'é€', '漢'), (2, 'é', 'é')")
     pair.only_west("UPDATE t SET a = 'Ã©' WHERE id = 2")
@@ -131,9 +129,7 @@ async def test_a_large_row_is_hashed(pair: Pair) -> None:
 
 async def test_empty_tables_are_equal_and_an_empty_target_is_not(pair: Pair) -> None:
     """No rows on either side is equality; no rows on one side is as many differences as the other has."""
-    pair.both(
-        "CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE b (id INT PRIMARY KEY); CREATE TABLE c (v INT)"
-    )
+    pair.both("CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE b (id INT PRIMARY KEY); CREATE TABLE c (v INT)")
     pair.only_east("INSERT INTO b VALUES (1), (2)")
 
     report = await pair.verify()
