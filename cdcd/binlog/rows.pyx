@@ -313,12 +313,12 @@ cdef class Plan:
         cdef size_t length = self.value_at(column, start, offset, &p)
         cdef uint8_t kind = self.renderings[column]
         if kind == R_TEXT:
-            return p[:length].decode(_CODECS.get(self.introducers[column], "utf-8"), "surrogateescape")
+            return self._characters(column, p[:length])
         if kind == R_BINARY:
             return p[:length].ljust(self.details[column], b"\0") if self.flags[column] & F_PADDED else p[:length]
         if kind == R_UUID:
             # Tables store the segments reversed, but the log has the bytes in the order of the text.
-            return str(UUID(bytes=p[:length].ljust(16, b"\0")))
+            return str(UUID(bytes=p[:length].ljust(16, b"\0")[:16]))
         if kind == R_COMPRESSED:
             return uncompressed(p[:length])
         if kind == R_SET or kind == R_ENUM:
@@ -333,6 +333,13 @@ cdef class Plan:
         if kind in (R_FLOAT, R_DOUBLE):
             return float(text)
         return text.strip("'")
+
+    def _characters(self, int column, bytes text):
+        try:
+            return text.decode(_CODECS.get(self.introducers[column], "utf-8"), "surrogateescape")
+        except UnicodeDecodeError as error:
+            raise MalformedEvent(f"column {self.names[column]} holds no whole characters: {error}").at(
+                table=".".join(self.source)) from error
 
     def _label(self, int column, number):
         members = self.description.columns[column].members
@@ -369,6 +376,8 @@ cdef class Plan:
                 image = Image(at, present + i * self.present_bytes)
                 sides[i if kind != INSERT else 1] = self.values(image, end)
                 at = self.locate(image, end, self.offsets_before)
+                if at == image.start:
+                    raise self._overrun()  # An image of no columns: there could be any number of them.
             found.append(tuple(sides))
         return found
 

@@ -234,7 +234,10 @@ def decompress_rows(body: bytes, kind: int) -> bytes:
 
 def marker_origin(description: Description, body: bytes, kind: int) -> str:
     """Return the origin that a marker row names, its third column, in the event's newest image."""
-    return own_rows(description, body, kind)[-1][2].decode()
+    try:
+        return own_rows(description, body, kind)[-1][2].decode()
+    except (IndexError, UnicodeDecodeError):
+        raise MalformedEvent("a marker row that names no origin").at(table=".".join(description.name)) from None
 
 
 def own_rows(description: Description, body: bytes, kind: int) -> list[list[bytes]]:
