@@ -163,8 +163,10 @@ async def _carry(servers: tuple[MariaDB, MariaDB], first: Sequence[str], second:
 
 
 rows_of_values = st.lists(
-    st.tuples(*((st.none() | values).map(lambda value: value or "NULL") for values in COLUMNS.values())).map(",".join),
-    min_size=1,
+    st.tuples(
+        *((values | values | values | st.none()).map(lambda value: value or "NULL") for values in COLUMNS.values())
+    ).map(",".join),
+    min_size=8,
     max_size=ROWS,
 )
 
