@@ -6,6 +6,7 @@ import re
 
 from cdcd.config.grammar import Place, Reader, choices, shown
 from cdcd.model.position import Position
+from cdcd.model.table import SYSTEM_DATABASES
 
 NAME_RULE = "1 to 64 of A-Z a-z 0-9 _ . -"
 BYTES_MIN = 64 * 1024
@@ -19,7 +20,6 @@ _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]]+):(\d{1,5})", re.ASCII)
 # The first dot outside brackets splits a rule; the table's name may hold more of them.
 _RULE = re.compile(r"((?:\[[^\]]*\]|[^.\[])+)\.(.+)", re.DOTALL)
 _BRACKETS = re.compile(r"\[[^\]]*\]?", re.DOTALL)
-_SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema", "cdcd"})
 
 
 def is_name(name: str) -> bool:
@@ -188,5 +188,5 @@ def _refuse_wildcards(name: str) -> None:
 
 
 def _refuse_system_database(name: str) -> None:
-    if name.lower() in _SYSTEM_DATABASES:
+    if name.lower() in SYSTEM_DATABASES:
         raise ValueError(f"would write into {shown(name)}, which is not for user tables")

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 TableName = tuple[str, str]
 """A (database, table) pair."""
 
+SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema", "cdcd"})
+"""Databases that belong to the servers, or to cdcd: never carried, and never the end of a rename."""
+
 CHECKPOINT: TableName = ("cdcd", "checkpoint")
 """The marker: the first table of every transaction that a link writes."""
 DDL: TableName = ("cdcd", "ddl")

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from cdcd.errors import AccessDenied, ServerError
-from cdcd.model.table import Column, ForeignKey, Key, Table, TableName
+from cdcd.model.table import SYSTEM_DATABASES, Column, ForeignKey, Key, Table, TableName
 from cdcd.mysql import quote
-
-SYSTEM_DATABASES = frozenset({"mysql", "information_schema", "performance_schema", "sys", "cdcd"})
 
 
 class Queryable(Protocol):

@@ -7,10 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from cdcd.errors import ConfigError
-from cdcd.model.table import TableName
-
-SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema", "cdcd"})
-"""Databases that belong to the servers, or to cdcd: never carried, and never the end of a rename."""
+from cdcd.model.table import SYSTEM_DATABASES, TableName
 
 _ANSWERS_MAX = 65_536  # A server with more tables than this only pays for a second match.
 _WILDCARDS = frozenset("*?[")

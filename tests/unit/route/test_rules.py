@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdcd.errors import ConfigError
-from cdcd.route.rules import SYSTEM_DATABASES, Rules
+from cdcd.model.table import SYSTEM_DATABASES
+from cdcd.route.rules import Rules
 
 
 @pytest.mark.parametrize(
