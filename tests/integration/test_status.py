@@ -1,14 +1,15 @@
 """`cdcd status` prints what the running daemon says, or that none runs."""
 
 import asyncio
-from dataclasses import dataclass, field
 
 import orjson
 import pytest
 
 from cdcd.observe.server import StatusServer
+from tests.fixtures.link_view import Link
 from tests.fixtures.mariadb import free_port
 
+HEALTHY = (Link(),)
 FILE = """
 [daemon]
 listen = "{listen}"
@@ -24,27 +25,11 @@ tables = ["shop.*"]
 """
 
 
-@dataclass(frozen=True)
-class Link:
-    """A link as the listener sees it."""
-
-    name: str = "forward"
-    state: str = "streaming"
-    lag_seconds: float | None = 0.004
-    position: str = "0-1-100"
-    transactions: int = 12
-    rows: int = 40
-    suppressed: int = 7
-    conflicts: int = 1
-    error: str | None = None
-    stages: dict = field(default_factory=dict)
-
-
 @pytest.fixture
 async def status(cdcd):
     """Return a function that runs the command against the given links and returns (exit status, out, err)."""
 
-    async def ask(*arguments, links=(Link(),)):
+    async def ask(*arguments, links=HEALTHY):
         async with StatusServer("127.0.0.1:0", lambda: links) as server:
             cdcd.write_text(FILE.format(listen=f"127.0.0.1:{server.port}"))
             done = await asyncio.to_thread(cdcd, "status", *arguments)

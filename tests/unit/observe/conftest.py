@@ -1,24 +1,10 @@
 """A link as observe sees it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
-
-@dataclass(frozen=True)
-class Link:
-    """Every attribute of LinkView, with the defaults of a healthy link."""
-
-    name: str = "forward"
-    state: str = "streaming"
-    lag_seconds: float | None = 0.004
-    position: str = "0-1-100"
-    transactions: int = 12
-    rows: int = 40
-    suppressed: int = 7
-    conflicts: int = 1
-    error: str | None = None
-    stages: dict = field(default_factory=dict)
+from tests.fixtures.link_view import Link
 
 
 @pytest.fixture
