@@ -51,11 +51,14 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
     )
     if not columns:
         return None
-    [(kind, transactions)] = await session.fetch(
+    found = await session.fetch(
         "SELECT t.table_type, e.transactions FROM information_schema.tables t"
         " LEFT JOIN information_schema.engines e ON e.engine = t.engine"
         f" WHERE t.table_schema = {database} AND t.table_name = {table}"
     )
+    if not found:  # Another session dropped or renamed it since its columns were read.
+        return None
+    [(kind, transactions)] = found
     keys = await session.fetch(
         "SELECT index_name, column_name, sub_part FROM information_schema.statistics"
         f" WHERE {here} AND non_unique = 0 ORDER BY index_name, seq_in_index"

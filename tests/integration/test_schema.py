@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from cdcd.errors import SchemaMismatch
+from cdcd.mysql.schema import read_table
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import running
 from tests.fixtures.moved_on import HISTORY, begin, both, link, rows, stop
@@ -212,3 +213,17 @@ async def test_a_column_generated_later_is_not_left_out_of_earlier_rows(east, we
     error = await stop(east, west, database)
     assert isinstance(error, SchemaMismatch)
     assert "column a is missing" in str(error)
+
+
+async def test_a_table_renamed_while_it_is_read_is_gone(east, database):
+    """Its description takes several queries; one that meets another session's RENAME must not fail."""
+    east.sql("CREATE TABLE t (id INT PRIMARY KEY)", database=database)
+
+    class RenamedMeanwhile:
+        async def fetch(self, query: str) -> list[tuple[object, ...]]:
+            rows = east.sql(query)
+            if "information_schema.columns" in query:
+                east.sql("RENAME TABLE t TO u", database=database)
+            return rows
+
+    assert await read_table(RenamedMeanwhile(), (database, "t")) is None
