@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from cdcd.apply.careful import Careful, explain
+from cdcd.apply.exchange import ContradictedError, Exchange, Packet
 from cdcd.apply.statement import Statement, render
 from cdcd.binlog.rows import RowSet
 from cdcd.errors import Fenced, ServerError, TargetBusy
@@ -17,9 +18,13 @@ from cdcd.mysql.session import Session
 
 log = structlog.get_logger()
 
-# A packet of a few statements: large enough that round trips are rare, small enough to stay in the caches.
-PACKET_BYTES = 1024 * 1024
+# A packet of a few statements: the server works on one while the next is written.
+PACKET_BYTES = 256 * 1024
+# Fewer new rows go as text: in one round trip with the marker and COMMIT, and without a statement to prepare.
+BULK_ROWS_MIN = 100
 BUSY_TRIES_MAX = 20
+# After the marker: fails, and with it what follows in the packet, unless the marker matched its row.
+FENCE = b"SET @cdcd_fence=18446744073709551614+IF(ROW_COUNT()=1,1,2)"
 FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_key_checks=1"
 
 
@@ -42,13 +47,6 @@ class WriterStats:
     statements: int = 0
     retries: int = 0
     careful: int = 0
-
-
-class _ContradictedError(Exception):
-    """The target refuses a statement of many changes, or its rows are not what they expect.
-
-    The share is run again carefully, which decides the conflict, or finds the one change that is refused.
-    """
 
 
 class Writer:
@@ -78,24 +76,25 @@ class Writer:
 
     async def _apply_once(self, share: Share, marker: bytes) -> int:
         try:
-            conflicts = await self._run(share.steps, [b"BEGIN", marker])
-        except _ContradictedError as contradiction:
+            return await self._run(share.steps, [marker, FENCE], closing=b"COMMIT")
+        except ContradictedError as contradiction:
             await self._undo(b"ROLLBACK")
-            await self._begin(marker)
+            await self.begin(marker)
             conflicts = await self._run_carefully(share, contradiction)
-        await self.session.execute("COMMIT")
+        await self.commit()
         return conflicts
 
     async def begin(self, marker: bytes) -> None:
-        """Open the target transaction of a source transaction that comes in parts."""
-        await self._begin(marker)
+        """Begin a target transaction that takes more than one call; raise Fenced."""
+        if await self.session.execute(marker) != 1:
+            raise Fenced("this run's marker matches no row")
 
     async def apply_part(self, share: Share) -> int:
         """Apply one part inside the open target transaction."""
         await self.session.execute("SAVEPOINT part")
         try:
-            return await self._run(share.steps, [])
-        except _ContradictedError as contradiction:
+            return await self._run(share.steps)
+        except ContradictedError as contradiction:
             await self._undo(b"ROLLBACK TO part")
             return await self._run_carefully(share, contradiction)
 
@@ -111,70 +110,52 @@ class Writer:
         """Roll back; what failed may have been between two settings of foreign_key_checks."""
         await self.session.execute_many([rollback, FOREIGN_KEYS_ON])
 
-    async def _begin(self, marker: bytes) -> None:
-        self._check_fence((await self.session.execute_many([b"BEGIN", marker]))[1])
-
-    def _check_fence(self, matched: int) -> None:
-        if matched != 1:
-            raise Fenced("this run's marker matches no row")
-
-    async def _run_carefully(self, share: Share, contradiction: _ContradictedError) -> int:
+    async def _run_carefully(self, share: Share, contradiction: ContradictedError) -> int:
         self.stats.careful += 1
         log.info("share_contradicted", slot=self.slot, reason=str(contradiction))
         careful = Careful(self.session)
         await careful.run(share.ordered_steps())
         return careful.conflicts
 
-    async def _run(self, steps: Iterable[RowSet], opening: list[bytes]) -> int:
-        """Run steps as packets of statements; return the conflicts that the matched rows tell."""
-        conflicts = 0
-        for packet in self._packets(steps):
-            texts = opening + [text for text, _ in packet]
-            try:
-                matched = await self.session.execute_many(texts)
-            except ServerError as error:
-                raise _ContradictedError(error.message) from error
-            if opening:
-                self._check_fence(matched[1])
-            for (_, statement), count in zip(packet, matched[len(opening) :], strict=True):
-                conflicts += _conflicts(statement, count)
-            self.stats.statements += len(texts)
-            opening = []
-        if opening:
-            self._check_fence((await self.session.execute_many(opening))[1])
-        return conflicts
+    async def _run(self, steps: Iterable[RowSet], opening: Sequence[bytes] = (), closing: bytes = b"") -> int:
+        """Run steps between ``opening`` and ``closing``; return the conflicts that the matched rows tell."""
+        exchange, packet = Exchange(self.session), Packet()
+        for text in opening:
+            packet.add(text)
+        for text, statement in _statements(steps, BULK_ROWS_MIN if self.session.has_bulk else 0):
+            size = statement.size if statement else len(text)
+            self._check(size)
+            is_bulk = statement is not None and statement.parameters is not None
+            if packet.texts and (is_bulk or packet.size + size > self._packet_bytes):
+                await exchange.send(packet)
+                packet = Packet()
+            packet.add(text, statement)
+            self.stats.statements += 1
+            if is_bulk:
+                await exchange.send(packet)
+                packet = Packet()
+        # What is small, and whose answer decides nothing, is committed in the same round trip.
+        if closing and exchange.packets == 0 and not packet.is_exact:
+            packet.add(closing)
+            closing = b""
+        if packet.texts:
+            await exchange.send(packet)
+        await exchange.finish()
+        if closing:
+            await self.session.execute(closing)
+        return exchange.conflicts
 
-    def _packets(self, steps: Iterable[RowSet]) -> Iterator[list[tuple[bytes, Statement | None]]]:
-        packet: list[tuple[bytes, Statement | None]] = []
-        size = 0
-        for text, statement in _texts(steps):
-            if packet and size + len(text) > self._packet_bytes:
-                yield packet
-                packet, size = [], 0
-            if len(text) + 1024 > self._packet_bytes_max:
-                raise explain(
-                    ServerError(1153, f"a statement of {len(text)} bytes exceeds the target's max_allowed_packet")
-                )
-            packet.append((text, statement))
-            size += len(text) + 1
-        if packet:
-            yield packet
+    def _check(self, size: int) -> None:
+        if size + 1024 > self._packet_bytes_max:
+            raise explain(ServerError(1153, f"a statement of {size} bytes exceeds the target's max_allowed_packet"))
 
 
-def _texts(steps: Iterable[RowSet]) -> Iterator[tuple[bytes, Statement | None]]:
-    """Yield every statement's text, with foreign key checks off where the source had them off."""
+def _statements(steps: Iterable[RowSet], bulk_rows_min: int) -> Iterator[tuple[bytes, Statement | None]]:
+    """Yield every statement, with foreign key checks off where the source had them off."""
     for step in steps:
         if step.foreign_keys_off:
             yield FOREIGN_KEYS_OFF, None
-        for statement in render(step):
+        for statement in render(step, bulk_rows_min):
             yield statement.sql, statement
         if step.foreign_keys_off:
             yield FOREIGN_KEYS_ON, None
-
-
-def _conflicts(statement: Statement | None, matched: int) -> int:
-    if statement is None or matched == statement.matched:
-        return 0
-    if statement.is_exact:
-        raise _ContradictedError(f"{matched} rows matched, {statement.matched} expected")
-    return statement.conflicts(matched)

@@ -175,7 +175,25 @@ cdef class Batch:
     def __len__(self):
         return len(self.transactions)
 
-    def add(self, Transaction transaction):
+    def extend(self, list transactions, Py_ssize_t at, *, origin, applied, Py_ssize_t transactions_max,
+               size_t bytes_max):
+        """Merge transactions in from ``at`` on, as many as need no more than that; return where it stopped.
+
+        It stops at one that is not ordinary (a statement, a part, a table without a plan), that leaves nothing
+        to apply, is in ``applied`` or has another ``origin``; and when the batch is full.
+        """
+        cdef Transaction transaction
+        cdef Py_ssize_t count = len(transactions)
+        while at < count and len(self.transactions) < transactions_max and self.size < bytes_max:
+            transaction = transactions[at]
+            if (not transaction.is_ordinary() or transaction.origin != origin
+                    or (applied and transaction.gtid in applied)):
+                break
+            self.add(transaction)
+            at += 1
+        return at
+
+    cpdef add(self, Transaction transaction):
         """Merge one transaction in. Every table in it must have its plan (or False) by now."""
         cdef int32_t index = len(self.transactions)
         cdef int i
@@ -331,11 +349,18 @@ cdef class Batch:
         cdef int32_t index
         cdef list shares = [Share() for _ in range(writers)]
         self._join_unproven()
-        cdef list of = self._deal(shares, writers)
-        for index in range(len(self.transactions)):
-            share = shares[of[self._root(index)]]
-            share.transactions.append(self.transactions[index])
-        self._fill(shares, of)
+        cdef int32_t* of = <int32_t*>calloc(max(1, len(self.transactions)), sizeof(int32_t))
+        if of == NULL:
+            raise MemoryError("no memory for a batch")
+        try:
+            if writers > 1:
+                self._deal(of, writers)
+            for index in range(len(self.transactions)):
+                share = shares[of[self._root(index)]]
+                share.transactions.append(self.transactions[index])
+            self._fill(shares, of)
+        finally:
+            free(of)
         return [share for share in shares if share.transactions] or shares[:1]
 
     cdef int _join_unproven(self) except -1:
@@ -357,22 +382,29 @@ cdef class Batch:
                 first[(<Plan>table.plan).target] = index
         return 0
 
-    cdef list _deal(self, list shares, int writers):
-        """Give each component to the writer with the least to do so far; return a writer for each root."""
-        cdef list of = [-1] * len(self.transactions)
-        cdef list loads = [0] * writers
-        cdef dict sizes = {}
-        cdef int32_t index, root
-        for index in range(len(self.transactions)):
-            root = self._root(index)
-            sizes[root] = sizes.get(root, 0) + (<Transaction>self.transactions[index]).size + 64
-        for root, size in sizes.items():
-            writer = loads.index(min(loads))
-            loads[writer] += size
-            of[root] = writer
-        return of
+    cdef int _deal(self, int32_t* of, int writers) except -1:
+        """Give each component to the writer with the least to do so far: a writer for each root."""
+        cdef Py_ssize_t count = len(self.transactions)
+        cdef size_t* sizes = <size_t*>calloc(count + writers, sizeof(size_t))
+        cdef size_t* loads = sizes + count
+        cdef int32_t index
+        cdef int writer, least
+        if sizes == NULL:
+            raise MemoryError("no memory for a batch")
+        for index in range(count):
+            sizes[self._root(index)] += (<Transaction>self.transactions[index]).size + 64
+        for index in range(count):
+            if sizes[index]:
+                least = 0
+                for writer in range(1, writers):
+                    if loads[writer] < loads[least]:
+                        least = writer
+                loads[least] += sizes[index]
+                of[index] = least
+        free(sizes)
+        return 0
 
-    cdef int _fill(self, list shares, list of) except -1:
+    cdef int _fill(self, list shares, int32_t* of) except -1:
         cdef _NetTable net
         cdef Share share
         cdef RowSet step
@@ -394,7 +426,7 @@ cdef class Batch:
                 share.row_count += step.count
         return 0
 
-    cdef int _fill_net(self, _NetTable net, list shares, list of) except -1:
+    cdef int _fill_net(self, _NetTable net, list shares, int32_t* of) except -1:
         cdef Py_ssize_t i
         cdef size_t at
         cdef NetRow* row

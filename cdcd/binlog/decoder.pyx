@@ -137,6 +137,7 @@ cdef class Decoder:
     cdef dict _maps                         # TABLE_MAP body -> TableMap
     cdef dict _ids                          # table id -> TableMap, of the open transaction
     cdef list _done
+    cdef double _received
 
     def __cinit__(self, position, *, relay_except=None, size_t transaction_bytes_max=64 << 20):
         self.position = position
@@ -154,8 +155,12 @@ cdef class Decoder:
     def __dealloc__(self):
         free(self._buffer)
 
-    def feed(self, const uint8_t[::1] chunk):
-        """Take a chunk from the socket; return the transactions that are complete now, in order."""
+    def feed(self, const uint8_t[::1] chunk, double received=0):
+        """Take a chunk from the socket; return the transactions that are complete now, in order.
+
+        ``received`` is noted on them: the moment when the chunk came, by any clock.
+        """
+        self._received = received
         if self.failure is not None:
             raise self.failure
         cdef size_t size = chunk.shape[0]
@@ -416,6 +421,7 @@ cdef class Decoder:
     cdef int _hand_on_part(self) except -1:
         cdef Transaction part = self._open
         part.trim()
+        part.received = self._received
         self._done.append(part)
         self.open_parts = True
         self._open = Transaction(part.gtid, part.timestamp, part.origin, part.part + 1)
@@ -455,5 +461,6 @@ cdef class Decoder:
         self.open_parts = False
         done.complete = True
         done.trim()
+        done.received = self._received
         self._done.append(done)
         return 0

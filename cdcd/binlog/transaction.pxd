@@ -32,4 +32,5 @@ cdef class Transaction:
     cdef readonly int ref_count
     cdef int ref_capacity
     cdef void trim(self) noexcept
+    cdef bint is_ordinary(self) except -1
     cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind, uint8_t flags) except -1

@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """A source commit with its rows as the log has them, and the tables that it names."""
 
+cimport cython
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
@@ -18,6 +19,7 @@ cdef class TableMap:
         self.plan = None
 
 
+@cython.no_gc   # It refers to nothing that could refer to it, and there are tens of thousands.
 cdef class Transaction:
     """One source commit, or one part of a commit too large to hold.
 
@@ -82,6 +84,18 @@ cdef class Transaction:
             if smaller != NULL:
                 self.refs = <RowsRef*>smaller
                 self.ref_capacity = self.ref_count
+
+    cdef bint is_ordinary(self) except -1:
+        """Whether it is whole, has rows that the link carries, and every table of it has its plan."""
+        cdef bint carries = False
+        cdef TableMap table
+        if self.query is not None or not self.complete or self.part:
+            return False
+        for table in self.tables:
+            if table.plan is None:
+                return False
+            carries |= table.plan is not False
+        return carries
 
     @property
     def is_announcement(self):

@@ -120,6 +120,7 @@ class Checkpoint:
     async def check(self, session: Session) -> None:
         """Raise Fenced when another run has taken the link over; nothing is written."""
         row = await session.fetch_one(f"SELECT MAX(epoch) FROM cdcd.checkpoint WHERE link = {quote.text(self.link)}")
+        await session.execute("ROLLBACK")
         if row is None or row[0] != self._epoch:
             raise Fenced("this run's marker matches no row")
 
@@ -131,6 +132,7 @@ class Checkpoint:
             f" WHERE link={quote.text(self.link)} AND slot=0 AND epoch={self._epoch} FOR UPDATE"
             " ON DUPLICATE KEY UPDATE session=CONNECTION_ID()"
         )
+        await session.execute("COMMIT")
         if matched == 0:
             raise Fenced("this run's marker matches no row")
 

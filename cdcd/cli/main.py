@@ -16,11 +16,9 @@ from pathlib import Path
 import uvloop
 
 from cdcd import __version__
-from cdcd.cli import check, position, status, verify
 from cdcd.config import Config, load
 from cdcd.errors import CdcdError, ConfigError, PrecheckFailed
 from cdcd.observe import logs
-from cdcd.runtime import daemon
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -85,23 +83,36 @@ def _add(
     return parser
 
 
+# Each command imports what it needs when it is run: a daemon is up sooner without the others' modules.
+
+
 async def _run(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.runtime import daemon
+
     return await daemon.run(config, arguments.config)
 
 
 async def _check(_arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import check
+
     return PRECHECK_FAILED if await check.run(config, out=sys.stdout) else 0
 
 
 async def _status(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import status
+
     await status.run(config, as_json=arguments.json, out=sys.stdout)
     return 0
 
 
 async def _verify(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import verify
+
     return await verify.run(config, arguments.link, as_json=arguments.json, out=sys.stdout)
 
 
 async def _position(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import position
+
     await position.run(config, arguments.site, out=sys.stdout)
     return 0

@@ -64,14 +64,14 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
         f" WHERE {here} AND non_unique = 0 ORDER BY index_name, seq_in_index"
     )
     references = await session.fetch(
-        "SELECT k.constraint_name, k.column_name, k.referenced_table_schema, k.referenced_table_name,"
-        # An account that may only SELECT sees the reference, but not its rules: they read as ''.
-        " k.referenced_column_name, COALESCE(r.delete_rule, ''), COALESCE(r.update_rule, '')"
-        " FROM information_schema.key_column_usage k"
-        " LEFT JOIN information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema"
-        " AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name"
-        f" WHERE k.table_schema = {database} AND k.table_name = {table}"
-        " AND k.referenced_table_name IS NOT NULL ORDER BY 1, k.ordinal_position"
+        "SELECT constraint_name, column_name, referenced_table_schema, referenced_table_name, referenced_column_name"
+        f" FROM information_schema.key_column_usage WHERE {here} AND referenced_table_name IS NOT NULL"
+        " ORDER BY 1, ordinal_position"
+    )
+    # Not a join: information_schema would open every table of the server for its second half.
+    rules = references and await session.fetch(
+        "SELECT constraint_name, delete_rule, update_rule FROM information_schema.referential_constraints"
+        f" WHERE constraint_schema = {database} AND table_name = {table}"
     )
     is_parent = await _is_parent(session, name)
     triggers = await session.fetch(
@@ -82,7 +82,7 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
         name,
         tuple(_column(*row) for row in columns),
         _keys(keys),
-        _foreign_keys(references),
+        _foreign_keys(references, rules),
         is_parent is True,
         tuple(row[0] for row in triggers),
         kind == "SYSTEM VERSIONED",
@@ -94,24 +94,26 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
 async def _is_parent(session: Queryable, name: TableName) -> bool | None:
     """Return whether any foreign key refers to a table; None when the account may not see them all.
 
-    information_schema hides the keys of tables that the account has no rights on; InnoDB's own list, which
-    takes the PROCESS privilege, hides none, but encodes names other than ASCII words.
+    InnoDB's own list takes the PROCESS privilege and encodes names other than ASCII words; information_schema
+    hides the keys of tables that the account has no rights on, and opens every table to find them.
     """
     database, table = quote.text(name[0]), quote.text(name[1])
-    visible = await session.fetch(
-        "SELECT 1 FROM information_schema.key_column_usage WHERE referenced_table_schema"
-        f" = {database} AND referenced_table_name = {table} LIMIT 1"
-    )
-    if visible:
-        return True
     try:
         [(is_parent, has_encoded)] = await session.fetch(
             f"SELECT COALESCE(MAX(LOWER(ref_name) = LOWER(CONCAT({database}, '/', {table}))), 0),"
             " COALESCE(MAX(ref_name LIKE '%@%'), 0) FROM information_schema.innodb_sys_foreign"
         )
     except (AccessDenied, ServerError):
-        return None
-    return True if int(is_parent) else None if int(has_encoded) else False
+        is_parent, has_encoded = 0, 1
+    if int(is_parent):
+        return True
+    if not int(has_encoded):
+        return False
+    visible = await session.fetch(
+        "SELECT 1 FROM information_schema.key_column_usage WHERE referenced_table_schema"
+        f" = {database} AND referenced_table_name = {table} LIMIT 1"
+    )
+    return True if visible else None
 
 
 def _column(
@@ -145,18 +147,19 @@ def _keys(rows: list[tuple[str, str, int | None]]) -> tuple[Key, ...]:
     return tuple(Key(name, *map(tuple, zip(*columns, strict=True))) for name, columns in parts.items())
 
 
-def _foreign_keys(rows: list[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
+def _foreign_keys(rows: list[tuple[str, ...]], rules: list[tuple[str, ...]]) -> tuple[ForeignKey, ...]:
     parts: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for name, *rest in rows:
         parts[name].append(tuple(rest))
+    # An account that may only SELECT sees the reference, but not its rules.
+    of = {name: (on_delete, on_update) for name, on_delete, on_update in rules}
     return tuple(
         ForeignKey(
             name,
             tuple(row[0] for row in columns),
             (columns[0][1], columns[0][2]),
             tuple(row[3] for row in columns),
-            columns[0][4],
-            columns[0][5],
+            *of.get(name, ("", "")),
         )
         for name, columns in parts.items()
     )

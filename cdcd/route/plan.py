@@ -82,6 +82,7 @@ def build(
         identical=source is not None and _is_identical(source, target),
         splits_updates=target.has_all_references,
         same_defaults=source is not None and _has_same_defaults(source, target),
+        bulk=_is_bulk(described, pairs, target),
     )
 
 
@@ -97,6 +98,22 @@ def _is_identical(source: Table, target: Table) -> bool:
 def _has_same_defaults(source: Table, target: Table) -> bool:
     """Return whether a row that leaves a column out gets the same value on both sides."""
     return all((there := target.column(here.name)) is None or here.default == there.default for here in source.columns)
+
+
+def _is_bulk(description: Description, pairs: list[tuple[bytes | None, bytes, str | None]], target: Table) -> bool:
+    """Return whether rows can go as binary parameters: text must need no conversion on its way into its column."""
+    assert description.column_names is not None
+    for name, column, (written, introducer, _) in zip(
+        description.column_names, description.columns, pairs, strict=True
+    ):
+        there = target.column(name)
+        if written is None or there is None:
+            continue
+        if column.type in (tm.BLOB_COMPRESSED, tm.VARCHAR_COMPRESSED):
+            return False
+        if introducer and introducer.decode() != "_" + there.charset:
+            return False
+    return True
 
 
 def _has_foreign_keys(table: Table) -> bool:

@@ -7,6 +7,7 @@ Every other comment, optimizer hints included, lies between tokens.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple, cast
@@ -50,8 +51,12 @@ DEFAULT_MODE = SqlMode()
 _CHARACTER = r"0-9A-Za-z_$\u0080-\U0010ffff"  # of an unquoted identifier
 
 
+@functools.cache
 def _lexemes(in_quotes: str) -> re.Pattern[str]:
-    """Compile the lexer; ``in_quotes`` completes the character class that a quoted string is made of."""
+    """Compile the lexer when it is first needed, which takes a while.
+
+    ``in_quotes`` completes the character class that a quoted string is made of.
+    """
     escaped = r"|\\." if in_quotes else ""
     return re.compile(
         rf"""
@@ -73,8 +78,6 @@ def _lexemes(in_quotes: str) -> re.Pattern[str]:
     )
 
 
-_LEXEMES = _lexemes(r"\\")
-_LEXEMES_WITHOUT_BACKSLASH = _lexemes("")
 _ESCAPES = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 
 
@@ -85,7 +88,7 @@ def tokenize(text: str, mode: SqlMode = DEFAULT_MODE) -> list[Token]:
 
 def scan(text: str, mode: SqlMode = DEFAULT_MODE) -> Iterator[Token]:
     """Read a statement token by token, for callers that need only its beginning."""
-    lexemes = _LEXEMES_WITHOUT_BACKSLASH if mode.no_backslash_escapes else _LEXEMES
+    lexemes = _lexemes("" if mode.no_backslash_escapes else r"\\")
     position = opened = 0
     executable = False
     while position < len(text):

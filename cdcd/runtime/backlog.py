@@ -53,16 +53,39 @@ class Backlog:
         self._changed.clear()
         await self._changed.wait()
 
+    def extend(self, transactions: list[Transaction], at: int, link: Link) -> int:
+        """Add from ``at`` on what needs no more than that, each whole or not at all; return where it stopped."""
+        before = len(self.batch)
+        try:
+            return self.batch.extend(
+                transactions,
+                at,
+                origin=self.origin,
+                applied=self.progress.applied,
+                transactions_max=link.batch_transactions_max,
+                bytes_max=link.batch_bytes_max,
+            )
+        except CdcdError:
+            self._drop_last()
+            raise
+        finally:
+            for transaction in self.batch.transactions[before:]:
+                self.see(transaction.gtid)
+
     def add(self, transaction: Transaction) -> None:
         """Add to the batch, whole or not at all."""
         try:
             self.batch.add(transaction)
         except CdcdError:
-            earlier, self.batch = self.batch.transactions[:-1], Batch()
-            for good in earlier:
-                self.batch.add(good)
+            self._drop_last()
             raise
         self.see(transaction.gtid)
+
+    def _drop_last(self) -> None:
+        """Forget the last transaction, which could not be merged whole."""
+        earlier, self.batch = self.batch.transactions[:-1], Batch()
+        for good in earlier:
+            self.batch.add(good)
 
     def see(self, gtid: Gtid) -> None:
         """Note what was collected or passed over; of neighbours in one domain the last is enough."""

@@ -251,7 +251,10 @@ class LinkRunner:
         packet_bytes_max = int(row[0]) if row else 0
 
         async def open_writer(slot: int) -> Writer:
-            return Writer(slot, await self._writing(stack), packet_bytes_max)
+            session = await self._writing(stack)
+            # Were a transaction rolled back by the server, what was sent after it must not commit by itself.
+            await session.execute("SET autocommit = 0")
+            return Writer(slot, session, packet_bytes_max)
 
         async def add_writer(slot: int) -> Writer:
             writer = await open_writer(slot)

@@ -134,36 +134,21 @@ class Pipeline:
     async def _take(self, chunk: Chunk) -> None:
         if chunk.abandoned:
             await self._abandon()
-        started = self.clock()
-        for transaction in chunk.transactions:
-            if not self._merge(transaction):
-                self.stats.seconds_merging += self.clock() - started
-                self._in_hand = transaction
-                await self._take_slowly(transaction)
-                self._in_hand = None
+        transactions, at = chunk.transactions, 0
+        while at < len(transactions):
+            if self._parts is None:
                 started = self.clock()
-        self.stats.seconds_merging += self.clock() - started
+                at = self.backlog.extend(transactions, at, self.link)
+                self.stats.seconds_merging += self.clock() - started
+            if at < len(transactions):
+                self._in_hand = transactions[at]
+                await self._take_slowly(transactions[at])
+                self._in_hand = None
+                at += 1
         if not self.backlog.is_busy and self._parts is None and not self.backlog.writing.locked():
             self.backlog.settle()
         self.backlog.notify()
-
-    def _merge(self, transaction: Transaction) -> bool:
-        """Add an ordinary transaction to the batch; False when it needs more than that."""
-        if (
-            transaction.query is not None
-            or not transaction.complete
-            or transaction.part
-            or self._parts is not None
-            or transaction.origin != self.backlog.origin
-            or self.backlog.is_full(self.link)
-            or not self.tables.is_planned(transaction)
-        ):
-            return False
-        if transaction.gtid in self.backlog.progress.applied or not _carries(transaction):
-            self._pass_over(transaction)
-        else:
-            self.backlog.add(transaction)
-        return True
+        await asyncio.sleep(0)  # The writers' next statements go before the next chunk is merged.
 
     async def _take_slowly(self, transaction: Transaction) -> None:
         if not transaction.part:
@@ -185,7 +170,10 @@ class Pipeline:
             while self.backlog.is_full(self.link):
                 self.backlog.notify()
                 await self.backlog.wait()
-            self._merge(transaction)
+            if _carries(transaction):
+                self.backlog.add(transaction)
+            else:
+                self._pass_over(transaction)
 
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""

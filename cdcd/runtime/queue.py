@@ -9,6 +9,8 @@ from cdcd.source.stream import Chunk
 
 # What a transaction costs besides its rows: a bound in bytes must hold for a million empty ones too.
 TRANSACTION_BYTES = 512
+# Read ahead of what is collected. More would not make the writers faster, and takes memory.
+AHEAD_BYTES_MAX = 8 * 1024 * 1024
 
 
 class ChunkQueue:
@@ -21,6 +23,7 @@ class ChunkQueue:
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
         self.bytes_held = 0
+        self.bytes_ahead = 0  # of chunks that are not taken yet
         self._chunks: deque[Chunk] = deque()
         self._changed = asyncio.Event()
         self._closed = False
@@ -29,9 +32,10 @@ class ChunkQueue:
     async def put(self, chunk: Chunk) -> None:
         """Add a chunk, waiting until it fits."""
         size = weight(chunk)
-        while self.bytes_held and self.bytes_held + size > self.bytes_max:
+        while (self.bytes_held and self.bytes_held + size > self.bytes_max) or self.bytes_ahead > AHEAD_BYTES_MAX:
             await self._wait()
         self.bytes_held += size
+        self.bytes_ahead += size
         self._chunks.append(chunk)
         self._changed.set()
 
@@ -43,7 +47,10 @@ class ChunkQueue:
             if self._closed:
                 return None
             await self._wait()
-        return self._chunks.popleft()
+        chunk = self._chunks.popleft()
+        self.bytes_ahead -= weight(chunk)
+        self._changed.set()
+        return chunk
 
     def release(self, size: int) -> None:
         """Say that this many bytes have been applied."""
@@ -53,7 +60,10 @@ class ChunkQueue:
     def abandon(self) -> None:
         """Drop the parts at the end whose transaction will not be completed."""
         while self._chunks and (transactions := self._chunks[-1].transactions) and not transactions[-1].complete:
-            self.release(transactions.pop().size + TRANSACTION_BYTES)
+            dropped = transactions.pop().size + TRANSACTION_BYTES
+            self._chunks[-1].size_bytes -= dropped - TRANSACTION_BYTES
+            self.bytes_ahead -= dropped
+            self.release(dropped)
             if not transactions:
                 self._chunks.pop()
 

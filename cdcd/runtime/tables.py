@@ -48,10 +48,6 @@ class Tables:
         """Read what is the same for all tables of the source."""
         return cls(link, LogAhead(site, link, source, await read_collations(source)), target)
 
-    def is_planned(self, transaction: Transaction) -> bool:
-        """Return whether every table of a transaction has its plan."""
-        return all(table.plan is not None for table in transaction.tables)
-
     async def plan(self, transaction: Transaction, before: Position) -> None:
         """Give every table of a transaction its plan, or False where the link does not carry it.
 

@@ -107,13 +107,11 @@ class BinlogStream:
         taken = self._stream.take()
         size = len(taken)
         try:
-            transactions = self._decoder.feed(taken)
+            transactions = self._decoder.feed(taken, started)
         finally:
             taken.release()
             self._stream.release()
         self._account(size, waiting, started)
-        for transaction in transactions:
-            transaction.received = started
         return Chunk(transactions, sum(t.size for t in transactions), abandoned=False)
 
     def _account(self, size: int, waiting: float, started: float) -> None:

@@ -1,0 +1,124 @@
+"""Commands on their way to a target, and what it must answer: the next is sent while it works on the first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from cdcd.apply.statement import Statement
+from cdcd.errors import ServerError, TargetBusy
+from cdcd.mysql.session import Session
+
+# Sent and not answered: enough that the server never waits for the next command.
+UNANSWERED_BYTES_MAX = 1024 * 1024
+
+
+class ContradictedError(Exception):
+    """The target refuses a statement of many changes, or its rows are not what they expect.
+
+    The share is run again carefully, which decides the conflict, or finds the one change that is refused.
+    """
+
+
+@dataclass(slots=True)
+class Packet:
+    """Statements that go in one command: several texts, or one with parameters."""
+
+    texts: list[bytes] = field(default_factory=list)
+    statements: list[Statement | None] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, text: bytes, statement: Statement | None = None) -> None:
+        """Add a statement; ``statement`` says what it must be answered, None that any answer will do."""
+        self.texts.append(text)
+        self.statements.append(statement)
+        self.size += statement.size if statement else len(text)
+
+    @property
+    def parameters(self) -> bytes | None:
+        """The rows of a statement that takes parameters."""
+        return self.statements[0].parameters if self.statements and self.statements[0] else None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether an answer decides if what it holds may be committed."""
+        return any(statement.is_exact for statement in self.statements if statement)
+
+
+class Exchange:
+    """What was sent in one target transaction and is not answered yet, in order.
+
+    A failure does not keep the server from running what was sent after it, so nothing that commits may be
+    sent before everything else is answered.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._unanswered: deque[Packet] = deque()
+        self._bytes = 0
+        self.conflicts = 0
+        self.packets = 0
+
+    async def send(self, packet: Packet) -> None:
+        """Send a packet; wait for answers only where too much is on its way. Raises as :meth:`finish`."""
+        while self._unanswered and self._bytes + packet.size > UNANSWERED_BYTES_MAX:
+            await self._answer()
+        if packet.parameters is None:
+            await self._session.send(packet.texts)
+        else:
+            await self._prepare(packet.texts[0])
+            await self._session.send_bulk(packet.texts[0], packet.parameters)
+        self._unanswered.append(packet)
+        self._bytes += packet.size
+        self.packets += 1
+        await asyncio.sleep(0)  # The loop writes to the socket; what follows may keep it from that for a while.
+
+    async def _prepare(self, text: bytes) -> None:
+        if self._session.is_prepared(text):
+            return
+        await self.finish()
+        try:
+            await self._session.prepare(text)
+        except ServerError as error:
+            raise ContradictedError(error.message) from error
+
+    async def finish(self) -> None:
+        """Wait until everything is answered.
+
+        Raises ContradictedError where the target refuses a statement or an exact one matches other rows than
+        it should; TargetBusy, TargetLost.
+        """
+        while self._unanswered:
+            await self._answer()
+
+    async def _answer(self) -> None:
+        packet = self._unanswered.popleft()
+        self._bytes -= packet.size
+        try:
+            counts = await self._session.receive()
+            for statement, matched in zip(packet.statements, counts, strict=True):
+                self.conflicts += _conflicts(statement, matched)
+        except ServerError as error:
+            await self._pass_over()
+            raise ContradictedError(error.message) from error
+        except (TargetBusy, ContradictedError):
+            await self._pass_over()
+            raise
+
+    async def _pass_over(self) -> None:
+        """Take the answers to what will be rolled back."""
+        while self._unanswered:
+            self._unanswered.popleft()
+            with suppress(ServerError, TargetBusy):
+                await self._session.receive()
+        self._bytes = 0
+
+
+def _conflicts(statement: Statement | None, matched: int) -> int:
+    if statement is None or matched == statement.matched:
+        return 0
+    if statement.is_exact:
+        raise ContradictedError(f"{matched} rows matched, {statement.matched} expected")
+    return statement.conflicts(matched)
