@@ -66,6 +66,8 @@ def clone(server: MariaDB) -> MariaDB:
 def checksums(server: MariaDB, *databases: str) -> dict[str, int]:
     """Return a checksum of the rows of every table of these databases."""
     names = ", ".join(repr(name) for name in databases)
-    tables = server.sql(f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({names})")
+    tables = server.sql(
+        f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({names})"
+    )
     listed = ", ".join(f"`{database}`.`{table}`" for database, table in tables)
     return dict(server.sql(f"CHECKSUM TABLE {listed} EXTENDED"))
