@@ -1,10 +1,10 @@
 """The latency probe: how long after its COMMIT returned on one server does a row become visible on another?
 
 A process of its own writes single-row transactions by a schedule that does not wait for anything (open loop): each row
-has its time, and is sent at that time, or at once when its connection is late; another process asks the target every half
-millisecond for the rows that it has not seen. Both read CLOCK_MONOTONIC. So a latency is up to 0.5 ms too long,
-for every contender alike. A row may be visible before its COMMIT has returned: such latencies are below zero, and
-stay so.
+has its time, and is sent at that time, or at once when its connection is late. Another process asks the target every
+half millisecond for the rows that it has not seen. Both read CLOCK_MONOTONIC. So a latency is up to half a millisecond
+too long, for every contender alike. A row may be visible before its COMMIT has returned: such latencies are below zero,
+and stay so.
 """
 
 from __future__ import annotations
