@@ -26,16 +26,16 @@ from bench.recorded import QUICK, Recorded, recorded
 from bench.workload import Size
 from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
-from cdcd.binlog.rows import Plan
 from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Position
+from cdcd.model.table import TableName
 from tests.fixtures import recording
 
 NAME = "decode"
 BATCH_TRANSACTIONS = 5_000
 THEIR_CHANGES = 40_000
 
-Plans = dict[tuple[str, str], Plan]
+Plans = dict[TableName, object]
 
 
 def give_plans(transactions: list[Transaction], plans: Plans) -> None:

@@ -22,7 +22,7 @@ READ_BYTES = 256 * 1024
 READS_MAX = 128  # on their way in one direction of a connection: at most 32 MiB
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FarAway:
     """Where the server behind the proxy is reached."""
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from bench.alone import alone
-from bench.daemon import running
+from bench.daemon import Measured, running
 from bench.native import replicating
 from bench.probe import SCHEMA, TABLES, Probe
 from tests.fixtures.mariadb import MariaDB
@@ -31,11 +31,31 @@ def fresh_pair() -> Iterator[tuple[MariaDB, MariaDB]]:
         yield east, west
 
 
-def measure(east: MariaDB, west: MariaDB, seconds: float) -> dict[str, dict[str, float]]:
+def measure(east: MariaDB, west: MariaDB, seconds: float, daemon: Measured | None = None) -> dict[str, Any]:
     """Measure at every rate, after a warm-up that is not counted."""
     probe = Probe(east.port, west.port)
     probe.measure(RATES[0], WARM_UP_SECONDS)
-    return {str(rate): probe.measure(rate, seconds) for rate in RATES}
+    measured = {}
+    for rate in RATES:
+        before = _spent(daemon) if daemon else {}
+        measured[str(rate)] = figures = probe.measure(rate, seconds)
+        if daemon:
+            spent = {key: value - before[key] for key, value in _spent(daemon).items()}
+            figures |= {
+                "transactions_per_batch": figures["count"] / spent["batches"],
+                "applying_ms_per_batch": 1000 * spent["applying_seconds"] / spent["batches"],
+                "cpu_ms_per_transaction": 1000 * spent["cpu_seconds"] / figures["count"],
+            }
+    return measured
+
+
+def _spent(daemon: Measured) -> dict[str, float]:
+    stages = daemon.status["forward"]["stages"]
+    return {
+        "batches": stages["batch"]["batches"],
+        "applying_seconds": stages["apply"]["seconds_busy"],
+        "cpu_seconds": daemon.cpu_seconds,
+    }
 
 
 def of_native(seconds: float) -> dict[str, Any]:
@@ -52,10 +72,7 @@ def of_cdcd(seconds: float) -> dict[str, Any]:
     }
     with fresh_pair() as (east, west), running({"east": east, "west": west}, links) as daemon:
         daemon.wait_until_streaming()
-        began = daemon.cpu_seconds
-        measured = measure(east, west, seconds)
-        batches = daemon.status["forward"]["stages"]["batch"].get("batches")
-        return {**measured, "daemon_cpu_seconds": daemon.cpu_seconds - began, "batches": batches}
+        return measure(east, west, seconds, daemon)
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -73,7 +90,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 
 def describe(result: dict[str, Any]) -> list[str]:
-    """Two lines for each rate, and the ratios."""
+    """A line for each contender and rate, what cdcd spends, and the ratios."""
     lines = []
     for rate, ratios in result["ratios"].items():
         for name in ("native", "cdcd"):
@@ -83,6 +100,10 @@ def describe(result: dict[str, Any]) -> list[str]:
                 f"{rate:>5}/s {name:7} {percentiles}  (sent up to {figures['late_ms_max']:.1f} ms late,"
                 f" probe {figures['probe_cpu_seconds']:.1f} s CPU)"
             )
+        lines.append(
+            f"{rate:>5}/s cdcd    {figures['transactions_per_batch']:.2f} transactions a batch, applied in"
+            f" {figures['applying_ms_per_batch']:.2f} ms, {figures['cpu_ms_per_transaction']:.2f} ms CPU a transaction"
+        )
         lines.append(f"{rate:>5}/s cdcd is {ratios['p50']:.2f}x native's p50, {ratios['p99']:.2f}x its p99")
     return lines
 
