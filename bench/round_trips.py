@@ -10,7 +10,7 @@ Measured for each: the latency of quiet traffic (the probe of ``bench.probe``), 
 oltp_write_only backlog, timed from where cdcd says that it streams, or from START SLAVE. The figure to watch is the
 round trips of a batch: the apply stage's seconds beyond those at 0 ms, divided by the number of batches and by the
 round trip. What the catch-up took longer besides, in round trips, is paid once: for the questions about each table,
-mostly.
+mostly. A quiet commit near the source also waits for the end of the batch before it, which is on its way.
 """
 
 from __future__ import annotations
