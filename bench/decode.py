@@ -107,7 +107,7 @@ async def _measure(log: Recorded, rounds: int) -> dict[str, Any]:
     changes = log.size.changes
 
     async def median(make: Callable[[], Counting | Decoding]) -> dict[str, float]:
-        timed = []
+        timed, used = [], time.process_time()
         for _ in range(rounds):
             reader = make()
             timed.append(await pull(log.source, log.start, reader.take))
@@ -116,7 +116,12 @@ async def _measure(log: Recorded, rounds: int) -> dict[str, Any]:
                 assert changes == reader.events
                 assert reader.rows in (0, changes)
         seconds = statistics.median(timed)
-        return {"seconds": seconds, "changes_per_s": changes / seconds, "mb_per_s": size_bytes / 1e6 / seconds}
+        return {
+            "seconds": seconds,
+            "busy": (time.process_time() - used) / sum(timed),
+            "changes_per_s": changes / seconds,
+            "mb_per_s": size_bytes / 1e6 / seconds,
+        }
 
     return {
         "size_bytes": size_bytes,
@@ -171,7 +176,8 @@ def describe(result: dict[str, Any]) -> list[str]:
     lines = [f"{result['changes']:,} changes in {result['size_bytes'] / 1e6:.1f} MB of log"]
     for name, label in (("raw", "raw pull"), ("decoded", "cdcd, decoded"), ("merged", "cdcd, every row merged")):
         way = result[name]
-        line = f"{label:24} {way['changes_per_s']:12,.0f} changes/s {way['mb_per_s']:8.1f} MB/s"
+        rates = f"{way['changes_per_s']:12,.0f} changes/s {way['mb_per_s']:8.1f} MB/s"
+        line = f"{label:24} {rates}  {way['busy']:4.0%} of a core"
         if "of_raw" in way:
             line += f"  {way['of_raw']:.2f} of raw  {way['times_mysql_replication']:.0f}x mysql-replication"
         lines.append(line)
