@@ -42,6 +42,8 @@ COMPILED = {
     "net": "merge and split",
     "walk": "merge and split",
     "statement": "render",
+    "connection": "asyncmy",
+    "protocol": "asyncmy",
 }
 """What each compiled module is called here; one that is not listed goes by its own name."""
 GROUPS = (  # (shared object, symbol, group): the first that matches names the group
