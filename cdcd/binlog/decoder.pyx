@@ -8,8 +8,9 @@ Events: a header of 19 bytes, a body, and a CRC32 when the format description sa
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcmp, memcpy, memmove
 
+from cdcd.binlog.checksum cimport crc32
 from cdcd.binlog.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
@@ -23,6 +24,7 @@ cdef enum:
     BUFFER_KEPT = 4 * 1024 * 1024
     EVENT_MAX = 0x7FFFFFFF
     PART_BYTES = 64 * 1024
+    RECENT = 16
 
 cdef enum:
     EVENT_QUERY = 2
@@ -58,45 +60,7 @@ _NAMES = {
     38: "XA_PREPARE", 39: "PARTIAL_UPDATE_ROWS", 40: "TRANSACTION_PAYLOAD", 42: "GTID_TAGGED",
 }
 
-cdef uint32_t[8][256] _crc_table
-
-
-cdef void _fill_crc_table() noexcept:
-    cdef uint32_t value
-    cdef int i, k, _bit
-    for i in range(256):
-        value = i
-        for _bit in range(8):
-            value = (value >> 1) ^ (0xEDB88320 if value & 1 else 0)
-        _crc_table[0][i] = value
-    for i in range(256):
-        value = _crc_table[0][i]
-        for k in range(1, 8):
-            value = _crc_table[0][value & 0xFF] ^ (value >> 8)
-            _crc_table[k][i] = value
-
-
-_fill_crc_table()
-
-
-cdef uint32_t _crc32(const uint8_t* p, size_t n) noexcept nogil:
-    """Eight bytes a step: an event's checksum costs less than copying it through Python would."""
-    cdef uint32_t crc = ~<uint32_t>0, low, high
-    while n >= 8:
-        memcpy(&low, p, 4)
-        memcpy(&high, p + 4, 4)
-        low ^= crc
-        crc = (_crc_table[7][low & 0xFF] ^ _crc_table[6][(low >> 8) & 0xFF]
-               ^ _crc_table[5][(low >> 16) & 0xFF] ^ _crc_table[4][low >> 24]
-               ^ _crc_table[3][high & 0xFF] ^ _crc_table[2][(high >> 8) & 0xFF]
-               ^ _crc_table[1][(high >> 16) & 0xFF] ^ _crc_table[0][high >> 24])
-        p += 8
-        n -= 8
-    while n:
-        crc = _crc_table[0][(crc ^ p[0]) & 0xFF] ^ (crc >> 8)
-        p += 1
-        n -= 1
-    return ~crc
+cdef uint64_t TABLE_ID = 0xFFFFFFFFFFFF     # six bytes
 
 
 cdef inline uint32_t _u32(const uint8_t* p) noexcept nogil:
@@ -135,6 +99,7 @@ cdef class Decoder:
     cdef Transaction _open
     cdef list _moved                        # transactions read since ``position`` was last folded
     cdef dict _maps                         # TABLE_MAP body -> TableMap
+    cdef list _recent                       # the TableMaps met last
     cdef dict _ids                          # table id -> TableMap, of the open transaction
     cdef list _done
     cdef double _received
@@ -147,6 +112,7 @@ cdef class Decoder:
         self._length = self._capacity = 0
         self._checksum = False
         self._maps = {}
+        self._recent = []
         self._ids = {}
         self._moved = []
         self._done = []
@@ -285,7 +251,7 @@ cdef class Decoder:
             body -= 4
         if self._skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
             return 0
-        if self._checksum and _crc32(event, length - 4) != _u32(event + length - 4):
+        if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
             raise MalformedEvent("an event fails its CRC32").at(file=self.file, after=self.position)
         event += HEADER
         if kind == EVENT_TABLE_MAP:
@@ -315,7 +281,7 @@ cdef class Decoder:
 
     cdef int _rotate(self, const uint8_t* event, size_t length) except -1:
         """Note the file's name. The first ROTATE of a stream comes before the format says if it has a CRC32."""
-        if length >= HEADER + 12 and _crc32(event, length - 4) == _u32(event + length - 4):
+        if length >= HEADER + 12 and crc32(event, length - 4) == _u32(event + length - 4):
             length -= 4
         elif self._checksum or length < HEADER + 8:
             raise MalformedEvent("a ROTATE event that is too short, or fails its CRC32").at(after=self.position)
@@ -338,10 +304,10 @@ cdef class Decoder:
         if algorithm > 1:
             raise UnsupportedEvent(f"binary log checksum algorithm {algorithm}; cdcd knows NONE and CRC32")
         self._checksum = algorithm == 1
-        if self._checksum and _crc32(event, length - 4) != _u32(event + length - 4):
+        if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
             raise MalformedEvent("the format description fails its CRC32")
         if _u32(event + HEADER + 52):
-            self._maps.clear()
+            self._forget_tables()
             self._open = None
             self._skipping = False
         return 0
@@ -373,24 +339,44 @@ cdef class Decoder:
             raise MalformedEvent("a TABLE_MAP event outside a transaction").at(file=self.file)
         if length < 10:
             raise MalformedEvent("a TABLE_MAP event that is too short")
+        cdef TableMap table = self._known_table(body, length)
+        if (table.is_marker and self._relay_except is None and self._open.ref_count == 0
+                and self._open.part == 0):
+            self._skipping = True
+            return 0
+        self._ids[_u64(body) & TABLE_ID] = table
+        return 0
+
+    cdef TableMap _known_table(self, const uint8_t* body, size_t length):
+        """Return the table that an event of these very bytes describes; a log names few tables, again and again."""
+        cdef TableMap table
+        cdef Py_ssize_t i
+        for i in range(len(self._recent)):
+            table = self._recent[i]
+            if table.size == length and memcmp(<const char*>table.body, body, length) == 0:
+                return table
         key = body[:length]
-        cdef TableMap table = self._maps.get(key)
+        table = self._maps.get(key)
         if table is None:
             table = TableMap(key)
             if len(self._maps) >= 10_000:
                 self._maps.clear()
             self._maps[key] = table
-        if (table.is_marker and self._relay_except is None and self._open.ref_count == 0
-                and self._open.part == 0):
-            self._skipping = True
-            return 0
-        self._ids[_u64(body) & 0xFFFFFFFFFFFF] = table
+        if len(self._recent) >= RECENT:
+            self._recent.pop(0)
+        self._recent.append(table)
+        return table
+
+    cdef int _forget_tables(self) except -1:
+        """After a schema change or a restart of the source, a table is looked at anew."""
+        self._maps.clear()
+        self._recent.clear()
         return 0
 
     cdef int _rows(self, const uint8_t* body, size_t length, uint8_t kind) except -1:
         if self._open is None or length < 9:
             raise MalformedEvent("a rows event outside a transaction, or too short").at(file=self.file)
-        cdef TableMap table = self._ids.get(_u64(body) & 0xFFFFFFFFFFFF)
+        cdef TableMap table = self._ids.get(_u64(body) & TABLE_ID)
         if table is None:
             raise MalformedEvent("a rows event names a table that no TABLE_MAP announced").at(
                 transaction=self._open.gtid, file=self.file)
@@ -443,7 +429,7 @@ cdef class Decoder:
                 hint="the transaction mixes engines or formats: set binlog_format=ROW and use InnoDB",
             ).at(transaction=self._open.gtid, file=self.file)
         self._open.query = found
-        self._maps.clear()
+        self._forget_tables()
         if self._standalone:
             return self._commit()
         return 0

@@ -10,6 +10,8 @@ cdef struct RowsRef:
 
 
 cdef class TableMap:
+    cdef bytes body                     # of the event
+    cdef size_t size
     cdef readonly object description    # table_map.Description
     cdef readonly bint is_marker
     cdef readonly bint is_announcement

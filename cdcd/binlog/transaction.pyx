@@ -13,6 +13,8 @@ cdef class TableMap:
     """A table as one TABLE_MAP event names it, and what the link decided to do with it."""
 
     def __init__(self, body):
+        self.body = body
+        self.size = len(body)
         self.description = table_map.parse(body)
         self.is_marker = self.description.name == ("cdcd", "checkpoint")
         self.is_announcement = self.description.name == ("cdcd", "ddl")

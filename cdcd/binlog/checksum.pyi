@@ -1,0 +1,3 @@
+from typing_extensions import Buffer
+
+def of(content: Buffer, *, folding: bool = True) -> int: ...
