@@ -13,7 +13,7 @@ from bench.chart import RESULTS, catch_up
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 HEAD = (
-    "| scenario | native serial | native 8 threads | cdcd 1 writer | cdcd 4 writers | CPU s per 100k changes | RSS MiB |",
+    "| scenario | native serial | native 8 threads | cdcd 1 writer | cdcd 4 writers | CPU s / 100k changes | RSS MiB |",
     "| --- | --- | --- | --- | --- | --- | --- |",
 )
 
@@ -24,8 +24,8 @@ def table(entries: dict[str, Any]) -> str:
     first = next(iter(entries.values()))
     note = (
         "Seconds to catch up; in brackets, how many times as fast as native serial / native with 8 threads. CPU and RSS"
-        f" are the daemon's with 4 writers.\nMariaDB {first['mariadb']}, Python {first['python']}, {first['cpus']} CPUs,"
-        f" {first['date'][:10]}."
+        f" are the daemon's\nwith 4 writers. MariaDB {first['mariadb'].split('-')[0]}, Python {first['python']},"
+        f" {first['cpus']} CPUs shared by all, {first['date'][:10]}."
     )
     return "\n".join([*HEAD, *rows, "", note])
 
