@@ -44,10 +44,10 @@ def draw(entries: dict[str, Any], picture: Path) -> None:
     figure.subplots_adjust(left=0.2, right=0.97, top=1 - HEAD_INCHES / height, bottom=FOOT_INCHES / height)
     _bars(axes, entries)
     _frame(axes, entries)
-    left = {"x": 0.02, "ha": "left", "va": "center", "color": INK}
+    left: dict[str, Any] = {"x": 0.02, "ha": "left", "va": "center", "color": INK}
     figure.text(y=1 - 0.35 / height, s=TITLE, fontsize=16, fontweight="bold", **left)
     figure.text(y=0.35 / height, s=_footnote(entries), fontsize=9, linespacing=1.5, **left)
-    place = {"loc": "center left", "bbox_to_anchor": (0.015, 1 - 0.75 / height), "borderaxespad": 0}
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (0.015, 1 - 0.75 / height), "borderaxespad": 0}
     figure.legend(ncols=len(SERIES), frameon=False, fontsize=11, labelcolor=INK, handlelength=1.2, **place)
     figure.savefig(picture)
     pyplot.close(figure)

@@ -10,6 +10,9 @@ from typing import Protocol, Self
 
 from tests.fixtures.mariadb import MariaDB
 
+DATABASE = "sbtest"
+"""Where sysbench's tables are."""
+
 DURABLE = {"innodb-buffer-pool-size": "512M", "innodb-log-file-size": "256M", "max-connections": "300"}
 
 
@@ -51,7 +54,7 @@ class Sysbench:
     threads: int = 16
     script: str = "oltp_write_only"
     changes_each: int = 4
-    database: str = "sbtest"
+    database: str = DATABASE
 
     @property
     def changes(self) -> int:
