@@ -1,43 +1,107 @@
-"""The workload of the catch-up benchmark: sysbench's oltp_write_only, recorded in a source's binary log."""
+"""What a backlog is made of: tables with rows in them, and transactions written by clients, many at once."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 from tests.fixtures.mariadb import MariaDB
 
 DATABASE = "sbtest"
+"""Where sysbench's tables are."""
+
 DURABLE = {"innodb-buffer-pool-size": "512M", "innodb-log-file-size": "256M", "max-connections": "300"}
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """How much is written: ``transactions`` of two updates, one delete and one insert each."""
+class Written:
+    """How much was written: transactions, and rows changed in them."""
+
+    transactions: int
+    changes: int
+
+
+class Workload(Protocol):
+    """What a scenario says of its backlog. See ``Sysbench`` here and ``Clients`` in bench/clients.py."""
+
+    @property
+    def database(self) -> str:
+        """The database that holds all its tables."""
+
+    def a_tenth(self) -> Self:
+        """Return the same with about a tenth of the transactions."""
+
+    def fill(self, source: MariaDB) -> None:
+        """Create the tables, and the rows that are there before the backlog."""
+
+    def write(self, source: MariaDB) -> Written:
+        """Write the backlog's transactions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sysbench:
+    """A script of sysbench: ``transactions`` of ``changes_each`` rows, by ``threads`` clients.
+
+    oltp_write_only makes two updates, one delete and one insert a transaction.
+    """
 
     tables: int = 4
     rows: int = 50_000
     transactions: int = 60_000
     threads: int = 16
+    script: str = "oltp_write_only"
+    changes_each: int = 4
+    database: str = DATABASE
 
     @property
     def changes(self) -> int:
         """Row changes in the log."""
-        return 4 * self.transactions
+        return self.changes_each * self.transactions
+
+    def a_tenth(self) -> Sysbench:
+        """Return the same with a tenth of the transactions."""
+        return replace(self, transactions=self.transactions // 10)
+
+    def fill(self, source: MariaDB) -> None:
+        """Create and fill the tables."""
+        self._run(source, "prepare")
+
+    def write(self, source: MariaDB) -> Written:
+        """Write the transactions."""
+        self._run(source, "run", f"--events={self.transactions}", "--time=0", f"--threads={self.threads}")
+        return Written(self.transactions, self.changes)
+
+    def _run(self, server: MariaDB, action: str, *arguments: str) -> None:
+        command = [
+            "sysbench",
+            self.script,
+            "--db-driver=mysql",
+            f"--mysql-host={server.host}",
+            f"--mysql-port={server.port}",
+            f"--mysql-user={server.user}",
+            f"--mysql-password={server.password}",
+            f"--mysql-db={self.database}",
+            f"--tables={self.tables}",
+            f"--table-size={self.rows}",
+            *arguments,
+            action,
+        ]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def prepare(source: MariaDB, size: Size) -> str:
-    """Create and fill the tables; return the position after them."""
-    source.sql(f"CREATE DATABASE {DATABASE}; SET GLOBAL sync_binlog = 0, innodb_flush_log_at_trx_commit = 2")
-    _sysbench(source, size, "prepare")
+def prepare(source: MariaDB, workload: Workload) -> str:
+    """Create and fill the tables; return the position after them. The writing is not measured, so not durable.
+
+    The tables get the statistics that tables have that were not filled a moment ago: otherwise it would be
+    chance whether the server has counted their rows when it chooses how to find some of them.
+    """
+    source.sql(f"CREATE DATABASE {workload.database}; SET GLOBAL sync_binlog = 0, innodb_flush_log_at_trx_commit = 2")
+    workload.fill(source)
+    source.sql(f"ANALYZE TABLE {', '.join(tables(source, workload.database))}")
     source.sql("FLUSH BINARY LOGS")
-    return source.binlog_position()[2]
-
-
-def record(source: MariaDB, size: Size) -> str:
-    """Write the transactions; return the position after them. The log, not its writing, is measured later."""
-    _sysbench(source, size, "run", f"--events={size.transactions}", "--time=0", f"--threads={size.threads}")
     return source.binlog_position()[2]
 
 
@@ -46,28 +110,15 @@ def copy(source: MariaDB, *, server_id: int) -> MariaDB:
     twin = MariaDB({**source.options, "server-id": str(server_id)})
     shutil.rmtree(twin.data)
     shutil.copytree(source.data, twin.data, ignore=shutil.ignore_patterns("binlog.*"))
+    os.sync()  # Or the disk would still write the copy while its catch-up is timed.
     return twin
 
 
-def checksums(server: MariaDB, size: Size) -> tuple[int, ...]:
+def checksums(server: MariaDB, database: str) -> dict[str, int]:
     """Return a checksum of every table's rows."""
-    names = ", ".join(f"{DATABASE}.sbtest{number + 1}" for number in range(size.tables))
-    return tuple(row[1] for row in server.sql(f"CHECKSUM TABLE {names} EXTENDED"))
+    return dict(server.sql(f"CHECKSUM TABLE {', '.join(tables(server, database))} EXTENDED"))
 
 
-def _sysbench(server: MariaDB, size: Size, action: str, *arguments: str) -> None:
-    command = [
-        "sysbench",
-        "oltp_write_only",
-        "--db-driver=mysql",
-        f"--mysql-host={server.host}",
-        f"--mysql-port={server.port}",
-        f"--mysql-user={server.user}",
-        f"--mysql-password={server.password}",
-        f"--mysql-db={DATABASE}",
-        f"--tables={size.tables}",
-        f"--table-size={size.rows}",
-        *arguments,
-        action,
-    ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def tables(server: MariaDB, database: str) -> list[str]:
+    """Return the names of the database's tables, each with the database's."""
+    return [f"{database}.{name}" for (name,) in server.sql(f"SHOW TABLES FROM {database}")]

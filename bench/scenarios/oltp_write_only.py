@@ -1,0 +1,14 @@
+"""sysbench's oltp_write_only: two updates, a delete and an insert a transaction, on four tables."""
+
+from __future__ import annotations
+
+from bench.catchup import benchmark
+from bench.workload import Sysbench
+
+NAME = "oltp_write_only"
+WORKLOAD = Sysbench(tables=4, rows=50_000, transactions=60_000)
+
+run, describe, main = benchmark(WORKLOAD)
+
+if __name__ == "__main__":
+    main()

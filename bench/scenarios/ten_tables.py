@@ -1,0 +1,14 @@
+"""oltp_write_only on ten tables at once: every batch holds changes of all of them."""
+
+from __future__ import annotations
+
+from bench.catchup import benchmark
+from bench.workload import Sysbench
+
+NAME = "ten_tables"
+WORKLOAD = Sysbench(tables=10, rows=20_000, transactions=60_000)
+
+run, describe, main = benchmark(WORKLOAD)
+
+if __name__ == "__main__":
+    main()
