@@ -23,7 +23,7 @@ from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, Write
 from bench.alone import alone
 from bench.pull import SERVER_ID, pull, record_bytes
 from bench.recorded import QUICK, Recorded, recorded
-from bench.workload import Size
+from bench.workload import Sysbench
 from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
@@ -160,7 +160,7 @@ def _mysql_replication(log: Recorded, changes: int) -> dict[str, float]:
 
 def run(quick: bool) -> dict[str, Any]:
     """Read one log in every way."""
-    size = QUICK if quick else Size()
+    size = QUICK if quick else Sysbench()
     with recorded(size) as log:
         result = uvloop.run(_measure(log, 1 if quick else 5))
         result["mysql_replication"] = _mysql_replication(log, min(THEIR_CHANGES, size.changes) // (10 if quick else 1))

@@ -23,7 +23,7 @@ from bench.alone import alone
 from bench.decode import BATCH_TRANSACTIONS, Plans, give_plans, make_plans
 from bench.pull import record_bytes
 from bench.recorded import QUICK, Recorded, recorded
-from bench.workload import Size
+from bench.workload import Sysbench
 from cdcd.apply.statement import render
 from cdcd.batch.net import Batch, Share
 from cdcd.binlog.decoder import Decoder
@@ -33,7 +33,7 @@ from cdcd.model.position import Position
 NAME = "micro"
 CHUNK_BYTES = 1 << 20
 WRITERS = 4
-SIZE = Size(transactions=30_000)
+SIZE = Sysbench(transactions=30_000)
 
 
 def decode(chunks: list[memoryview], start: str) -> list[Transaction]:
@@ -85,7 +85,7 @@ class Stopwatch:
         return made
 
 
-def measure(chunks: list[memoryview], plans: Plans, start: str, size: Size, rounds: int) -> dict[str, Any]:
+def measure(chunks: list[memoryview], plans: Plans, start: str, size: Sysbench, rounds: int) -> dict[str, Any]:
     """Time every step, in turn, in each round."""
     watch = Stopwatch()
     for _ in range(rounds):

@@ -27,7 +27,7 @@ from typing import Any
 from bench.alone import alone
 from bench.daemon import Measured, cpu_seconds, running
 from bench.recorded import QUICK, Recorded, checksums, recorded
-from bench.workload import DATABASE, Size
+from bench.workload import DATABASE, Sysbench
 from tests.fixtures.mariadb import MariaDB
 
 NAME = "profile"
@@ -158,7 +158,7 @@ def _spent(source: MariaDB, target: MariaDB, daemon: Measured, before: dict[str,
 
 def run(quick: bool) -> dict[str, Any]:
     """Catch up twice: once to take the figures, and once more under perf, which makes it slower."""
-    with recorded(QUICK if quick else Size()) as log:
+    with recorded(QUICK if quick else Sysbench()) as log:
         with log.fresh_copy() as target:
             result = catch_up(log, target, with_perf=False)
         with log.fresh_copy() as target:

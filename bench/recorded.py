@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench.workload import DURABLE, Size, copy, prepare, record
+from bench.workload import DURABLE, Sysbench, copy, prepare
 from tests.fixtures.mariadb import MariaDB
 
-QUICK = Size(tables=4, rows=5_000, transactions=5_000, threads=8)
+QUICK = Sysbench(tables=4, rows=5_000, transactions=5_000, threads=8)
 LOGGED = "sync_binlog = 1, innodb_flush_log_at_trx_commit = 1"
 UNLOGGED = "sync_binlog = 0, innodb_flush_log_at_trx_commit = 2"
 
@@ -26,7 +26,7 @@ class Recorded:
     pristine: MariaDB  # stopped, with the data as it was before the backlog
     start: str
     end: str
-    size: Size
+    size: Sysbench
 
     @contextmanager
     def fresh_copy(self) -> Iterator[MariaDB]:
@@ -39,7 +39,7 @@ class Recorded:
 
 
 @contextmanager
-def recorded(size: Size) -> Iterator[Recorded]:
+def recorded(size: Sysbench) -> Iterator[Recorded]:
     """Record a sysbench ``oltp_write_only`` backlog; remove everything afterwards."""
     with MariaDB(DURABLE) as source:
         start = prepare(source, size)
@@ -48,7 +48,8 @@ def recorded(size: Size) -> Iterator[Recorded]:
         try:
             source.start()
             source.sql(f"SET GLOBAL {UNLOGGED}")
-            end = record(source, size)
+            size.write(source)
+            _, _, end = source.binlog_position()
             source.sql(f"SET GLOBAL {LOGGED}")
             yield Recorded(source, pristine, start, end, size)
         finally:

@@ -27,12 +27,12 @@ from bench.latency import fresh_pair
 from bench.native import replicating, wait_until_applied
 from bench.probe import TABLES, Probe
 from bench.recorded import QUICK, Recorded, checksums, recorded
-from bench.workload import DATABASE, Size
+from bench.workload import DATABASE, Sysbench
 from tests.fixtures.mariadb import MariaDB
 
 NAME = "round_trips"
 ROUND_TRIPS_MS = (0, 10, 30, 100)
-SIZE = Size(tables=4, rows=20_000, transactions=10_000)
+SIZE = Sysbench(tables=4, rows=20_000, transactions=10_000)
 QUIET_RATE = 50
 NATIVE, NEAR_TARGET, NEAR_SOURCE = "native", "cdcd near the target", "cdcd near the source"
 

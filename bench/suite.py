@@ -21,7 +21,12 @@ CATCH_UP = (
 )
 """The scenarios that are caught up with, in the order in which they are shown."""
 
-MODULES = {name: f"bench.scenarios.{name}" for name in CATCH_UP}
+OTHERS = ("decode", "micro", "latency", "round_trips", "pair", "profile")
+
+MODULES = {
+    **{name: f"bench.scenarios.{name}" for name in CATCH_UP},
+    **{name: f"bench.{name}" for name in OTHERS},
+}
 """Where each benchmark lives."""
 
 
