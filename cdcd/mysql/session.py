@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 import struct
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -90,7 +91,7 @@ class Session:
         self._answer_seconds = answer_seconds
         self.site = site
         self._lost = lost
-        self._unanswered = 0
+        self._answers: deque[int] = deque()  # the number of the first packet of each answer that is due
         self._task: asyncio.Task[Any] | None = None  # whose answers are awaited
         self._prepared: dict[bytes, Any] = {}
 
@@ -167,7 +168,7 @@ class Session:
         """Have the server parse a statement for :meth:`send_bulk`; once is enough. Nothing may be unanswered."""
         if statement in self._prepared:
             return
-        assert not self._unanswered, "the answer to what was sent before would be taken for this one's"
+        assert not self._answers, "the answer to what was sent before would be taken for this one's"
         try:
             if len(self._prepared) >= PREPARED_MAX:
                 await self._prepared.pop(next(iter(self._prepared))).close()
@@ -193,20 +194,20 @@ class Session:
         await self._send(COM_STMT_BULK_EXECUTE, struct.pack("<IH", number, SEND_TYPES_TO_SERVER) + parameters)
 
     async def _send(self, command: int, payload: bytes) -> None:
-        assert self._unanswered == 0 or self._task is asyncio.current_task(), "two tasks use one session"
+        assert not self._answers or self._task is asyncio.current_task(), "two tasks use one session"
         self._task = asyncio.current_task()
-        self._unanswered += 1
         try:
             await self._connection._execute_command(command, payload)
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
+        # An answer goes on counting where its command ended, which was one packet for each 16 MiB begun.
+        self._answers.append(self._connection._next_seq_id)
 
     async def receive(self) -> list[int]:
         """Return how many rows each statement matched that was sent first and is not answered yet."""
         connection = self._connection
         assert self._task is asyncio.current_task(), "two tasks use one session: each would get the other's answer"
-        self._unanswered -= 1
-        connection._next_seq_id = 1  # Each command's answer counts its packets anew.
+        connection._next_seq_id = self._answers.popleft()
         try:
             async with asyncio.timeout(self._answer_seconds):
                 await connection._read_query_result()
