@@ -1,4 +1,7 @@
-"""A COMMIT whose answer never came is unknown, not failed: the slot's row tells which."""
+"""A COMMIT whose answer never came is unknown, not failed: the slot's row tells which.
+
+A small share is committed in the packet that holds it, a large one by a packet of its own; both ways lose it here.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import asyncio
 
 import pytest
 
+from cdcd.apply import writer
 from tests.fixtures import proxy
 from tests.fixtures.daemon import until
 from tests.fixtures.links import running, wait_until
@@ -21,40 +25,60 @@ def target(west):
         yield before
 
 
+ROWS = pytest.mark.parametrize("rows", [2, 2 * writer.BULK_ROWS_MIN])
+"""Few rows are committed in their packet; COMMIT has a packet of its own where there are many."""
+
+
+def is_one_packet(rows):
+    """Return whether so many rows leave together with their COMMIT."""
+    return rows < writer.BULK_ROWS_MIN
+
+
+@ROWS
 @pytest.mark.parametrize("moment", [proxy.BEFORE, proxy.AFTER])
-async def test_a_commit_cut_off_is_applied_once(both, east, west, target, database, moment):
+async def test_a_commit_cut_off_is_applied_once(both, east, west, target, database, moment, rows):
     """Whether the server ran it before the connection ended must not matter."""
     both(TRACE)
     async with running(a_link(database), east, target) as link:
         target.trap(b"COMMIT", moment)
-        east.sql("INSERT INTO trace VALUES (1), (2)", database=database)
+        east.sql(f"INSERT INTO trace SELECT seq FROM seq_1_to_{rows}", database=database)
         await wait_until(target.sprung.is_set)
-        east.sql("INSERT INTO trace VALUES (3)", database=database)
+        assert is_one_packet(rows) == (target.lost_with != b"COMMIT")
+        east.sql("INSERT INTO trace VALUES (0)", database=database)
         await link.caught_up()
-    assert [(1,), (2,), (3,)] == west.sql("SELECT * FROM trace ORDER BY n", database=database)
+    assert [(n,) for n in range(rows + 1)] == west.sql("SELECT * FROM trace ORDER BY n", database=database)
 
 
+@ROWS
 @pytest.mark.parametrize("released", [False, True])
-async def test_a_commit_that_arrives_late_is_applied_once(both, east, west, target, database, released):
+async def test_a_commit_that_arrives_late_is_applied_once(both, east, west, target, database, released, rows):
     """The old session may still hold its transaction when the next run begins: that run ends it, or waits for it."""
     both(TRACE)
     async with running(a_link(database), east, target) as link:
+        session = link.runner._pipeline.dispatcher.writers[0].session.thread_id
         target.trap(b"COMMIT", proxy.HELD)
-        east.sql("INSERT INTO trace VALUES (1)", database=database)
+        east.sql(f"INSERT INTO trace SELECT seq FROM seq_1_to_{rows}", database=database)
         await wait_until(target.sprung.is_set)
+        assert is_one_packet(rows) == (target.lost_with != b"COMMIT")
         if released:
-            await asyncio.to_thread(wait_for_lock, west)
+            if not is_one_packet(rows):  # The old session has the marker's row; of one packet nothing has run.
+                await asyncio.to_thread(wait_for_lock, west)
             target.release()
         await link.caught_up()
         target.release()
-        east.sql("INSERT INTO trace VALUES (2)", database=database)
+        east.sql("INSERT INTO trace VALUES (0)", database=database)
         await link.caught_up()
-    assert [(1,), (2,)] == west.sql("SELECT * FROM trace ORDER BY n", database=database)
+        await asyncio.to_thread(wait_for_end, west, session)
+    assert [(n,) for n in range(rows + 1)] == west.sql("SELECT * FROM trace ORDER BY n", database=database)
 
 
+@pytest.mark.parametrize("bulk_rows_min", [1, 1001])
 @pytest.mark.parametrize("moment", [proxy.BEFORE, proxy.AFTER])
-async def test_one_cut_commit_of_a_shared_batch_is_applied_once(both, east, west, target, database, moment):
+async def test_one_cut_commit_of_a_shared_batch_is_applied_once(
+    both, east, west, target, database, moment, bulk_rows_min, monkeypatch
+):
     """Other writers' shares of the batch are committed; the next run applies exactly what is missing."""
+    monkeypatch.setattr(writer, "BULK_ROWS_MIN", bulk_rows_min)
     both("CREATE TABLE ledger (n INT PRIMARY KEY, copied INT) ENGINE=InnoDB")
     rows = "; ".join(f"INSERT INTO ledger VALUES ({n}, 0)" for n in range(1, 1000))
     async with running(a_link(database), east, target) as link:
@@ -69,6 +93,7 @@ async def test_one_cut_commit_of_a_shared_batch_is_applied_once(both, east, west
             lock.cursor().execute("UNLOCK TABLES")
         await link.caught_up()
         assert target.sprung.is_set()
+        assert (bulk_rows_min > 1000) == (target.lost_with != b"COMMIT")
         assert (0, 0) == (link.careful, link.runner.conflicts)
     assert [(1000,)] == west.sql("SELECT COUNT(*) FROM ledger", database=database)
 
@@ -77,3 +102,8 @@ def wait_for_lock(server):
     """Wait until a session waits for the slot's row."""
     waits = "SELECT 1 FROM information_schema.processlist WHERE info LIKE '%checkpoint%FOR UPDATE' AND time_ms > 100"
     until(lambda: server.sql(waits))
+
+
+def wait_for_end(server, session):
+    """Wait until a session has done what it was sent, and is gone."""
+    until(lambda: not server.sql(f"SELECT 1 FROM information_schema.processlist WHERE id = {session}"))
