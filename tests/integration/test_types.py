@@ -1,11 +1,18 @@
-"""Every column type arrives on the target as the very value that the source has."""
+"""Every column type arrives on the target as the very value that the source has.
+
+Values travel as text where there are few rows, and as parameters where there are many: each way is tried.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
+from contextlib import closing
 
 import pytest
 
+from cdcd.apply import writer
+from tests.fixtures import values
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.pair import a_link
@@ -14,11 +21,21 @@ from tests.fixtures.values import CASES, Case
 _AS_GIVEN = "sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', check_constraint_checks = 0"
 
 
+_KINDS = (
+    values.integers, values.decimals, values.floats, values.bits, values.temporals, values.texts, values.binaries,
+    values.sets_and_enums, values.addresses, values.geometries, values.compressed,
+)  # fmt: skip
+
+
 def _create(case: Case) -> str:
     """Return tables that have the type beside a key, as the key, and without any key."""
     bare = case.type.removesuffix(" null")
     key = f"CREATE TABLE k (v {bare} NOT NULL, n INT, PRIMARY KEY (v));" if case.is_key else ""
     return f"CREATE TABLE a (id INT PRIMARY KEY, v {case.type}); {key} CREATE TABLE w (v {case.type}, n INT)"
+
+
+def _tables(case: Case) -> tuple[str, ...]:
+    return ("a", "w", "k") if case.is_key else ("a", "w")
 
 
 def _inserts(case: Case) -> list[str]:
@@ -48,31 +65,68 @@ def _deletes(case: Case) -> list[str]:
     return [*statements, "DELETE FROM k WHERE n % 2"] if case.is_key else statements
 
 
-def _rows(server: MariaDB, database: str, tables: Iterable[str], case: Case) -> list[str]:
-    """Return all rows as the types of the client and as bytes; their texts tell -0.0 from 0.0."""
+def _queries(tables: Iterable[str], case: Case) -> list[str]:
+    """Return queries of all rows as the types of the client and as bytes; their texts tell -0.0 from 0.0."""
     shown = ", ".join(("v", "HEX(v)", *case.shown))
     return [
-        repr(row)
+        f"SELECT '{table}', {other}, {shown} FROM {table} ORDER BY {other}, HEX(v), LEFT(v, 1)"
         for table, other in zip(tables, ("id", "n", "n"), strict=False)
-        for row in server.sql(
-            f"SET {_AS_GIVEN}; SELECT '{table}', {other}, {shown} FROM {table} ORDER BY {other}, HEX(v), LEFT(v, 1)",
-            database=database,
-        )
     ]
+
+
+def _rows(server: MariaDB, database: str, queries: list[str]) -> list[str]:
+    """Return what queries find, row by row."""
+    found: list[str] = []
+    with closing(server.connect(database=database)) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET {_AS_GIVEN}; {';'.join(queries)}")
+        while cursor.nextset():
+            found += map(repr, cursor.fetchall())
+    return found
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_a_type_arrives_value_exact(case: Case, east: MariaDB, west: MariaDB, database: str) -> None:
     """Inserts, updates and deletes carry each value, also where it is the key and where there is no key."""
-    tables = ("a", "w", "k") if case.is_key else ("a", "w")
+    tables = _tables(case)
     for server in (east, west):
         server.sql(_create(case), database=database)
     async with running(a_link(database), east, west) as link:
         for statements in (_inserts(case), _updates(case), _deletes(case)):
             east.sql(f"SET {_AS_GIVEN}; BEGIN; {';'.join(statements)}; COMMIT", database=database)
             await link.caught_up()
-            expected = _rows(east, database, tables, case)
-            assert expected == _rows(west, database, tables, case)
+            expected = _rows(east, database, _queries(tables, case))
+            assert expected == _rows(west, database, _queries(tables, case))
             assert expected
         assert link.runner.conflicts == 0
         assert link.careful == 0
+
+
+@pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.__name__)
+async def test_a_type_arrives_value_exact_as_a_parameter(
+    kind: Callable[[], list[Case]], east: MariaDB, west: MariaDB, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server converts parameters by rules of their own: no value may differ from what its text would become."""
+    monkeypatch.setattr(writer, "BULK_ROWS_MIN", 1)
+    cases = {f"_{number}": case for number, case in enumerate(kind())}
+    queries = [query for x, case in cases.items() for query in _queries([t + x for t in _tables(case)], case)]
+    for server in (east, west):
+        server.sql(";".join(_of(suffix, [_create(case)]) for suffix, case in cases.items()), database=database)
+    async with running(a_link(database), east, west) as link:
+        for step in (_inserts, _updates):
+            script = ";".join(_of(suffix, step(case)) for suffix, case in cases.items())
+            east.sql(f"SET {_AS_GIVEN}; BEGIN; {script}; COMMIT", database=database)
+            await link.caught_up()
+            expected = _rows(east, database, queries)
+            assert expected == _rows(west, database, queries)
+            assert len(expected) > 10
+        assert link.runner.conflicts == 0
+        assert link.careful == 0
+        prepared = b"".join(text for one in link.runner._pipeline.dispatcher.writers for text in one.session._prepared)
+    for suffix, case in cases.items():
+        for table in _tables(case):
+            assert (f"`{table}{suffix}`".encode() in prepared) == ("compressed" not in case.type), case
+
+
+def _of(suffix: str, statements: list[str]) -> str:
+    """Return a script for one case's tables among those of others."""
+    return re.sub(r"\b(TABLE|INTO|UPDATE|FROM) ([awk])\b", rf"\1 \2{suffix}", ";".join(statements))
