@@ -187,10 +187,13 @@ cdef object _bulk(RowSet row_set, size_t first):
     out.put_bytes(types)
     for at in range(first, row_set.count):
         complete = out.size
-        if at > first and (complete > BULK_BYTES or not _same_columns(plan, row_set, at - 1)):
+        if at > first and not _same_columns(plan, row_set, at - 1):
             break
         plan.locate(row_set.changes[at].after, _end(row_set.changes[at].after), plan.offsets_after)
         put_parameters(out, plan, row_set.changes[at].after)
+        if at > first and out.size > BULK_BYTES:
+            out.size = complete     # What the target takes alone must not exceed its limit with its neighbours.
+            break
         if out.has_error_value and plan.is_identical:
             if at == first:
                 return None     # Only a text can say that the statement is lenient.
