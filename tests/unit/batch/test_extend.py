@@ -1,0 +1,120 @@
+"""A batch takes ordinary transactions from a chunk at once, and stops before the first that needs more."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from cdcd.batch.net import Batch
+from cdcd.binlog.decoder import Decoder
+from cdcd.binlog.transaction import Transaction
+from cdcd.model.position import Gtid, Position
+from tests.fixtures.binlog_bytes import Log, LoggedTable, event, format_description
+
+TABLE = LoggedTable({"id": "int", "v": "int"})
+STOP = 2
+"""The place of the transaction that is not ordinary, among five."""
+
+
+def ordinary(count: int = 5) -> list[Transaction]:
+    """Return transactions of one row each, planned."""
+    log = Log()
+    for i in range(count):
+        log.commit(TABLE.insert((i, i)))
+    return log.read(TABLE)
+
+
+def unplanned() -> Transaction:
+    """Return one whose table has no plan yet."""
+    log = Log()
+    log.commit(TABLE.insert((9, 9)))
+    return Decoder(Position()).feed(log.written)[0]
+
+
+def not_carried() -> Transaction:
+    """Return one of a table that the link leaves out."""
+    transaction = unplanned()
+    transaction.tables[0].plan = False
+    return transaction
+
+
+def a_statement() -> Transaction:
+    """Return a schema change."""
+    text = b"shop\0ALTER TABLE t ADD c INT"
+    head = event(162, struct.pack("<QIB6x", 9, 0, 33))
+    [transaction] = Decoder(Position()).feed(
+        format_description() + head + event(2, struct.pack("<IIBHH", 7, 0, 4, 0, 0) + text)
+    )
+    assert transaction.query
+    return transaction
+
+
+def a_part(number: int) -> Transaction:
+    """Return a part of a transaction that is not complete."""
+    return Transaction(Gtid(0, 1, 9), 0, None, number)
+
+
+def extend(batch: Batch, found: list[Transaction], at: int = 0, **changes: Any) -> int:
+    """Extend a batch that has room for everything, unless ``changes`` say otherwise."""
+    applied: Collection[Gtid] = frozenset()
+    given = {"origin": None, "applied": applied, "transactions_max": 100, "bytes_max": 1 << 20}
+    return batch.extend(found, at, **{**given, **changes})
+
+
+def test_a_batch_takes_all_that_is_ordinary() -> None:
+    """From where it is told to, to the end."""
+    batch, found = Batch(), ordinary()
+    assert 5 == extend(batch, found, 2)
+    assert found[2:] == batch.transactions
+    assert 3 == batch.row_count
+    assert 5 == extend(batch, found, 5)
+    assert 3 == len(batch)
+
+
+@pytest.mark.parametrize(
+    "special",
+    [unplanned, not_carried, a_statement, lambda: a_part(0), lambda: a_part(3)],
+    ids=["unplanned", "not carried", "statement", "first part", "later part"],
+)
+def test_it_stops_before_what_needs_more(special: Any) -> None:
+    """What must be planned, passed over, or applied alone, is not for a batch; what follows waits behind it."""
+    batch, found = Batch(), ordinary()
+    found[STOP] = special()
+    assert STOP == extend(batch, found) == extend(batch, found, STOP)
+    assert found[:STOP] == batch.transactions
+    assert 5 == extend(batch, found, STOP + 1)
+
+
+def test_it_stops_before_what_is_applied_already() -> None:
+    """A transaction that another writer committed before a crash must not be applied again."""
+    batch, found = Batch(), ordinary()
+    assert STOP == extend(batch, found, applied=frozenset([found[STOP].gtid, found[4].gtid]))
+    assert found[:STOP] == batch.transactions
+
+
+def test_it_stops_before_another_origin() -> None:
+    """A marker names one origin, so a batch has one."""
+    batch, found = Batch(), ordinary()
+    assert 0 == extend(batch, found, origin="north")
+    assert [] == batch.transactions
+
+
+@pytest.mark.parametrize("most", [0, 1, 4])
+def test_it_stops_when_it_is_full_by_count(most: int) -> None:
+    """The cap is of the batch, whatever came before."""
+    batch, found = Batch(), ordinary()
+    assert most == extend(batch, found, transactions_max=most) == extend(batch, found, most, transactions_max=most)
+    assert most == len(batch)
+
+
+def test_it_stops_when_it_is_full_by_bytes() -> None:
+    """The transaction that reaches the cap is the last; one that is larger than the cap still fits alone."""
+    batch, found = Batch(), ordinary()
+    size = found[0].size
+    assert 3 == extend(batch, found, bytes_max=2 * size + 1)
+    assert 3 * size == batch.size
+    assert 3 == extend(batch, found, 3, bytes_max=2 * size + 1)
+    assert 1 == extend(Batch(), found, bytes_max=1)
