@@ -24,7 +24,7 @@ class ContradictedError(Exception):
 
 @dataclass(slots=True)
 class Packet:
-    """Statements that go in one command: several texts, or one with parameters."""
+    """Statements that go to the server as one command."""
 
     texts: list[bytes] = field(default_factory=list)
     statements: list[Statement | None] = field(default_factory=list)
@@ -34,12 +34,7 @@ class Packet:
         """Add a statement; ``statement`` says what it must be answered, None that any answer will do."""
         self.texts.append(text)
         self.statements.append(statement)
-        self.size += statement.size if statement else len(text)
-
-    @property
-    def parameters(self) -> bytes | None:
-        """The rows of a statement that takes parameters."""
-        return self.statements[0].parameters if self.statements and self.statements[0] else None
+        self.size += len(text)
 
     @property
     def is_exact(self) -> bool:
@@ -65,24 +60,11 @@ class Exchange:
         """Send a packet; wait for answers only where too much is on its way. Raises as :meth:`finish`."""
         while self._unanswered and self._bytes + packet.size > UNANSWERED_BYTES_MAX:
             await self._answer()
-        if packet.parameters is None:
-            await self._session.send(packet.texts)
-        else:
-            await self._prepare(packet.texts[0])
-            await self._session.send_bulk(packet.texts[0], packet.parameters)
+        await self._session.send(packet.texts)
         self._unanswered.append(packet)
         self._bytes += packet.size
         self.packets += 1
         await asyncio.sleep(0)  # The loop writes to the socket; what follows may keep it from that for a while.
-
-    async def _prepare(self, text: bytes) -> None:
-        if self._session.is_prepared(text):
-            return
-        await self.finish()
-        try:
-            await self._session.prepare(text)
-        except ServerError as error:
-            raise ContradictedError(error.message) from error
 
     async def finish(self) -> None:
         """Wait until everything is answered.

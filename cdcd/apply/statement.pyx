@@ -9,7 +9,6 @@ from libc.math cimport copysign
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
-from cdcd.apply.bulk cimport parameter_types, put_parameters
 from cdcd.binlog.rows cimport ABSENT, DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet
 from cdcd.binlog.values cimport Out
 
@@ -21,7 +20,6 @@ cdef enum:
     INSERT_ROWS = 2000
     KEYS = 500                      # of one column in an IN list
     COMPOSITE_KEYS = 100            # spelled out with OR, which every optimizer turns into index ranges
-    BULK_BYTES = 256 * 1024         # the server works on one while the next is written
 
 LENIENTLY = b"SET STATEMENT sql_mode='ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION' FOR "
 
@@ -29,19 +27,9 @@ LENIENTLY = b"SET STATEMENT sql_mode='ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,
 cdef class Statement:
     """One SQL text, and what the target should answer if nothing contradicts it.
 
-    ``parameters`` is None, or what the text's place holders stand for: many rows, with their types before them.
     ``matched`` is the sum of matched rows that is expected (with CLIENT_FOUND_ROWS; an upsert that changes a
     row counts 2). ``rows`` is how many changes it carries, ``first`` the place of the first in its row set.
     """
-
-    cdef readonly bytes sql
-    cdef readonly bytes parameters
-    cdef readonly uint8_t kind
-    cdef readonly size_t rows
-    cdef readonly size_t first
-    cdef readonly long long matched
-    cdef readonly bint is_exact     # anything but ``matched`` means that the change did not happen
-    cdef readonly RowSet row_set
 
     def __cinit__(self, bytes sql, RowSet row_set, size_t first, size_t rows, long long matched, bint is_exact):
         self.sql = sql
@@ -51,11 +39,6 @@ cdef class Statement:
         self.rows = rows
         self.matched = matched
         self.is_exact = is_exact
-
-    @property
-    def size(self):
-        """Bytes on the wire, about."""
-        return len(self.sql) + (len(self.parameters) if self.parameters is not None else 0)
 
     def conflicts(self, long long matched):
         """Return how many rows of the target contradicted the changes, from the matched rows it reports."""
@@ -77,11 +60,8 @@ cdef const uint8_t* _end(Image image) noexcept:
     return image.start + (<size_t>1 << 31)
 
 
-def render(RowSet row_set, size_t bulk_rows_min=0):
-    """Yield the statements that apply a row set, each rendered when it is asked for.
-
-    ``bulk_rows_min``: so many new rows or more go as parameters of one statement; 0 where the server lacks that.
-    """
+def render(RowSet row_set):
+    """Yield the statements that apply a row set, each rendered when it is asked for."""
     cdef size_t at = 0
     cdef bint many = row_set.plan.is_keyed and not _refers_to_itself(row_set.plan)
     while at < row_set.count:
@@ -90,9 +70,7 @@ def render(RowSet row_set, size_t bulk_rows_min=0):
         elif row_set.kind == UPDATE and not row_set.is_net:
             statement = _update(row_set, at, False)
         else:
-            statement = _bulk(row_set, at) if bulk_rows_min and row_set.count - at >= bulk_rows_min else None
-            if statement is None:
-                statement = _insert(row_set, at)
+            statement = _insert(row_set, at)
         yield statement
         at += (<Statement>statement).rows
 
@@ -166,54 +144,9 @@ cdef object _insert(RowSet row_set, size_t first):
         matched += 2 if is_update else 1
     else:
         at = row_set.count
-    if _is_upsert(row_set):
+    if row_set.is_net and (is_update or not plan.has_alternatives):
         out.put_bytes(_upsert_tail(plan))
     return Statement(_text(out, row_set.plan), row_set, first, at - first, matched, False)
-
-
-cdef bint _is_upsert(RowSet row_set) noexcept:
-    return row_set.is_net and (row_set.kind == UPDATE or not row_set.plan.has_alternatives)
-
-
-cdef object _bulk(RowSet row_set, size_t first):
-    """The same as one statement with parameters; None where the rows can only go as text."""
-    cdef Plan plan = row_set.plan
-    cdef Out out = Out()
-    cdef size_t at, complete
-    cdef const uint8_t* present = row_set.changes[first].after.present
-    types = parameter_types(plan, present) if plan.is_bulk else b""
-    if not types:
-        return None
-    out.put_bytes(types)
-    for at in range(first, row_set.count):
-        complete = out.size
-        if at > first and not _same_columns(plan, row_set, at - 1):
-            break
-        plan.locate(row_set.changes[at].after, _end(row_set.changes[at].after), plan.offsets_after)
-        put_parameters(out, plan, row_set.changes[at].after)
-        if at > first and out.size > BULK_BYTES:
-            out.size = complete     # What the target takes alone must not exceed its limit with its neighbours.
-            break
-        if out.has_error_value and plan.is_identical:
-            if at == first:
-                return None     # Only a text can say that the statement is lenient.
-            out.size = complete
-            break
-    else:
-        at = row_set.count
-    statement = Statement(_placeholders(row_set, first, len(types) // 2), row_set, first, at - first,
-                          (at - first) * (2 if row_set.kind == UPDATE else 1), False)
-    (<Statement>statement).parameters = out.take()
-    return statement
-
-
-cdef bytes _placeholders(RowSet row_set, size_t first, size_t count):
-    cdef Out out = Out()
-    _put_insert_head(out, row_set.plan, row_set.changes[first].after.present)
-    out.put_bytes(b"(" + b",".join([b"?"] * count) + b")")
-    if _is_upsert(row_set):
-        out.put_bytes(_upsert_tail(row_set.plan))
-    return out.take()
 
 
 cdef bint _same_columns(Plan plan, RowSet row_set, size_t at) noexcept:
@@ -289,7 +222,9 @@ cdef object _delete(RowSet row_set, size_t first):
     cdef bint single = len(plan.row_key.columns) == 1
     cdef size_t most = KEYS if single else COMPOSITE_KEYS
     cdef int key = plan.row_key.columns[0]
-    out.put_bytes(b"DELETE FROM " + plan.table_sql + b" WHERE ")
+    # Its own choice would be a full scan where the table has grown since its statistics were taken.
+    out.put_bytes(b"DELETE " + plan.table_sql + b" FROM " + plan.table_sql
+                  + b" FORCE INDEX (" + <bytes>plan.row_key_sql + b") WHERE ")
     if single:
         out.put_bytes(<bytes>plan.name_sql[key] + b" IN (")
     for at in range(first, row_set.count):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,21 +11,23 @@ import structlog
 
 from cdcd.apply.careful import Careful, explain
 from cdcd.apply.exchange import ContradictedError, Exchange, Packet
+from cdcd.apply.replay import can_replay, format_description, replay
 from cdcd.apply.statement import Statement, render
 from cdcd.binlog.rows import RowSet
-from cdcd.errors import Fenced, ServerError, TargetBusy
+from cdcd.errors import AccessDenied, Fenced, ServerError, TargetBusy
 from cdcd.mysql.session import Session
 
 log = structlog.get_logger()
 
 # A packet of a few statements: the server works on one while the next is written.
-PACKET_BYTES = 256 * 1024
-# Fewer new rows go as text: in one round trip with the marker and COMMIT, and without a statement to prepare.
-BULK_ROWS_MIN = 100
+PACKET_BYTES = 320 * 1024
 BUSY_TRIES_MAX = 20
 # After the marker: fails, and with it what follows in the packet, unless the marker matched its row.
 FENCE = b"SET @cdcd_fence=18446744073709551614+IF(ROW_COUNT()=1,1,2)"
 FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_key_checks=1"
+
+
+RenderStep = Callable[[RowSet], Iterator[Statement]]
 
 
 class Share(Protocol):
@@ -46,6 +48,7 @@ class WriterStats:
     seconds_busy: float = 0.0
     statements: int = 0
     retries: int = 0
+    contradicted: int = 0
     careful: int = 0
 
 
@@ -58,6 +61,18 @@ class Writer:
         self.stats = WriterStats()
         self._packet_bytes = min(PACKET_BYTES, packet_bytes_max // 2)
         self._packet_bytes_max = packet_bytes_max
+        self.replays = False
+
+    async def prepare(self) -> None:
+        """Make the session a writer's; find out whether the target takes row events from this account."""
+        # Were a transaction rolled back by the server, what was sent after it must not commit by itself.
+        await self.session.execute("SET autocommit = 0")
+        try:
+            await self.session.execute(format_description())
+            self.replays = True
+        except (AccessDenied, ServerError) as error:
+            log.info("rows_sent_as_sql", slot=self.slot, reason=error.message)
+        await self.session.execute("ROLLBACK")
 
     async def apply(self, share: Share, marker: bytes) -> int:
         """Apply a share and commit; return how many conflicts were met.
@@ -75,14 +90,23 @@ class Writer:
         raise TargetBusy("the target kept rolling the transaction back").at(tries=BUSY_TRIES_MAX)
 
     async def _apply_once(self, share: Share, marker: bytes) -> int:
-        try:
-            return await self._run(share.steps, [marker, FENCE], closing=b"COMMIT")
-        except ContradictedError as contradiction:
-            await self._undo(b"ROLLBACK")
-            await self.begin(marker)
-            conflicts = await self._run_carefully(share, contradiction)
+        for render_step in self._ways(share):
+            try:
+                return await self._run(share.steps, render_step, [marker, FENCE], closing=b"COMMIT")
+            except ContradictedError as error:
+                contradiction = error
+                self._note(error)
+                await self._undo(b"ROLLBACK")
+        await self.begin(marker)
+        conflicts = await self._run_carefully(share, contradiction)
         await self.commit()
         return conflicts
+
+    def _ways(self, share: Share) -> list[RenderStep]:
+        """Return how to try a share, the fastest first: as row events where the target takes them, then as SQL."""
+        if self.replays and any(step.plan.replay_map is not None for step in share.steps):
+            return [_as_events, render]
+        return [render]
 
     async def begin(self, marker: bytes) -> None:
         """Begin a target transaction that takes more than one call; raise Fenced."""
@@ -92,11 +116,14 @@ class Writer:
     async def apply_part(self, share: Share) -> int:
         """Apply one part inside the open target transaction."""
         await self.session.execute("SAVEPOINT part")
-        try:
-            return await self._run(share.steps)
-        except ContradictedError as contradiction:
-            await self._undo(b"ROLLBACK TO part")
-            return await self._run_carefully(share, contradiction)
+        for render_step in self._ways(share):
+            try:
+                return await self._run(share.steps, render_step)
+            except ContradictedError as error:
+                contradiction = error
+                self._note(error)
+                await self._undo(b"ROLLBACK TO part")
+        return await self._run_carefully(share, contradiction)
 
     async def commit(self) -> None:
         """Commit the open target transaction."""
@@ -110,30 +137,31 @@ class Writer:
         """Roll back; what failed may have been between two settings of foreign_key_checks."""
         await self.session.execute_many([rollback, FOREIGN_KEYS_ON])
 
+    def _note(self, contradiction: ContradictedError) -> None:
+        self.stats.contradicted += 1
+        log.info("share_contradicted", slot=self.slot, reason=str(contradiction))
+
     async def _run_carefully(self, share: Share, contradiction: ContradictedError) -> int:
         self.stats.careful += 1
-        log.info("share_contradicted", slot=self.slot, reason=str(contradiction))
+        log.info("share_run_carefully", slot=self.slot, reason=str(contradiction))
         careful = Careful(self.session)
         await careful.run(share.ordered_steps())
         return careful.conflicts
 
-    async def _run(self, steps: Iterable[RowSet], opening: Sequence[bytes] = (), closing: bytes = b"") -> int:
+    async def _run(
+        self, steps: Iterable[RowSet], render_step: RenderStep, opening: Sequence[bytes] = (), closing: bytes = b""
+    ) -> int:
         """Run steps between ``opening`` and ``closing``; return the conflicts that the matched rows tell."""
         exchange, packet = Exchange(self.session), Packet()
         for text in opening:
             packet.add(text)
-        for text, statement in _statements(steps, BULK_ROWS_MIN if self.session.has_bulk else 0):
-            size = statement.size if statement else len(text)
-            self._check(size)
-            is_bulk = statement is not None and statement.parameters is not None
-            if packet.texts and (is_bulk or packet.size + size > self._packet_bytes):
+        for text, statement in _statements(steps, render_step):
+            self._check(len(text), render_step)
+            if packet.texts and packet.size + len(text) > self._packet_bytes:
                 await exchange.send(packet)
                 packet = Packet()
             packet.add(text, statement)
             self.stats.statements += 1
-            if is_bulk:
-                await exchange.send(packet)
-                packet = Packet()
         # What is small, and whose answer decides nothing, is committed in the same round trip.
         if closing and exchange.packets == 0 and not packet.is_exact:
             packet.add(closing)
@@ -145,17 +173,25 @@ class Writer:
             await self.session.execute(closing)
         return exchange.conflicts
 
-    def _check(self, size: int) -> None:
-        if size + 1024 > self._packet_bytes_max:
-            raise explain(ServerError(1153, f"a statement of {size} bytes exceeds the target's max_allowed_packet"))
+    def _check(self, size: int, render_step: RenderStep) -> None:
+        if size + 1024 <= self._packet_bytes_max:
+            return
+        message = f"a statement of {size} bytes exceeds the target's max_allowed_packet"
+        if render_step is render:
+            raise explain(ServerError(1153, message))
+        raise ContradictedError(message)
 
 
-def _statements(steps: Iterable[RowSet], bulk_rows_min: int) -> Iterator[tuple[bytes, Statement | None]]:
+def _as_events(step: RowSet) -> Iterator[Statement]:
+    return replay(step) if can_replay(step) else render(step)
+
+
+def _statements(steps: Iterable[RowSet], render_step: RenderStep) -> Iterator[tuple[bytes, Statement | None]]:
     """Yield every statement, with foreign key checks off where the source had them off."""
     for step in steps:
         if step.foreign_keys_off:
             yield FOREIGN_KEYS_OFF, None
-        for statement in render(step, bulk_rows_min):
+        for statement in render_step(step):
             yield statement.sql, statement
         if step.foreign_keys_off:
             yield FOREIGN_KEYS_ON, None

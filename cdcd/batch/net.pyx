@@ -13,10 +13,10 @@ from cdcd.binlog.transaction cimport RowsRef, TableMap, Transaction
 
 cdef struct NetRow:
     uint64_t hash
-    int32_t transaction
-    Image key           # an image that holds the row's key
-    Image before        # the row as it was before the batch; start is NULL when it did not exist
+    Image key           # the row as it was before the batch, or its first image when it did not exist
     Image after         # the row as it is after the batch; start is NULL when it is gone
+    int32_t transaction
+    bint existed
 
 
 cdef inline const uint8_t* _end(Image image) noexcept:
@@ -286,7 +286,7 @@ cdef class Batch:
         if is_new:
             row.transaction = index
             row.key = image
-            row.before = image if existed else Image(NULL, NULL)
+            row.existed = existed
         else:
             self._join(row.transaction, index)
         return row
@@ -344,7 +344,10 @@ cdef class Batch:
         return 0
 
     def shares(self, int writers):
-        """Split into at most ``writers`` shares, each of whole components; at least one, if only an empty one."""
+        """Split into at most ``writers`` shares, each of whole components; at least one, if only an empty one.
+
+        A batch is split once: what merging needed is given back.
+        """
         cdef Share share
         cdef int32_t index
         cdef list shares = [Share() for _ in range(writers)]
@@ -361,7 +364,16 @@ cdef class Batch:
             self._fill(shares, of)
         finally:
             free(of)
+        self._forget_keys()
         return [share for share in shares if share.transactions] or shares[:1]
+
+    cdef int _forget_keys(self) except -1:
+        self.tables.clear()
+        free(self.hashes)
+        free(self.owners)
+        self.hashes = NULL
+        self.owners = NULL
+        return 0
 
     cdef int _join_unproven(self) except -1:
         """Transactions that touched a table whose keys could not be compared stay together."""
@@ -440,17 +452,17 @@ cdef class Batch:
             row = &net.rows[at]
             mine = <list>sets[of[self._root(row.transaction)]]
             if row.after.start == NULL:
-                if row.before.start != NULL:
-                    (<RowSet>mine[DELETE]).add(row.before, row.after)
-            elif row.before.start == NULL:
-                (<RowSet>mine[INSERT]).add(row.before, row.after)
+                if row.existed:
+                    (<RowSet>mine[DELETE]).add(row.key, row.after)
+            elif not row.existed:
+                (<RowSet>mine[INSERT]).add(Image(NULL, NULL), row.after)
             elif net.plan.has_alternatives and self._moves(net.plan, row):
-                (<RowSet>mine[DELETE]).add(row.before, Image(NULL, NULL))
+                (<RowSet>mine[DELETE]).add(row.key, Image(NULL, NULL))
                 (<RowSet>mine[INSERT]).add(Image(NULL, NULL), row.after)
             elif self._is_unchanged(net.plan, row):
-                (<RowSet>mine[3]).add(row.before, row.after)
+                (<RowSet>mine[3]).add(row.key, row.after)
             else:
-                (<RowSet>mine[UPDATE]).add(row.before, row.after)
+                (<RowSet>mine[UPDATE]).add(row.key, row.after)
         for i in range(len(shares)):
             (<Share>shares[i]).steps.extend([step for step in sets[i] if (<RowSet>step).count])
         return 0
@@ -459,23 +471,23 @@ cdef class Batch:
         cdef size_t at
         if net.plan.has_alternatives:
             for at in range(net.count):
-                if (net.rows[at].before.start != NULL and net.rows[at].after.start != NULL
+                if (net.rows[at].existed and net.rows[at].after.start != NULL
                         and self._moves(net.plan, &net.rows[at])):
                     return True
         return False
 
     cdef bint _is_unchanged(self, Plan plan, NetRow* row) except -1:
-        cdef size_t before = plan.locate(row.before, _end(row.before), plan.offsets_before) - row.before.start
+        cdef size_t before = plan.locate(row.key, _end(row.key), plan.offsets_before) - row.key.start
         cdef size_t after = plan.locate(row.after, _end(row.after), plan.offsets_after) - row.after.start
-        return before == after and memcmp(row.before.start, row.after.start, before) == 0
+        return before == after and memcmp(row.key.start, row.after.start, before) == 0
 
     cdef bint _moves(self, Plan plan, NetRow* row) except -1:
         """Return whether any unique key besides the row key changes its value."""
         cdef Py_ssize_t i
-        plan.locate(row.before, _end(row.before), plan.offsets_before)
+        plan.locate(row.key, _end(row.key), plan.offsets_before)
         plan.locate(row.after, _end(row.after), plan.offsets_after)
         for i in range(1, len(plan.keys)):
-            if not plan.same_key(<UniqueKey>plan.keys[i], row.before.start, plan.offsets_before, row.after.start,
+            if not plan.same_key(<UniqueKey>plan.keys[i], row.key.start, plan.offsets_before, row.after.start,
                                  plan.offsets_after):
                 return True
         return False

@@ -14,31 +14,6 @@ cdef enum:
     NULL_VALUE = 0          # an offset: the column is NULL
 
 
-cdef enum:              # how a value is written
-    R_INT = 1
-    R_FLOAT = 2
-    R_DOUBLE = 3
-    R_DECIMAL = 4
-    R_YEAR = 5
-    R_DATE = 6
-    R_TIME = 7
-    R_DATETIME = 8
-    R_TIMESTAMP = 9
-    R_BIT = 10
-    R_SET = 11
-    R_TEXT = 12
-    R_BINARY = 13
-    R_UUID = 14
-    R_COMPRESSED = 15
-    R_ENUM = 16
-
-cdef enum:
-    F_UNSIGNED = 1
-    F_WRITTEN = 2
-    F_ROW_KEY = 4
-    F_PADDED = 8      # fixed-length binary, UUID, INET4, INET6: the log strips trailing zeros
-
-
 cdef struct Image:
     const uint8_t* start    # the null bitmap; values follow. NULL when the change has no such image
     const uint8_t* present  # the event's bitmap of the columns that its images carry
@@ -62,8 +37,9 @@ cdef class Plan:
     cdef readonly bint is_identical         # both sides define the carried columns alike
     cdef readonly bint splits_updates       # an update of a key may go as a delete and an insert
     cdef readonly bint has_same_defaults    # a column that an insert leaves out gets the source's value
-    cdef readonly bint is_bulk              # its rows can be written as binary parameters
+    cdef readonly bytes replay_map          # a TABLE_MAP body for row events of the target, or None
     cdef readonly bytes table_sql
+    cdef readonly bytes row_key_sql         # the quoted name of the row key's index
     cdef readonly list name_sql             # quoted target column names
     cdef readonly list introducers          # b"_latin1" and the like, b"" for binary
     cdef readonly list keys                 # every UniqueKey, the row key first

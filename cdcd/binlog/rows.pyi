@@ -20,10 +20,11 @@ class Plan:
         operations: Sequence[int],
         row_filter: Callable[[Sequence[object]], bool] | None,
         table_sql: bytes,
+        row_key_sql: bytes,
         identical: bool = False,
         splits_updates: bool = True,
         same_defaults: bool = False,
-        bulk: bool = False,
+        replay_map: bytes | None = None,
     ) -> None: ...
     def changes(self, kind: int, body: bytes) -> list[tuple[tuple[object, ...] | None, tuple[object, ...] | None]]: ...
     @property
@@ -49,7 +50,7 @@ class Plan:
     @property
     def has_same_defaults(self) -> bool: ...
     @property
-    def is_bulk(self) -> bool: ...
+    def replay_map(self) -> bytes | None: ...
     @property
     def keys(self) -> list[UniqueKey]: ...
 

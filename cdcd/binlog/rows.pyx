@@ -25,6 +25,30 @@ from cdcd.binlog import table_map as tm
 from cdcd.binlog.values import uncompressed
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
 
+cdef enum:
+    R_INT = 1
+    R_FLOAT = 2
+    R_DOUBLE = 3
+    R_DECIMAL = 4
+    R_YEAR = 5
+    R_DATE = 6
+    R_TIME = 7
+    R_DATETIME = 8
+    R_TIMESTAMP = 9
+    R_BIT = 10
+    R_SET = 11
+    R_TEXT = 12
+    R_BINARY = 13
+    R_UUID = 14
+    R_COMPRESSED = 15
+    R_ENUM = 16
+
+cdef enum:
+    F_UNSIGNED = 1
+    F_WRITTEN = 2
+    F_ROW_KEY = 4
+    F_PADDED = 8      # fixed-length binary, UUID, INET4, INET6: the log strips trailing zeros
+
 _RENDERINGS = {
     tm.TINY: R_INT, tm.SHORT: R_INT, tm.INT24: R_INT, tm.LONG: R_INT, tm.LONGLONG: R_INT,
     tm.FLOAT: R_FLOAT, tm.DOUBLE: R_DOUBLE, tm.NEWDECIMAL: R_DECIMAL, tm.YEAR: R_YEAR, tm.DATE: R_DATE,
@@ -42,8 +66,8 @@ cdef class Plan:
     """
 
     def __cinit__(self, description, target_table, *, names, columns, keys, bint keyed, bint ordered,
-                  bint together, uint64_t group, operations, row_filter, table_sql, bint identical=False,
-                  bint same_defaults=False, bint splits_updates=True, bint bulk=False):
+                  bint together, uint64_t group, operations, row_filter, table_sql, row_key_sql, bint identical=False,
+                  bint same_defaults=False, bint splits_updates=True, bytes replay_map=None):
         self.description = description
         self.source = description.name
         self.target_table = target_table
@@ -58,10 +82,11 @@ cdef class Plan:
         self.group = group
         self.row_filter = row_filter
         self.table_sql = table_sql
+        self.row_key_sql = row_key_sql
         self.keys = keys
         self.row_key = keys[0] if keyed else None
         self.has_alternatives = len(keys) > (1 if keyed else 0)
-        self.is_bulk = bulk
+        self.replay_map = replay_map
         self.operations = sum(1 << operation for operation in operations)
         self.count = len(description.columns)
         self.present_bytes = (self.count + 7) // 8

@@ -6,7 +6,7 @@ Layout: MariaDB Knowledge Base, "TABLE_MAP_EVENT"; the optional metadata (binlog
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cdcd.binlog.query import decompress
 from cdcd.errors import MalformedEvent, UnsupportedEvent
@@ -52,13 +52,14 @@ class Description:
     """A table as the event describes it.
 
     ``column_names`` is None, and ``primary_key`` empty, unless binlog_row_metadata is FULL. The key is given as
-    (column, prefix length), where 0 is the whole column.
+    (column, prefix length), where 0 is the whole column. ``layout`` is the event's body after the names.
     """
 
     name: tuple[str, str]
     columns: tuple[ColumnType, ...]
     column_names: tuple[str, ...] | None
     primary_key: tuple[tuple[int, int], ...] = ()
+    layout: bytes = field(default=b"", repr=False, compare=False)
 
 
 class _Reader:
@@ -104,6 +105,7 @@ def parse(body: bytes) -> Description:
     reader.take(1)
     table = reader.text(reader.number(1))
     reader.take(1)
+    layout = reader.rest()
     count = reader.packed()
     types = reader.take(count)
     metadata = _Reader(reader.take(reader.packed()))
@@ -113,7 +115,8 @@ def parse(body: bytes) -> Description:
     nulls = reader.take((count + 7) // 8)
     fields = _optional(reader)
     columns = _columns(stored, nulls, fields)
-    return Description((database, table), columns, _names(fields.get(4), count), _primary_key(fields, count))
+    names, key = _names(fields.get(4), count), _primary_key(fields, count)
+    return Description((database, table), columns, names, key, layout)
 
 
 def _column(kind: int, metadata: _Reader) -> tuple[int, int]:

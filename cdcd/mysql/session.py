@@ -6,7 +6,6 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-import struct
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,11 +23,7 @@ CONNECT_SECONDS = 10
 ANSWER_SECONDS = 30
 # A peer that vanished without a FIN is found by the kernel after about this long, whatever the statement.
 DEAD_PEER_SECONDS = 30
-# Statements that a session keeps prepared; a server's limit for all sessions is 16,382.
-PREPARED_MAX = 256
 COM_QUERY = 0x03
-COM_STMT_BULK_EXECUTE = 0xFA
-SEND_TYPES_TO_SERVER = 128
 
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151})
 _LOST = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317, 1927})
@@ -91,9 +86,8 @@ class Session:
         self._answer_seconds = answer_seconds
         self.site = site
         self._lost = lost
-        self._answers: deque[int] = deque()  # the number of the first packet of each answer that is due
+        self._unanswered: deque[tuple[int, int]] = deque()  # of each command its statements, its answer's first number
         self._task: asyncio.Task[Any] | None = None  # whose answers are awaited
-        self._prepared: dict[bytes, Any] = {}
 
     @classmethod
     async def open(cls, site: Site, lost: type[Lost], *settings: str, patient: bool = False) -> Session:
@@ -162,57 +156,26 @@ class Session:
         A server runs what was sent whether or not what came before it failed.
         """
         parts = [part.encode() if isinstance(part, str) else part for part in statements]
-        await self._send(COM_QUERY, b";".join(parts))
-
-    async def prepare(self, statement: bytes) -> None:
-        """Have the server parse a statement for :meth:`send_bulk`; once is enough. Nothing may be unanswered."""
-        if statement in self._prepared:
-            return
-        assert not self._answers, "the answer to what was sent before would be taken for this one's"
-        try:
-            if len(self._prepared) >= PREPARED_MAX:
-                await self._prepared.pop(next(iter(self._prepared))).close()
-            self._prepared[statement] = await self._connection.prepare(statement)
-        except (MySQLError, OSError, RuntimeError) as error:
-            raise translate(error, self._lost).at(site=self.site.name) from error
-
-    def is_prepared(self, statement: bytes) -> bool:
-        """Return whether :meth:`send_bulk` can be given the statement."""
-        return statement in self._prepared
-
-    @property
-    def has_bulk(self) -> bool:
-        """Whether the server takes many rows of parameters for one statement."""
-        return bool(self._connection._bulk_supported)
-
-    async def send_bulk(self, statement: bytes, parameters: bytes) -> None:
-        """Send many rows of parameters, with their types before them, for a prepared statement.
-
-        MariaDB Knowledge Base, "COM_STMT_BULK_EXECUTE". It is answered like one statement.
-        """
-        number = self._prepared[statement]._statement_id
-        await self._send(COM_STMT_BULK_EXECUTE, struct.pack("<IH", number, SEND_TYPES_TO_SERVER) + parameters)
-
-    async def _send(self, command: int, payload: bytes) -> None:
-        assert not self._answers or self._task is asyncio.current_task(), "two tasks use one session"
+        assert not self._unanswered or self._task is asyncio.current_task(), "two tasks use one session"
         self._task = asyncio.current_task()
         try:
-            await self._connection._execute_command(command, payload)
+            await self._connection._execute_command(COM_QUERY, b";".join(parts))
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
-        # An answer goes on counting where its command ended, which was one packet for each 16 MiB begun.
-        self._answers.append(self._connection._next_seq_id)
+        # The answer's packets are numbered on from the command's own, of which a long one has several.
+        self._unanswered.append((len(parts), self._connection._next_seq_id))
 
     async def receive(self) -> list[int]:
         """Return how many rows each statement matched that was sent first and is not answered yet."""
         connection = self._connection
         assert self._task is asyncio.current_task(), "two tasks use one session: each would get the other's answer"
-        connection._next_seq_id = self._answers.popleft()
+        statements, connection._next_seq_id = self._unanswered.popleft()
         try:
             async with asyncio.timeout(self._answer_seconds):
                 await connection._read_query_result()
                 counts = [connection._affected_rows]
-                while connection._result.has_next:
+                # MariaDB forgets to say that more follows after a BINLOG statement.
+                while connection._result.has_next or len(counts) < statements:
                     await connection._read_query_result()
                     counts.append(connection._affected_rows)
         except TimeoutError as error:

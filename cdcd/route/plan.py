@@ -79,10 +79,11 @@ def build(
         operations=[OPERATIONS[operation] for operation in operations],
         row_filter=row_filter,
         table_sql=_quoted_table(target),
+        row_key_sql=_quoted(row_key.name) if row_key is not None else b"",
         identical=source is not None and _is_identical(source, target),
         splits_updates=target.has_all_references,
         same_defaults=source is not None and _has_same_defaults(source, target),
-        bulk=_is_bulk(described, pairs, target),
+        replay_map=_replay_map(description, source, target),
     )
 
 
@@ -100,20 +101,23 @@ def _has_same_defaults(source: Table, target: Table) -> bool:
     return all((there := target.column(here.name)) is None or here.default == there.default for here in source.columns)
 
 
-def _is_bulk(description: Description, pairs: list[tuple[bytes | None, bytes, str | None]], target: Table) -> bool:
-    """Return whether rows can go as binary parameters: text must need no conversion on its way into its column."""
-    assert description.column_names is not None
-    for name, column, (written, introducer, _) in zip(
-        description.column_names, description.columns, pairs, strict=True
-    ):
-        there = target.column(name)
-        if written is None or there is None:
-            continue
-        if column.type in (tm.BLOB_COMPRESSED, tm.VARCHAR_COMPRESSED):
-            return False
-        if introducer and introducer.decode() != "_" + there.charset:
-            return False
-    return True
+def _replay_map(description: Description, source: Table | None, target: Table) -> bytes | None:
+    """Return the TABLE_MAP body under which the target takes the source's own row images, or None if it may not.
+
+    Both tables must have the same columns in the same order, so that each byte means the same on both sides, and
+    none that is generated: the images hold the source's results.
+    """
+    if source is None or [_storage(column) for column in source.columns] != [_storage(c) for c in target.columns]:
+        return None
+    if any(column.generated for column in source.columns):
+        return None
+    database, table = (name.encode() for name in target.name)
+    names = bytes([len(database)]) + database + b"\0" + bytes([len(table)]) + table + b"\0"
+    return bytes(8) + names + description.layout
+
+
+def _storage(column: Column) -> tuple[object, ...]:
+    return column.name.lower(), column.type, column.charset, column.collation, column.nullable
 
 
 def _has_foreign_keys(table: Table) -> bool:

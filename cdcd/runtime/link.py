@@ -137,6 +137,7 @@ class LinkRunner:
                 "writers": len(writers),
                 "rows_open": pipeline.rows_open if pipeline else 0,
                 "statements": sum(writer.stats.statements for writer in writers),
+                "contradicted": sum(writer.stats.contradicted for writer in writers),
                 "retries": sum(writer.stats.retries for writer in writers),
                 "careful": sum(writer.stats.careful for writer in writers),
             },
@@ -251,10 +252,9 @@ class LinkRunner:
         packet_bytes_max = int(row[0]) if row else 0
 
         async def open_writer(slot: int) -> Writer:
-            session = await self._writing(stack)
-            # Were a transaction rolled back by the server, what was sent after it must not commit by itself.
-            await session.execute("SET autocommit = 0")
-            return Writer(slot, session, packet_bytes_max)
+            writer = Writer(slot, await self._writing(stack), packet_bytes_max)
+            await writer.prepare()
+            return writer
 
         async def add_writer(slot: int) -> Writer:
             writer = await open_writer(slot)

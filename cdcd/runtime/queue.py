@@ -10,7 +10,7 @@ from cdcd.source.stream import Chunk
 # What a transaction costs besides its rows: a bound in bytes must hold for a million empty ones too.
 TRANSACTION_BYTES = 512
 # Read ahead of what is collected. More would not make the writers faster, and takes memory.
-AHEAD_BYTES_MAX = 8 * 1024 * 1024
+AHEAD_BYTES_MAX = 4 * 1024 * 1024
 
 
 class ChunkQueue:
