@@ -8,7 +8,7 @@ from contextlib import suppress
 import pymysql
 import pytest
 
-from cdcd.apply import dispatcher, writer
+from cdcd.apply import dispatcher
 from tests.fixtures.links import Both, running, wait_until
 from tests.fixtures.servers import ServerFactory
 
@@ -40,13 +40,9 @@ def _every_row_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
 
 
-@pytest.mark.usefixtures("_every_row_splits")
-@pytest.mark.parametrize("bulk_rows_min", [1, 1000])
-async def test_values_arrive_whatever_the_target_s_defaults(
-    server_factory: ServerFactory, bulk_rows_min: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("_every_row_splits", "either_way")
+async def test_values_arrive_whatever_the_target_s_defaults(server_factory: ServerFactory) -> None:
     """Time zone, SQL mode and charsets decide what a value means: a writer sets them, at every connect."""
-    monkeypatch.setattr(writer, "BULK_ROWS_MIN", bulk_rows_min)
     source, target = server_factory(), server_factory(options=CONTRARY)
     for server in (source, target):
         server.sql("CREATE DATABASE shop")
@@ -77,13 +73,9 @@ async def ended_sessions(both: Both, link: str) -> None:
             await asyncio.to_thread(both.target.sql, f"KILL {thread_id}")
 
 
-@pytest.mark.usefixtures("_every_row_splits")
-@pytest.mark.parametrize("bulk_rows_min", [1, 1000])
-async def test_every_change_is_applied_once_though_sessions_are_ended(
-    both: Both, bulk_rows_min: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("_every_row_splits", "either_way")
+async def test_every_change_is_applied_once_though_sessions_are_ended(both: Both) -> None:
     """A lost session may have committed or not: counters that are added to would show either mistake."""
-    monkeypatch.setattr(writer, "BULK_ROWS_MIN", bulk_rows_min)
     both.both("CREATE TABLE counter (id INT PRIMARY KEY, n INT); INSERT INTO counter SELECT seq, 0 FROM seq_1_to_20")
     both.both("CREATE TABLE journal (at INT, n INT)")
     script = ";".join(

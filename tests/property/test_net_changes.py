@@ -4,8 +4,8 @@ A script is a list of transactions, and a transaction a list of seeds, so that h
 the few statements that cause it. Every statement is valid whatever the tables hold (IGNORE, REPLACE): rows
 collide, swap keys, hand unique values on, take NULLs and go back to what they were.
 
-A target named ``text``, ``bulk`` or ``careful`` is applied to in that way: new rows as text, new rows as
-parameters, or one change at a time, which is the plain way that the others must agree with.
+A target named ``events``, ``sql`` or ``careful`` is applied to in that way: rows as the events they came as, as SQL,
+or one change at a time, which is the plain way that the others must agree with.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from hypothesis import strategies as st
 from cdcd.apply import dispatcher, writer
 from cdcd.apply.exchange import ContradictedError
 from cdcd.config.schema import Link
-from cdcd.mysql.session import Session
 from tests.fixtures.links import RunningLink, running
 from tests.fixtures.mariadb import MariaDB
 
@@ -193,7 +192,7 @@ def servers(mariadb_programs: None) -> Iterator[tuple[MariaDB, MariaDB]]:
 
 
 class Way(NamedTuple):
-    """How a link applies: by so many writers, in batches of so many transactions, and text, bulk or careful."""
+    """How a link applies: by so many writers, in batches of so many transactions, and as events, sql or careful."""
 
     writers: int
     cap: int
@@ -202,16 +201,18 @@ class Way(NamedTuple):
 
 @pytest.fixture
 def every_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small transactions are shared out and sent as parameters too; a target's name decides how."""
+    """Small transactions are shared out too; a target's name decides how."""
     monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
-    monkeypatch.setattr(writer, "BULK_ROWS_MIN", 1)
-    monkeypatch.setattr(Session, "has_bulk", property(lambda self: self.site.name == "bulk"))
 
-    async def run(self: writer.Writer, steps: Any, *rest: Any, of: Any = writer.Writer._run, **closing: Any) -> int:
+    def ways(self: writer.Writer, share: writer.Share) -> list[writer.RenderStep]:
+        return [writer._as_events if self.session.site.name == "events" else writer.render]
+
+    async def run(self: writer.Writer, *arguments: Any, of: Any = writer.Writer._run, **closing: Any) -> int:
         if self.session.site.name == "careful":
             raise ContradictedError("one by one, by order of the test")
-        return int(await of(self, steps, *rest, **closing))
+        return int(await of(self, *arguments, **closing))
 
+    monkeypatch.setattr(writer.Writer, "_ways", ways)
     monkeypatch.setattr(writer.Writer, "_run", run)
 
 
@@ -281,7 +282,7 @@ class Trial:
         await link.caught_up()
         assert contents(self.source, self.database) == contents(self.target, self.name(way)), way
         assert 0 == link.runner.conflicts, way
-        assert way.mode == "careful" or 0 == link.careful, way
+        assert way.mode == "careful" or 0 == link.contradicted, way
 
     def run_concurrently(self, script: str) -> None:
         """Run each line as a transaction, four at a time; those that the source refuses do not happen."""
@@ -301,7 +302,7 @@ def test_net_changes_end_as_the_source_ended(
     servers: tuple[MariaDB, MariaDB], script: list[list[int]], cap: int
 ) -> None:
     """Merging rows and splitting batches may change the way, never the end: that is what makes it allowed."""
-    trial = Trial(servers, [Way(1, cap, "bulk"), Way(4, cap, "text"), Way(4, 5000, "bulk"), Way(1, 5000, "careful")])
+    trial = Trial(servers, [Way(1, cap, "events"), Way(4, cap, "sql"), Way(4, 5000, "events"), Way(1, 5000, "careful")])
     trial.source.sql(";".join(map(transaction, script)), database=trial.database)
     asyncio.run(trial.follow())
 
@@ -312,4 +313,4 @@ def test_a_link_keeps_up_with_writers_that_compete(servers: tuple[MariaDB, Maria
     """Batches form by chance while the source is written to by several sessions: every cut must be good."""
     random = Random(seed)
     script = [transaction([random.getrandbits(16) for _ in range(random.randint(1, 4))]) for _ in range(400)]
-    asyncio.run(Trial(servers, [Way(1, 5000, "text"), Way(4, 50, "bulk")]).follow("\n".join(script)))
+    asyncio.run(Trial(servers, [Way(1, 5000, "sql"), Way(4, 50, "events")]).follow("\n".join(script)))
