@@ -24,6 +24,11 @@ PACKET_BYTES = 320 * 1024
 BUSY_TRIES_MAX = 20
 # After the marker: fails, and with it what follows in the packet, unless the marker matched its row.
 FENCE = b"SET @cdcd_fence=18446744073709551614+IF(ROW_COUNT()=1,1,2)"
+# Before row events: fails where the target would apply them leniently, overwrite other rows or pass over missing ones.
+STRICT_FENCE = (
+    b"SET @cdcd_fence=18446744073709551614"
+    b"+IF(@@GLOBAL.slave_exec_mode='STRICT' AND @@GLOBAL.slave_type_conversions='',1,2)"
+)
 FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_key_checks=1"
 
 
@@ -155,6 +160,8 @@ class Writer:
         exchange, packet = Exchange(self.session), Packet()
         for text in opening:
             packet.add(text)
+        if render_step is not render:
+            packet.add(STRICT_FENCE)
         for text, statement in _statements(steps, render_step):
             self._check(len(text), render_step)
             if packet.texts and packet.size + len(text) > self._packet_bytes:
