@@ -1,15 +1,15 @@
-"""Many new rows go as parameters of one statement: they must become what their text would have become."""
+"""Rows go to the target as the events they came as: they must become what they would have become as SQL."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from cdcd.apply import writer
-from cdcd.errors import ApplyFailed
+from cdcd.errors import ApplyFailed, Conflict
 from tests.fixtures.links import PLAIN, Both, running
+from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.servers import ServerFactory
-
-TEXT, BULK = 1_000_000, 1
 
 # A source column, what it is on a target of another mind, and values.
 OTHER_TYPES = [
@@ -60,9 +60,6 @@ OTHER_TYPES = [
     ("uuid", "uuid", "'00112233-4455-6677-8899-aabbccddeeff'"),
     ("enum('a','b')", "enum('a','b','c')", "'a'", "2"),
     ("set('a','b')", "set('a','b','c')", "'a,b'", "0"),
-]
-# Text that the target must convert, which it does only for a text that names its charset.
-CONVERTED = [
     ("varchar(20)", "int", "'12'", "' -3'"),
     ("varchar(20)", "varbinary(80)", "'é'", "''"),
     ("varchar(20)", "varchar(20) character set latin1", "'é'", "'it''s'"),
@@ -74,49 +71,34 @@ CONVERTED = [
     ("text compressed", "text", "'a'", "REPEAT('ab', 500)"),
     ("text", "text compressed character set latin1", "'é'", "REPEAT('ab', 500)"),
 ]
-
-
 RELAXED = "SET sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00';"
 
 
-@pytest.fixture(params=[TEXT, BULK], ids=["text", "parameters"])
-def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make every new row go the one way or the other."""
-    monkeypatch.setattr(writer, "BULK_ROWS_MIN", request.param)
-
-
-def prepared(both: Both) -> int:
-    """Return how many statements the target has been asked to prepare."""
-    return int(both.on_target("SHOW GLOBAL STATUS LIKE 'Com_stmt_prepare'")[0][1])
-
-
-async def test_a_column_of_another_type_gets_the_same_value_either_way(
-    both: Both, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A batch's size decides between text and parameters: it must not decide what a lenient conversion makes."""
-    cases = [*OTHER_TYPES, *CONVERTED]
+async def test_columns_of_other_types_get_what_sql_makes_of_them(both: Both, request: pytest.FixtureRequest) -> None:
+    """Bytes mean something else to a column of another type: such tables are left to the target's own conversions."""
     for side, create in enumerate((both.only_source, both.only_target)):
-        create(";".join(f"CREATE TABLE t{n} (id INT PRIMARY KEY, v {case[side]})" for n, case in enumerate(cases)))
+        create(
+            ";".join(f"CREATE TABLE t{n} (id INT PRIMARY KEY, v {case[side]})" for n, case in enumerate(OTHER_TYPES))
+        )
     script = "; ".join(
         f"INSERT INTO t{n} VALUES (0, NULL), {', '.join(f'({i}, {v})' for i, v in enumerate(case[2:], 1))}"
-        for n, case in enumerate(cases)
+        for n, case in enumerate(OTHER_TYPES)
     )
-    counts = " + ".join(f"(SELECT COUNT(*) FROM t{n})" for n in range(len(cases)))
-    query = " UNION ALL ".join(f"SELECT {n}, id, HEX(v), HEX(CONCAT(v)) FROM t{n}" for n in range(len(cases)))
+    numbers = range(len(OTHER_TYPES))
+    counts = " + ".join(f"(SELECT COUNT(*) FROM t{n})" for n in numbers)
+    query = " UNION ALL ".join(f"SELECT {n}, id, HEX(v), HEX(CONCAT(v)) FROM t{n}" for n in numbers)
     found = []
-    for way, statements in ((TEXT, 0), (BULK, len(OTHER_TYPES))):
-        monkeypatch.setattr(writer, "BULK_ROWS_MIN", way)
-        before = prepared(both)
-        outcome = await both.carry(f"{RELAXED} BEGIN; {script}; COMMIT", writers=1)
+    for _ in range(2):
+        outcome = await both.carry(f"{RELAXED} BEGIN; {script}; COMMIT")
         assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.careful}
-        assert statements == prepared(both) - before
         assert both.on_source(f"SELECT {counts}") == both.on_target(f"SELECT {counts}")
-        found.append([(cases[n], *row) for n, *row in both.on_target(f"{query} ORDER BY 1, 2")])
-        both.both(";".join(f"DELETE FROM t{n}" for n in range(len(cases))))
+        found.append([(OTHER_TYPES[n], *row) for n, *row in both.on_target(f"{query} ORDER BY 1, 2")])
+        both.both(";".join(f"DELETE FROM t{n}" for n in numbers))
+        request.getfixturevalue("rows_as_sql")
     assert found[0] == found[1]
 
 
-@pytest.mark.usefixtures("_way")
+@pytest.mark.usefixtures("either_way")
 async def test_a_row_of_more_bytes_than_one_packet_holds_arrives(both: Both) -> None:
     """The protocol splits what exceeds 16 MiB, and the answer's number goes on from there."""
     both.both("CREATE TABLE t (id INT PRIMARY KEY, v LONGBLOB)")
@@ -128,7 +110,7 @@ async def test_a_row_of_more_bytes_than_one_packet_holds_arrives(both: Both) -> 
     assert both.on_source(query) == both.on_target(query)
 
 
-@pytest.mark.usefixtures("_way")
+@pytest.mark.usefixtures("either_way")
 async def test_a_long_row_is_not_pushed_over_the_target_s_limit_by_its_neighbours(
     server_factory: ServerFactory,
 ) -> None:
@@ -145,7 +127,7 @@ async def test_a_long_row_is_not_pushed_over_the_target_s_limit_by_its_neighbour
     both.assert_equal("t")
 
 
-@pytest.mark.usefixtures("_way")
+@pytest.mark.usefixtures("either_way")
 async def test_nulls_and_columns_that_the_target_computes_or_hides(both: Both) -> None:
     """A value goes to its own column, whichever of the others are NULL, generated, invisible or oddly named."""
     both.both(
@@ -165,28 +147,32 @@ async def test_nulls_and_columns_that_the_target_computes_or_hides(both: Both) -
     both.assert_equal("bare")
 
 
+UNSEEN = pytest.mark.xfail(
+    strict=True, reason="row events name no columns, and nothing tells the link that the target's are others by now"
+)
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        "ALTER TABLE t ADD COLUMN own INT DEFAULT 3 FIRST",
+        pytest.param("ALTER TABLE t ADD COLUMN own INT DEFAULT 3 FIRST", marks=UNSEEN),
         "ALTER TABLE t MODIFY v BIGINT",
         "ALTER TABLE t MODIFY v VARCHAR(30)",
         "DROP TABLE t; CREATE TABLE t (v DECIMAL(20,3), id INT PRIMARY KEY)",
         "RENAME TABLE t TO old; CREATE TABLE t LIKE old",
         "FLUSH TABLES; ANALYZE TABLE t",
+        pytest.param("DELETE FROM t; ALTER TABLE t MODIFY v INT FIRST", marks=UNSEEN),
+        pytest.param("DELETE FROM t; DROP TABLE t; CREATE TABLE t (v INT, id INT PRIMARY KEY)", marks=UNSEEN),
     ],
 )
-async def test_a_statement_that_is_prepared_outlives_changes_of_its_table(
-    both: Both, change: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The target may be altered by hand between two batches: rows must not be stored by what it was before."""
-    monkeypatch.setattr(writer, "BULK_ROWS_MIN", BULK)
+async def test_a_target_may_be_altered_between_two_batches(both: Both, change: str) -> None:
+    """By hand, before the source is: rows must not be stored by what the table was when the link read it."""
     both.both("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
     async with running(both.link(writers=1), both.source, both.target) as link:
         both.only_source("INSERT INTO t SELECT seq, -seq FROM seq_1_to_200")
         await link.caught_up()
         both.only_target(change)
-        both.only_source("INSERT INTO t SELECT seq, -seq FROM seq_201_to_400; UPDATE t SET v = 7 WHERE id = 201")
+        both.only_source("INSERT INTO t SELECT seq, -seq - 1000 FROM seq_201_to_400; UPDATE t SET v = 7 WHERE id = 201")
         await link.caught_up()
         assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.careful}
     query = "SELECT id, CAST(v AS SIGNED) FROM t WHERE id > 200 ORDER BY id"
@@ -194,13 +180,82 @@ async def test_a_statement_that_is_prepared_outlives_changes_of_its_table(
     assert 200 == len(both.on_target(query))
 
 
-async def test_a_value_that_the_target_refuses_as_a_parameter_is_named(
-    both: Both, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_value_that_the_target_refuses_is_named(both: Both) -> None:
     """Out of many rows in one statement, the message must name the table and the row."""
-    monkeypatch.setattr(writer, "BULK_ROWS_MIN", BULK)
     both.only_source("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
     both.only_target("CREATE TABLE t (id INT PRIMARY KEY, v SMALLINT)")
     with pytest.raises(ApplyFailed, match=rf"table {both.database}.t, row id = 277.*alter it"):
         await both.carry("INSERT INTO t SELECT seq, IF(seq = 277, 32768, seq) FROM seq_1_to_300")
     assert [] == both.on_target("SELECT * FROM t")
+
+
+@pytest.fixture(scope="module")
+def lenient(mariadb_programs: None) -> Iterator[MariaDB]:
+    """A target that was told to overlook what row events contradict."""
+    options = {"slave-exec-mode": "IDEMPOTENT", "slave-type-conversions": "ALL_LOSSY", "sync-binlog": "0"}
+    with MariaDB(options) as server:
+        yield server
+
+
+@pytest.fixture
+def both_lenient(east: MariaDB, lenient: MariaDB, database: str) -> Both:
+    """The same database on a source and on the lenient target."""
+    lenient.sql(f"CREATE DATABASE {database}")
+    return Both(east, lenient, database)
+
+
+async def test_a_lenient_target_loses_no_other_row(both_lenient: Both) -> None:
+    """Told to be idempotent, a server removes every row in the way of an event, whatever its key."""
+    both = both_lenient
+    both.both("CREATE TABLE t (id INT PRIMARY KEY, u INT UNIQUE)")
+    both.only_target("INSERT INTO t VALUES (7, 1)")
+    with pytest.raises(Conflict):
+        await both.carry("INSERT INTO t VALUES (1, 1)")
+    assert [(7, 1)] == both.on_target("SELECT * FROM t")
+
+
+async def test_a_lenient_target_misses_no_change(both_lenient: Both) -> None:
+    """Told to be idempotent, a server passes over an update of a row that is not there."""
+    both = both_lenient
+    both.both("CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1), (2, 2)")
+    both.only_target("DELETE FROM t")
+    outcome = await both.carry("UPDATE t SET v = 5 WHERE id = 1; DELETE FROM t WHERE id = 2")
+    assert 2 == outcome.conflicts
+    both.assert_equal("t")
+
+
+async def test_a_lenient_target_cuts_no_value(both_lenient: Both) -> None:
+    """Told to convert with loss, a server makes of a number what fits."""
+    both = both_lenient
+    both.both("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+    async with running(both.link(writers=1), both.source, both.target) as link:
+        both.only_source("INSERT INTO t VALUES (1, 1)")
+        await link.caught_up()
+        both.only_target("ALTER TABLE t MODIFY v SMALLINT")
+        both.only_source("INSERT INTO t VALUES (2, 100000)")
+        assert isinstance(await link.stopped(), ApplyFailed)
+    assert [(1, 1)] == both.on_target("SELECT * FROM t")
+
+
+async def test_events_leave_a_session_as_it_was(both: Both) -> None:
+    """The flags of an event are the session's afterwards: the next statement must not run by the last row's."""
+    both.both("CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, v INT)")
+    query = (
+        "SELECT @@foreign_key_checks, @@unique_checks, @@check_constraint_checks, @@sql_mode, @@time_zone,"
+        " @@autocommit, @@tx_isolation, @@server_id, @@gtid_domain_id, @@insert_id, @@sql_log_bin,"
+        " @@character_set_client, @@skip_replication, DATABASE(), NOW() > '2020-01-01'"
+    )
+    states = []
+    async with running(both.link(writers=1), both.source, both.target) as link:
+        [writer] = link.runner._pipeline.dispatcher.writers
+        for n, settings in enumerate(("1", "0")):
+            states += [await writer.session.fetch(query), await writer.session.execute("ROLLBACK")]
+            both.only_source(
+                f"SET foreign_key_checks = {settings}, unique_checks = {settings}; INSERT INTO t VALUES ({500 + n}, 1)"
+            )
+            await link.caught_up()
+        states += [await writer.session.fetch(query), await writer.session.execute("ROLLBACK")]
+        assert 0 == link.contradicted
+    assert states[0] == states[2] == states[4]
+    both.only_target("INSERT INTO t (v) VALUES (9)")
+    assert [(502,)] == both.on_target("SELECT id FROM t WHERE v = 9")
