@@ -106,9 +106,9 @@ def test_an_update_that_returns_to_its_start_says_whether_the_row_is_there() -> 
 def test_composite_keys_are_spelled_out() -> None:
     """Row constructors in an IN list are no index ranges on every server."""
     table = a_table(keys=(Key("PRIMARY", ("id", "u"), (0, 0)),))
-    assert ["DELETE `shop`.`t` FROM `shop`.`t` FORCE INDEX (`PRIMARY`) WHERE (`id`=1 AND `u`=2) OR (`id`=3 AND `u`=4)"] == texts(
-        table, table.delete((1, 2, "a"), (3, 4, "b"))
-    )
+    assert [
+        "DELETE `shop`.`t` FROM `shop`.`t` FORCE INDEX (`PRIMARY`) WHERE (`id`=1 AND `u`=2) OR (`id`=3 AND `u`=4)"
+    ] == texts(table, table.delete((1, 2, "a"), (3, 4, "b")))
 
 
 def test_a_key_that_may_only_compare_equal_is_written_too() -> None:
