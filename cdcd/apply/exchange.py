@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class Exchange:
         self._bytes = 0
         self.conflicts = 0
         self.packets = 0
+        self.seconds = 0.0  # spent waiting for answers
 
     async def send(self, packet: Packet) -> None:
         """Send a packet; wait for answers only where too much is on its way. Raises as :meth:`finish`."""
@@ -78,8 +80,10 @@ class Exchange:
     async def _answer(self) -> None:
         packet = self._unanswered.popleft()
         self._bytes -= packet.size
+        started = time.monotonic()
         try:
             counts = await self._session.receive()
+            self.seconds += time.monotonic() - started
             for statement, matched in zip(packet.statements, counts, strict=True):
                 self.conflicts += _conflicts(statement, matched)
         except ServerError as error:

@@ -50,7 +50,7 @@ class Share(Protocol):
 class WriterStats:
     """What one writer has done; read by ``observe``."""
 
-    seconds_busy: float = 0.0
+    seconds_on_target: float = 0.0  # waiting for answers
     statements: int = 0
     retries: int = 0
     contradicted: int = 0
@@ -177,7 +177,11 @@ class Writer:
             await exchange.send(packet)
         await exchange.finish()
         if closing:
-            await self.session.execute(closing)
+            packet = Packet()
+            packet.add(closing)
+            await exchange.send(packet)
+            await exchange.finish()
+        self.stats.seconds_on_target += exchange.seconds
         return exchange.conflicts
 
     def _check(self, size: int, render_step: RenderStep) -> None:

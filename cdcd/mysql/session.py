@@ -167,22 +167,27 @@ class Session:
 
     async def receive(self) -> list[int]:
         """Return how many rows each statement matched that was sent first and is not answered yet."""
-        connection = self._connection
         assert self._task is asyncio.current_task(), "two tasks use one session: each would get the other's answer"
-        statements, connection._next_seq_id = self._unanswered.popleft()
+        statements, self._connection._next_seq_id = self._unanswered.popleft()
         try:
+            if self._answer_seconds is None:
+                return await self._counts(statements)
             async with asyncio.timeout(self._answer_seconds):
-                await connection._read_query_result()
-                counts = [connection._affected_rows]
-                # MariaDB forgets to say that more follows after a BINLOG statement.
-                while connection._result.has_next or len(counts) < statements:
-                    await connection._read_query_result()
-                    counts.append(connection._affected_rows)
+                return await self._counts(statements)
         except TimeoutError as error:
             self.abort()
             raise self._lost("the server no longer answers").at(site=self.site.name) from error
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
+
+    async def _counts(self, statements: int) -> list[int]:
+        connection = self._connection
+        await connection._read_query_result()
+        counts = [connection._affected_rows]
+        # MariaDB forgets to say that more follows after a BINLOG statement.
+        while connection._result.has_next or len(counts) < statements:
+            await connection._read_query_result()
+            counts.append(connection._affected_rows)
         return counts
 
     async def fetch(self, query: str) -> list[tuple[Any, ...]]:

@@ -130,16 +130,16 @@ class _Chunks(asyncio.BufferedProtocol):
             return
         if self._ended:
             raise SourceLost(self._ended)
-        self._waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        timer = loop.call_later(seconds, self._wake)
         try:
-            async with asyncio.timeout(seconds):
-                await self._waiter
-        except TimeoutError:
-            raise SourceLost(f"no event and no heartbeat for {seconds:g} s") from None
+            await self._waiter
         finally:
+            timer.cancel()
             self._waiter = None
         if not self._filled:
-            raise SourceLost(self._ended or "the source fell silent")
+            raise SourceLost(self._ended or f"no event and no heartbeat for {seconds:g} s")
 
     def take(self) -> memoryview:
         return memoryview(self._buffer)[: self._filled]

@@ -19,8 +19,8 @@ _COUNTERS: tuple[tuple[str, str, Callable[[LinkView], float]], ...] = (
     ("conflicts", "Changes that did not find the row they expected.", lambda link: link.conflicts),
 )
 
-# What a stage reports besides these is a level of the moment.
-STAGE_COUNTERS = frozenset({"seconds_busy", "seconds_waiting", "reconnects"})
+# What a stage reports besides these only grows.
+STAGE_LEVELS = frozenset({"bytes_queued", "rows_queued", "bytes_held", "rows_open", "writers", "connected"})
 
 
 class Metrics:
@@ -83,5 +83,5 @@ def _stage_metrics(links: list[LinkView]) -> Iterator[Metric]:
 
 
 def _stage_family(name: str) -> CounterMetricFamily | GaugeMetricFamily:
-    kind = CounterMetricFamily if name in STAGE_COUNTERS else GaugeMetricFamily
+    kind = GaugeMetricFamily if name in STAGE_LEVELS else CounterMetricFamily
     return kind(f"cdcd_stage_{name}", f"{name} of a stage.", labels=["link", "stage"])

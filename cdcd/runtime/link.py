@@ -22,7 +22,7 @@ from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.lifecycle import State, check
 from cdcd.runtime.pipeline import Pipeline
 from cdcd.runtime.schema_changes import SchemaChanges
-from cdcd.runtime.stats import PipelineStats
+from cdcd.runtime.stats import PipelineStats, stage_figures
 from cdcd.runtime.tables import Tables
 from cdcd.source.start import resolve_start
 from cdcd.source.stream import BinlogStream, SourceStats
@@ -113,35 +113,8 @@ class LinkRunner:
 
     @property
     def stages(self) -> Mapping[str, Mapping[str, float]]:
-        """Figures of each stage: seconds busy and waiting, bytes and rows queued."""
-        source, stats, pipeline = self._source_stats, self.stats, self._pipeline
-        writers = pipeline.dispatcher.writers if pipeline else []
-        return {
-            "source": {
-                "seconds_busy": source.seconds_busy,
-                "seconds_waiting": source.seconds_waiting,
-                "bytes_read": source.bytes_read,
-                "chunks": source.chunks,
-                "reconnects": source.reconnects,
-                "connected": float(source.connected),
-            },
-            "batch": {
-                "seconds_busy": stats.seconds_merging,
-                "bytes_queued": pipeline.queue.bytes_held if pipeline else 0,
-                "rows_queued": pipeline.backlog.batch.row_count if pipeline else 0,
-                "batches": stats.batches,
-            },
-            "apply": {
-                "seconds_busy": stats.seconds_applying,
-                "seconds_waiting": stats.seconds_idle,
-                "writers": len(writers),
-                "rows_open": pipeline.rows_open if pipeline else 0,
-                "statements": sum(writer.stats.statements for writer in writers),
-                "contradicted": sum(writer.stats.contradicted for writer in writers),
-                "retries": sum(writer.stats.retries for writer in writers),
-                "careful": sum(writer.stats.careful for writer in writers),
-            },
-        }
+        """Figures of each stage, which say together which one is the slow one (``runtime.stats``)."""
+        return stage_figures(self._source_stats, self.stats, self._pipeline)
 
     async def run(self) -> None:
         """Run until drained; raise the error that stops the link. The one place where retry or stop is decided."""

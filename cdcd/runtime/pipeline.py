@@ -114,7 +114,9 @@ class Pipeline:
                 chunk = await self.stream.read()
                 if chunk.abandoned:
                     self.queue.abandon()
+                started = self.clock()
                 await self.queue.put(chunk)
+                self.stats.source_blocked += self.clock() - started
         except asyncio.CancelledError:
             self.queue.close()
         except CdcdError as error:
@@ -122,7 +124,7 @@ class Pipeline:
 
     async def _collect(self) -> None:
         try:
-            while (chunk := await self.queue.get()) is not None:
+            while (chunk := await self._next()) is not None:
                 await self._take(chunk)
         except CdcdError:
             await self.backlog.drained()  # What came before the error is whole, and is applied.
@@ -130,6 +132,12 @@ class Pipeline:
         await self.backlog.drained()
         self._collected = True
         self.backlog.notify()
+
+    async def _next(self) -> Chunk | None:
+        started = self.clock()
+        chunk = await self.queue.get()
+        self.stats.batch_waiting += self.clock() - started
+        return chunk
 
     async def _take(self, chunk: Chunk) -> None:
         if chunk.abandoned:
@@ -139,7 +147,7 @@ class Pipeline:
             if self._parts is None:
                 started = self.clock()
                 at = self.backlog.extend(transactions, at, self.link)
-                self.stats.seconds_merging += self.clock() - started
+                self.stats.batch_busy += self.clock() - started
             if at < len(transactions):
                 self._in_hand = transactions[at]
                 await self._take_slowly(transactions[at])
@@ -167,9 +175,11 @@ class Pipeline:
             if transaction.origin != self.backlog.origin:
                 await self.backlog.drained()
                 self.backlog.origin = transaction.origin
+            started = self.clock()
             while self.backlog.is_full(self.link):
                 self.backlog.notify()
                 await self.backlog.wait()
+            self.stats.batch_blocked += self.clock() - started
             if _carries(transaction):
                 self.backlog.add(transaction)
             else:
@@ -247,7 +257,7 @@ class Pipeline:
             if not len(self.backlog.batch):
                 started = self.clock()
                 await self.backlog.wait()
-                self.stats.seconds_idle += self.clock() - started
+                self.stats.apply_waiting += self.clock() - started
                 continue
             await self._apply(*self.backlog.take())
             self.backlog.applying = None
@@ -269,7 +279,7 @@ class Pipeline:
                 self._unwritten = self._unwritten or self.backlog.origin is None
             self.backlog.progress = after
         seconds = self.clock() - started
-        self.stats.seconds_applying += seconds
+        self.stats.apply_busy += seconds
         log.debug("batch_applied", transactions=len(batch), rows=batch.row_count, seconds=round(seconds, 4))
         self.queue.release(batch.size + TRANSACTION_BYTES * len(batch))
 

@@ -1,19 +1,79 @@
-"""What a link has done since the daemon started."""
+"""What a link has done since the daemon started, stage by stage.
+
+The slow stage is the one that is busy while the one before it is blocked and the one after it waits. Where
+``apply`` is busy, ``seconds_on_target`` (summed over its writers) tells how much of that is the target's.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cdcd.source.stream import SourceStats
+
+if TYPE_CHECKING:
+    from cdcd.runtime.pipeline import Pipeline
 
 
 @dataclass(slots=True)
 class PipelineStats:
-    """What has been applied; read by ``observe``."""
+    """What has been applied, and how the stages after the source spent their time."""
 
     transactions: int = 0
     rows: int = 0
     conflicts: int = 0
     suppressed_ddl: int = 0
     batches: int = 0
-    seconds_merging: float = 0.0
-    seconds_applying: float = 0.0
-    seconds_idle: float = 0.0
+    source_blocked: float = 0.0  # seconds, as those below
+    batch_busy: float = 0.0
+    batch_waiting: float = 0.0
+    batch_blocked: float = 0.0
+    apply_busy: float = 0.0
+    apply_waiting: float = 0.0
+
+
+def stage_figures(
+    source: SourceStats, stats: PipelineStats, pipeline: Pipeline | None
+) -> dict[str, Mapping[str, float]]:
+    """Return each stage's figures: what it does, and what it holds now.
+
+    ``seconds_busy`` at its own work, ``seconds_waiting`` for the stage before it, ``seconds_blocked`` by the one
+    after it; ``bytes_queued`` and ``rows_queued`` are in its hands.
+    """
+    writers = [writer.stats for writer in pipeline.dispatcher.writers] if pipeline else []
+    growing, applying = (pipeline.backlog.batch, pipeline.backlog.applying) if pipeline else (None, None)
+    return {
+        "source": {
+            "seconds_busy": source.seconds_busy,
+            "seconds_waiting": source.seconds_waiting,
+            "seconds_blocked": stats.source_blocked,
+            "bytes_queued": pipeline.queue.bytes_ahead if pipeline else 0,
+            "bytes_read": source.bytes_read,
+            "chunks": source.chunks,
+            "reconnects": source.reconnects,
+            "connected": float(source.connected),
+        },
+        "batch": {
+            "seconds_busy": stats.batch_busy,
+            "seconds_waiting": stats.batch_waiting,
+            "seconds_blocked": stats.batch_blocked,
+            "bytes_queued": growing.size if growing is not None else 0,
+            "rows_queued": growing.row_count if growing is not None else 0,
+            "bytes_held": pipeline.queue.bytes_held if pipeline else 0,
+            "batches": stats.batches,
+        },
+        "apply": {
+            "seconds_busy": stats.apply_busy,
+            "seconds_waiting": stats.apply_waiting,
+            "seconds_on_target": sum(writer.seconds_on_target for writer in writers),
+            "bytes_queued": applying.size if applying is not None else 0,
+            "rows_queued": applying.row_count if applying is not None else 0,
+            "rows_open": pipeline.rows_open if pipeline else 0,
+            "writers": len(writers),
+            "statements": sum(writer.statements for writer in writers),
+            "contradicted": sum(writer.contradicted for writer in writers),
+            "retries": sum(writer.retries for writer in writers),
+            "careful": sum(writer.careful for writer in writers),
+        },
+    }

@@ -158,4 +158,4 @@ def test_a_target_that_stands_still_holds_the_source_back(server_factory, daemon
 
 def held(daemon):
     """Return how many bytes wait in the daemon."""
-    return daemon.status["big"]["stages"]["batch"]["bytes_queued"]
+    return daemon.status["big"]["stages"]["batch"]["bytes_held"]

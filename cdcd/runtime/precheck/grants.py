@@ -14,6 +14,7 @@ READ = ("SELECT",)
 WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 CHANGE_SCHEMA = ("CREATE", "ALTER", "DROP", "INDEX", "REFERENCES")
 KEEP_CHECKPOINTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE")
+REPLAY = "BINLOG REPLAY"  # row events are handed to the server as they are
 READ_LOG = ("REPLICATION SLAVE", "BINLOG MONITOR")
 
 _NAME = r"(`(?:[^`]|``)*`|\*)"

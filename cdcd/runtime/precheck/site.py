@@ -94,6 +94,9 @@ def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
     for database, privileges, _ in grants.by_database(lacking):
         text = f"the account lacks {', '.join(privileges)} on database {database}, where checkpoints are kept"
         yield Problem.error(server.path, text, grants.statement(privileges, database, server.account))
+    if not (server.grants.allow(grants.REPLAY) or server.grants.allow("SUPER")):
+        text = f"the account lacks {grants.REPLAY}: rows go as SQL, which is about twice the work for the target"
+        yield Problem.warning(server.path, text, grants.statement([grants.REPLAY], "", server.account))
     if roles.is_paired and server.logged and not server.logged.keeps(CHECKPOINT[0]):
         text = (
             f"binlog_do_db or binlog_ignore_db keeps database {CHECKPOINT[0]} out of the log: without the"
