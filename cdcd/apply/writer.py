@@ -163,7 +163,9 @@ class Writer:
         if render_step is not render:
             packet.add(STRICT_FENCE)
         for text, statement in _statements(steps, render_step):
-            self._check(len(text), render_step)
+            if len(text) + 1024 > self._packet_bytes_max:
+                await exchange.finish()
+                raise _too_long(len(text), render_step)
             if packet.texts and packet.size + len(text) > self._packet_bytes:
                 await exchange.send(packet)
                 packet = Packet()
@@ -184,13 +186,10 @@ class Writer:
         self.stats.seconds_on_target += exchange.seconds
         return exchange.conflicts
 
-    def _check(self, size: int, render_step: RenderStep) -> None:
-        if size + 1024 <= self._packet_bytes_max:
-            return
-        message = f"a statement of {size} bytes exceeds the target's max_allowed_packet"
-        if render_step is render:
-            raise explain(ServerError(1153, message))
-        raise ContradictedError(message)
+
+def _too_long(size: int, render_step: RenderStep) -> Exception:
+    message = f"a statement of {size} bytes exceeds the target's max_allowed_packet"
+    return explain(ServerError(1153, message)) if render_step is render else ContradictedError(message)
 
 
 def _as_events(step: RowSet) -> Iterator[Statement]:

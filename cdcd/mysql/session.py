@@ -147,6 +147,7 @@ class Session:
         The server stops at the first that fails, and its error is raised; what ran before it stays in the
         open transaction.
         """
+        assert not self._unanswered, "the answer to what was sent before would be taken for this one's"
         await self.send(statements)
         return await self.receive()
 
