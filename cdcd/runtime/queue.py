@@ -24,6 +24,7 @@ class ChunkQueue:
         self.bytes_max = bytes_max
         self.bytes_held = 0
         self.bytes_ahead = 0  # of chunks that are not taken yet
+        self._offered = False  # a chunk waits to be added
         self._chunks: deque[Chunk] = deque()
         self._changed = asyncio.Event()
         self._closed = False
@@ -32,11 +33,13 @@ class ChunkQueue:
     async def put(self, chunk: Chunk) -> None:
         """Add a chunk, waiting until it fits."""
         size = weight(chunk)
+        self._offered = True  # And stays so if the wait is cancelled: what was read is not applied.
         while (self.bytes_held and self.bytes_held + size > self.bytes_max) or self.bytes_ahead > AHEAD_BYTES_MAX:
             await self._wait()
         self.bytes_held += size
         self.bytes_ahead += size
         self._chunks.append(chunk)
+        self._offered = False
         self._changed.set()
 
     async def get(self) -> Chunk | None:
@@ -75,8 +78,8 @@ class ChunkQueue:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything accepted has been applied."""
-        return self.bytes_held == 0 and not self._chunks
+        """Whether everything that was read has been applied."""
+        return not self._offered and self.bytes_held == 0 and not self._chunks
 
     def __len__(self) -> int:
         """How many chunks wait to be taken."""

@@ -120,3 +120,22 @@ async def test_abandoning_wakes_a_reader_that_waits(ahead: int) -> None:
     chunks.abandon()
     await putting
     assert 2 * weight(a_chunk()) == chunks.bytes_ahead == chunks.bytes_held
+
+
+@pytest.mark.usefixtures("ahead")
+@pytest.mark.parametrize("drained", [False, True])
+async def test_a_queue_is_not_empty_while_a_chunk_waits_to_be_added(drained: bool) -> None:
+    """The stream's position is past that chunk: written as the link's, it would skip what is not applied."""
+    chunks = ChunkQueue(bytes_max=1)
+    assert chunks.is_empty
+    await chunks.put(a_chunk())
+    putting = asyncio.create_task(chunks.put(a_chunk()))
+    assert await blocked(putting)
+    if drained:
+        putting.cancel()
+        await asyncio.wait({putting})
+    taken = await chunks.get()
+    assert taken
+    chunks.release(weight(taken))
+    assert (0, 0) == (chunks.bytes_held, len(chunks))
+    assert not chunks.is_empty
