@@ -155,14 +155,15 @@ UNSEEN = pytest.mark.xfail(
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param("ALTER TABLE t ADD COLUMN own INT DEFAULT 3 FIRST", marks=UNSEEN),
+        pytest.param("DELETE FROM t; ALTER TABLE t ADD COLUMN own INT DEFAULT 3 FIRST", marks=UNSEEN),
         "ALTER TABLE t MODIFY v BIGINT",
         "ALTER TABLE t MODIFY v VARCHAR(30)",
         "DROP TABLE t; CREATE TABLE t (v DECIMAL(20,3), id INT PRIMARY KEY)",
         "RENAME TABLE t TO old; CREATE TABLE t LIKE old",
         "FLUSH TABLES; ANALYZE TABLE t",
         pytest.param("DELETE FROM t; ALTER TABLE t MODIFY v INT FIRST", marks=UNSEEN),
-        pytest.param("DELETE FROM t; DROP TABLE t; CREATE TABLE t (v INT, id INT PRIMARY KEY)", marks=UNSEEN),
+        pytest.param("DELETE FROM t; ALTER TABLE t MODIFY v INT UNSIGNED", marks=UNSEEN),
+        pytest.param("DROP TABLE t; CREATE TABLE t (v INT, id INT PRIMARY KEY)", marks=UNSEEN),
     ],
 )
 async def test_a_target_may_be_altered_between_two_batches(both: Both, change: str) -> None:
