@@ -1,10 +1,18 @@
 """Shares of a batch to the target: statements, writers, conflicts, and the dispatcher that feeds them.
 
 A writer applies one share as one target transaction: the marker row first, then the rows, then COMMIT.
-Three ways, tried in this order: net changes in large statements; if the target contradicts them (a
-duplicate key, a missing row), everything is rolled back and the same share is run carefully, one change at
-a time in source order, where each contradiction is seen and decided by the conflict policy; what no policy
-may decide stops the link.
+Three ways, the fastest first, where one that fails is rolled back before the next:
+
+1. ``replay``: net changes as row events, applied by the target's own applier. Only between MariaDB tables with
+   the same columns, by an account that may; any contradiction (a row that is there already, one that is
+   missing) is an error.
+2. ``statement``: net changes as SQL of many rows, which overwrites and counts what contradicts it.
+3. ``careful``: one change at a time in source order, where each contradiction is seen and decided by the
+   conflict policy; what no policy may decide stops the link.
+
+What is small goes in one round trip, marker and COMMIT included: the statement after the marker fails unless the
+marker matched its row. What is large goes in several packets, each sent while the server works on the one
+before (``exchange``); COMMIT follows once all of them are answered.
 
 Nothing here guesses whether a COMMIT happened. A lost connection ends the run; the next run takes the
 link's checkpoint over, which waits for or ends the old sessions, and reads what is so (``checkpoint``).
