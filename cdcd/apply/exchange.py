@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from cdcd.apply.statement import Statement
+from cdcd.binlog.rows import Plan
 from cdcd.errors import ServerError, TargetBusy
+from cdcd.mysql.schema import definition, definition_query
 from cdcd.mysql.session import Session
 
 # Sent and not answered: enough that the server never waits for the next command.
@@ -23,15 +27,40 @@ class ContradictedError(Exception):
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Unaltered:
+    """A question after row events, which go by the columns' places: is the table still what the plan knows?
+
+    What was written to the table keeps others from altering it until COMMIT, so the answer holds.
+    """
+
+    plan: Plan
+
+    @property
+    def sql(self) -> bytes:
+        """The query."""
+        return definition_query(self.plan.target).encode()
+
+    def check(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Raise ContradictedError when the table was altered; its plan sends no more events then."""
+        if [self.plan.definition] != [definition((row[0], row[1])) for row in rows]:
+            self.plan.forget_layout()
+            raise ContradictedError(f"the table {'.'.join(self.plan.target)} was altered")
+
+
+Expected = Statement | Unaltered | None
+"""What decides whether an answer is right; None: any answer is."""
+
+
 @dataclass(slots=True)
 class Packet:
     """Statements that go to the server as one command."""
 
     texts: list[bytes] = field(default_factory=list)
-    statements: list[Statement | None] = field(default_factory=list)
+    statements: list[Expected] = field(default_factory=list)
     size: int = 0
 
-    def add(self, text: bytes, statement: Statement | None = None) -> None:
+    def add(self, text: bytes, statement: Expected = None) -> None:
         """Add a statement; ``statement`` says what it must be answered, None that any answer will do."""
         self.texts.append(text)
         self.statements.append(statement)
@@ -40,7 +69,7 @@ class Packet:
     @property
     def is_exact(self) -> bool:
         """Whether an answer decides if what it holds may be committed."""
-        return any(statement.is_exact for statement in self.statements if statement)
+        return any(isinstance(each, Unaltered) or (each is not None and each.is_exact) for each in self.statements)
 
 
 class Exchange:
@@ -82,10 +111,13 @@ class Exchange:
         self._bytes -= packet.size
         started = time.monotonic()
         try:
-            counts = await self._session.receive()
+            answers = await self._session.receive()
             self.seconds += time.monotonic() - started
-            for statement, matched in zip(packet.statements, counts, strict=True):
-                self.conflicts += _conflicts(statement, matched)
+            for statement, answer in zip(packet.statements, answers, strict=True):
+                if isinstance(statement, Unaltered):
+                    statement.check(answer.rows)
+                elif statement is not None:
+                    self.conflicts += _conflicts(statement, answer.matched)
         except ServerError as error:
             await self._pass_over()
             raise ContradictedError(error.message) from error
@@ -102,8 +134,8 @@ class Exchange:
         self._bytes = 0
 
 
-def _conflicts(statement: Statement | None, matched: int) -> int:
-    if statement is None or matched == statement.matched:
+def _conflicts(statement: Statement, matched: int) -> int:
+    if matched == statement.matched:
         return 0
     if statement.is_exact:
         raise ContradictedError(f"{matched} rows matched, {statement.matched} expected")

@@ -13,6 +13,7 @@ import binascii
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
+from libc.time cimport time
 
 from cdcd.apply.statement cimport Statement
 from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet
@@ -45,10 +46,8 @@ def format_description():
 
 
 def replay(RowSet row_set):
-    """Yield the statements that apply a row set; none when its rows can only go as SQL."""
+    """Yield the statements that apply a row set of which ``can_replay`` is true."""
     cdef size_t at = 0
-    if not can_replay(row_set):
-        return
     while at < row_set.count:
         statement = _events(row_set, at)
         yield statement
@@ -100,9 +99,11 @@ cdef object _events(RowSet row_set, size_t first):
 
 
 cdef int _put_header(Out out, uint8_t kind, uint32_t size) except -1:
-    """Write an event's header: no time, some server, no position; the session's own go into the target's log."""
+    """Write an event's header: the time is that of its events in the target's log, the rest is the session's there."""
     cdef uint8_t[HEADER] header
+    cdef uint32_t now = time(NULL)
     memset(header, 0, HEADER)
+    memcpy(header, &now, 4)
     header[4] = kind
     header[5] = 1
     memcpy(header + 9, &size, 4)

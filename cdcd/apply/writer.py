@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from cdcd.apply.careful import Careful, explain
-from cdcd.apply.exchange import ContradictedError, Exchange, Packet
+from cdcd.apply.exchange import ContradictedError, Exchange, Expected, Packet, Unaltered
 from cdcd.apply.replay import can_replay, format_description, replay
-from cdcd.apply.statement import Statement, render
+from cdcd.apply.statement import render
 from cdcd.binlog.rows import RowSet
 from cdcd.errors import AccessDenied, Fenced, ServerError, TargetBusy
 from cdcd.mysql.session import Session
@@ -21,6 +21,8 @@ log = structlog.get_logger()
 
 # A packet of a few statements: the server works on one while the next is written.
 PACKET_BYTES = 320 * 1024
+# Fewer rows go as SQL: in one round trip, where events take a second one for COMMIT, after a look at the tables.
+EVENT_ROWS_MIN = 100
 BUSY_TRIES_MAX = 20
 # After the marker: fails, and with it what follows in the packet, unless the marker matched its row.
 FENCE = b"SET @cdcd_fence=18446744073709551614+IF(ROW_COUNT()=1,1,2)"
@@ -32,7 +34,7 @@ STRICT_FENCE = (
 FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_key_checks=1"
 
 
-RenderStep = Callable[[RowSet], Iterator[Statement]]
+Way = Callable[[Collection[RowSet]], Iterator[tuple[bytes, Expected]]]
 
 
 class Share(Protocol):
@@ -74,6 +76,7 @@ class Writer:
         await self.session.execute("SET autocommit = 0")
         try:
             await self.session.execute(format_description())
+            await self.session.execute(STRICT_FENCE)
             self.replays = True
         except (AccessDenied, ServerError) as error:
             log.info("rows_sent_as_sql", slot=self.slot, reason=error.message)
@@ -95,9 +98,9 @@ class Writer:
         raise TargetBusy("the target kept rolling the transaction back").at(tries=BUSY_TRIES_MAX)
 
     async def _apply_once(self, share: Share, marker: bytes) -> int:
-        for render_step in self._ways(share):
+        for way in self._ways(share):
             try:
-                return await self._run(share.steps, render_step, [marker, FENCE], closing=b"COMMIT")
+                return await self._run(share.steps, way, [marker, FENCE], closing=b"COMMIT")
             except ContradictedError as error:
                 contradiction = error
                 self._note(error)
@@ -107,11 +110,10 @@ class Writer:
         await self.commit()
         return conflicts
 
-    def _ways(self, share: Share) -> list[RenderStep]:
+    def _ways(self, share: Share) -> list[Way]:
         """Return how to try a share, the fastest first: as row events where the target takes them, then as SQL."""
-        if self.replays and any(step.plan.replay_map is not None for step in share.steps):
-            return [_as_events, render]
-        return [render]
+        rows = sum(len(step) for step in share.steps if step.plan.replay_map is not None)
+        return [as_events, as_sql] if self.replays and rows >= EVENT_ROWS_MIN else [as_sql]
 
     async def begin(self, marker: bytes) -> None:
         """Begin a target transaction that takes more than one call; raise Fenced."""
@@ -121,9 +123,9 @@ class Writer:
     async def apply_part(self, share: Share) -> int:
         """Apply one part inside the open target transaction."""
         await self.session.execute("SAVEPOINT part")
-        for render_step in self._ways(share):
+        for way in self._ways(share):
             try:
-                return await self._run(share.steps, render_step)
+                return await self._run(share.steps, way)
             except ContradictedError as error:
                 contradiction = error
                 self._note(error)
@@ -154,22 +156,20 @@ class Writer:
         return careful.conflicts
 
     async def _run(
-        self, steps: Iterable[RowSet], render_step: RenderStep, opening: Sequence[bytes] = (), closing: bytes = b""
+        self, steps: Collection[RowSet], way: Way, opening: Sequence[bytes] = (), closing: bytes = b""
     ) -> int:
         """Run steps between ``opening`` and ``closing``; return the conflicts that the matched rows tell."""
         exchange, packet = Exchange(self.session), Packet()
         for text in opening:
             packet.add(text)
-        if render_step is not render:
-            packet.add(STRICT_FENCE)
-        for text, statement in _statements(steps, render_step):
+        for text, expected in way(steps):
             if len(text) + 1024 > self._packet_bytes_max:
                 await exchange.finish()
-                raise _too_long(len(text), render_step)
+                raise _too_long(len(text), way)
             if packet.texts and packet.size + len(text) > self._packet_bytes:
                 await exchange.send(packet)
                 packet = Packet()
-            packet.add(text, statement)
+            packet.add(text, expected)
             self.stats.statements += 1
         # What is small, and whose answer decides nothing, is committed in the same round trip.
         if closing and exchange.packets == 0 and not packet.is_exact:
@@ -187,21 +187,33 @@ class Writer:
         return exchange.conflicts
 
 
-def _too_long(size: int, render_step: RenderStep) -> Exception:
+def _too_long(size: int, way: Way) -> Exception:
     message = f"a statement of {size} bytes exceeds the target's max_allowed_packet"
-    return explain(ServerError(1153, message)) if render_step is render else ContradictedError(message)
+    return explain(ServerError(1153, message)) if way is as_sql else ContradictedError(message)
 
 
-def _as_events(step: RowSet) -> Iterator[Statement]:
-    return replay(step) if can_replay(step) else render(step)
+def as_events(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:
+    """Yield row events where the target takes them, and SQL for what is left."""
+    yield STRICT_FENCE, None
+    plans = set()
+    for step in steps:
+        if can_replay(step):
+            plans.add(step.plan)
+            for statement in replay(step):
+                yield statement.sql, statement
+        else:
+            yield from as_sql([step])
+    for plan in plans:
+        question = Unaltered(plan)
+        yield question.sql, question
 
 
-def _statements(steps: Iterable[RowSet], render_step: RenderStep) -> Iterator[tuple[bytes, Statement | None]]:
-    """Yield every statement, with foreign key checks off where the source had them off."""
+def as_sql(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:
+    """Yield SQL, with foreign key checks off where the source had them off."""
     for step in steps:
         if step.foreign_keys_off:
             yield FOREIGN_KEYS_OFF, None
-        for statement in render_step(step):
+        for statement in render(step):
             yield statement.sql, statement
         if step.foreign_keys_off:
             yield FOREIGN_KEYS_ON, None

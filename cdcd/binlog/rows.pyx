@@ -67,7 +67,7 @@ cdef class Plan:
 
     def __cinit__(self, description, target_table, *, names, columns, keys, bint keyed, bint ordered,
                   bint together, uint64_t group, operations, row_filter, table_sql, row_key_sql, bint identical=False,
-                  bint same_defaults=False, bint splits_updates=True, bytes replay_map=None):
+                  bint same_defaults=False, bint splits_updates=True, bytes replay_map=None, bytes definition=None):
         self.description = description
         self.source = description.name
         self.target_table = target_table
@@ -87,6 +87,7 @@ cdef class Plan:
         self.row_key = keys[0] if keyed else None
         self.has_alternatives = len(keys) > (1 if keyed else 0)
         self.replay_map = replay_map
+        self.definition = definition
         self.operations = sum(1 << operation for operation in operations)
         self.count = len(description.columns)
         self.present_bytes = (self.count + 7) // 8
@@ -153,6 +154,10 @@ cdef class Plan:
                 self.flags[i] |= F_PADDED
         elif not self.renderings[i]:
             self.renderings[i] = R_BINARY
+
+    def forget_layout(self):
+        """Take back that the target takes the source's row images: its table is no longer what it was."""
+        self.replay_map = None
 
     def __reduce__(self):
         raise TypeError("a plan belongs to one process")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Protocol
@@ -9,6 +10,8 @@ from typing import Any, Protocol
 from cdcd.errors import AccessDenied, ServerError
 from cdcd.model.table import SYSTEM_DATABASES, Column, ForeignKey, Key, Table, TableName
 from cdcd.mysql import quote
+
+_COUNTER = re.compile(rb"(\n\) ENGINE=\w+) AUTO_INCREMENT=\d+")
 
 
 class Queryable(Protocol):
@@ -39,6 +42,17 @@ async def read_tables(session: Queryable, names: Iterable[TableName]) -> dict[Ta
         if (table := await _read(session, name)) is not None:
             tables[name] = table
     return tables
+
+
+def definition_query(name: TableName) -> str:
+    """Return the query for a table's whole definition; :func:`definition` reads its row."""
+    return f"SET STATEMENT sql_mode = '' FOR SHOW CREATE TABLE {quote.table(name)}"
+
+
+def definition(row: tuple[str | bytes, str | bytes]) -> bytes:
+    """Return a table's definition as the server writes it, without its AUTO_INCREMENT counter."""
+    text = row[1].encode() if isinstance(row[1], str) else row[1]
+    return _COUNTER.sub(rb"\1", text, count=1)
 
 
 async def _read(session: Queryable, name: TableName) -> Table | None:

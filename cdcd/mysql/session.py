@@ -9,7 +9,7 @@ import ssl
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncmy
 from asyncmy.constants.CLIENT import FOUND_ROWS
@@ -76,6 +76,13 @@ class RefuseClearPassword:
     async def authenticate(self, _packet: object) -> None:
         """Refuse."""
         raise AccessDenied("the server asked for the password in clear text, which cdcd never sends")
+
+
+class Answer(NamedTuple):
+    """What a server says to one statement."""
+
+    matched: int  # rows
+    rows: Sequence[tuple[Any, ...]]  # of a query
 
 
 class Session:
@@ -147,6 +154,9 @@ class Session:
         The server stops at the first that fails, and its error is raised; what ran before it stays in the
         open transaction.
         """
+        return [answer.matched for answer in await self._ask(statements)]
+
+    async def _ask(self, statements: Sequence[str | bytes]) -> list[Answer]:
         assert not self._unanswered, "the answer to what was sent before would be taken for this one's"
         await self.send(statements)
         return await self.receive()
@@ -166,35 +176,33 @@ class Session:
         # The answer's packets are numbered on from the command's own, of which a long one has several.
         self._unanswered.append((len(parts), self._connection._next_seq_id))
 
-    async def receive(self) -> list[int]:
-        """Return how many rows each statement matched that was sent first and is not answered yet."""
+    async def receive(self) -> list[Answer]:
+        """Return the answers to the command that was sent first and is not answered yet, one for each statement."""
         assert self._task is asyncio.current_task(), "two tasks use one session: each would get the other's answer"
         statements, self._connection._next_seq_id = self._unanswered.popleft()
         try:
             if self._answer_seconds is None:
-                return await self._counts(statements)
+                return await self._answers(statements)
             async with asyncio.timeout(self._answer_seconds):
-                return await self._counts(statements)
+                return await self._answers(statements)
         except TimeoutError as error:
             self.abort()
             raise self._lost("the server no longer answers").at(site=self.site.name) from error
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
 
-    async def _counts(self, statements: int) -> list[int]:
+    async def _answers(self, statements: int) -> list[Answer]:
         connection = self._connection
-        await connection._read_query_result()
-        counts = [connection._affected_rows]
+        answers: list[Answer] = []
         # MariaDB forgets to say that more follows after a BINLOG statement.
-        while connection._result.has_next or len(counts) < statements:
+        while len(answers) < statements or connection._result.has_next:
             await connection._read_query_result()
-            counts.append(connection._affected_rows)
-        return counts
+            answers.append(Answer(connection._affected_rows, connection._result.rows or ()))
+        return answers
 
     async def fetch(self, query: str) -> list[tuple[Any, ...]]:
         """Run one query and return its rows."""
-        await self.execute(query)
-        return list(self._connection._result.rows or ())
+        return list((await self._ask([query]))[-1].rows)
 
     async def fetch_one(self, query: str) -> tuple[Any, ...] | None:
         """Run one query and return its first row, or None."""

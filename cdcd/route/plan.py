@@ -48,11 +48,13 @@ def build(
     *,
     operations: Sequence[str],
     row_filter: RowFilter | None,
+    definition: bytes | None = None,
 ) -> Plan:
     """Return the plan for one table.
 
     ``description`` has column names (from the event, or proven to fit it). ``source`` is the live table
-    where it still is what the event describes: it tells generated columns and special types.
+    where it still is what the event describes: it tells generated columns and special types. ``definition`` is
+    the target table's as its server writes it; without one, rows are not sent as events.
     Raises SchemaMismatch when a change could not be carried exactly.
     """
     if description.column_names is None:
@@ -83,7 +85,8 @@ def build(
         identical=source is not None and _is_identical(source, target),
         splits_updates=target.has_all_references,
         same_defaults=source is not None and _has_same_defaults(source, target),
-        replay_map=_replay_map(description, source, target),
+        replay_map=_replay_map(description, source, target) if definition is not None else None,
+        definition=definition,
     )
 
 

@@ -6,10 +6,10 @@ import structlog
 
 from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.config.schema import Link, Site
-from cdcd.errors import SchemaMismatch
+from cdcd.errors import AccessDenied, SchemaMismatch, ServerError
 from cdcd.model.position import Position
-from cdcd.model.table import Table
-from cdcd.mysql.schema import read_table
+from cdcd.model.table import Table, TableName
+from cdcd.mysql.schema import definition, definition_query, read_table
 from cdcd.mysql.session import Session
 from cdcd.route.plan import build
 from cdcd.route.rules import Rules
@@ -80,7 +80,7 @@ class Tables:
             log.info("sequence_passed", table=".".join(name), gtid=str(transaction.gtid))
             return False
         target_name = self.rules.target_name(description.name)
-        target = await read_table(self._target, target_name)
+        target, known = await self._read_target(target_name)
         if target is None:
             raise SchemaMismatch(
                 f"the target has no table {target_name[0]}.{target_name[1]}",
@@ -99,7 +99,21 @@ class Tables:
             self.collations,
             operations=self._link.operations,
             row_filter=row_filter,
+            definition=known,
         )
+
+    async def _read_target(self, name: TableName) -> tuple[Table | None, bytes | None]:
+        """Return a target table, and its definition where that was the same before and after it was read."""
+        before = await self._read_definition(name)
+        table = await read_table(self._target, name)
+        return table, before if before == await self._read_definition(name) else None
+
+    async def _read_definition(self, name: TableName) -> bytes | None:
+        try:
+            row = await self._target.fetch_one(definition_query(name))
+        except (AccessDenied, ServerError):  # There is no such table, or it may not be asked for.
+            return None
+        return definition((row[0], row[1])) if row else None
 
 
 def _check_exact(source: Table | None, target: Table) -> None:

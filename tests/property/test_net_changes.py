@@ -204,8 +204,8 @@ def every_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small transactions are shared out too; a target's name decides how."""
     monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
 
-    def ways(self: writer.Writer, share: writer.Share) -> list[writer.RenderStep]:
-        return [writer._as_events if self.session.site.name == "events" else writer.render]
+    def ways(self: writer.Writer, share: writer.Share) -> list[writer.Way]:
+        return [writer.as_events if self.session.site.name == "events" else writer.as_sql]
 
     async def run(self: writer.Writer, *arguments: Any, of: Any = writer.Writer._run, **closing: Any) -> int:
         if self.session.site.name == "careful":
