@@ -184,8 +184,10 @@ cdef class Batch:
         """
         cdef Transaction transaction
         cdef Py_ssize_t count = len(transactions)
-        while at < count and len(self.transactions) < transactions_max and self.size < bytes_max:
+        while at < count and len(self.transactions) < transactions_max:
             transaction = transactions[at]
+            if self.size and self.size + transaction.size > bytes_max:
+                break
             if (not transaction.is_ordinary() or transaction.origin != origin
                     or (applied and transaction.gtid in applied)):
                 break

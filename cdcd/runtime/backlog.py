@@ -40,9 +40,12 @@ class Backlog:
                 return batch.transactions[0]
         return None
 
-    def is_full(self, link: Link) -> bool:
-        """Whether the batch may not grow any more."""
-        return len(self.batch) >= link.batch_transactions_max or self.batch.size >= link.batch_bytes_max
+    def has_room(self, transaction: Transaction, link: Link) -> bool:
+        """Whether the batch may grow by a transaction; one always fits."""
+        batch = self.batch
+        if not len(batch):
+            return True
+        return len(batch) < link.batch_transactions_max and batch.size + transaction.size <= link.batch_bytes_max
 
     def notify(self) -> None:
         """Wake everyone who waits for a change."""

@@ -176,7 +176,7 @@ class Pipeline:
                 await self.backlog.drained()
                 self.backlog.origin = transaction.origin
             started = self.clock()
-            while self.backlog.is_full(self.link):
+            while not self.backlog.has_room(transaction, self.link):
                 self.backlog.notify()
                 await self.backlog.wait()
             self.stats.batch_blocked += self.clock() - started

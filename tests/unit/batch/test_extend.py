@@ -111,10 +111,10 @@ def test_it_stops_when_it_is_full_by_count(most: int) -> None:
 
 
 def test_it_stops_when_it_is_full_by_bytes() -> None:
-    """The transaction that reaches the cap is the last; one that is larger than the cap still fits alone."""
+    """A transaction that would pass the cap waits; one that is larger than the cap still fits alone."""
     batch, found = Batch(), ordinary()
     size = found[0].size
-    assert 3 == extend(batch, found, bytes_max=2 * size + 1)
-    assert 3 * size == batch.size
-    assert 3 == extend(batch, found, 3, bytes_max=2 * size + 1)
+    assert 2 == extend(batch, found, bytes_max=2 * size + 1)
+    assert 2 * size == batch.size
+    assert 2 == extend(batch, found, 2, bytes_max=2 * size + 1)
     assert 1 == extend(Batch(), found, bytes_max=1)
