@@ -1,111 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Merge transactions to net changes, and split them into shares that can be applied in parallel."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp
 
+from cdcd.batch.net_table cimport NetRow, NetTable, end_of
 from cdcd.batch.walk cimport Rows, Runs
 from cdcd.binlog.keys cimport UniqueKey
 from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet
 from cdcd.binlog.transaction cimport RowsRef, TableMap, Transaction
-
-
-cdef struct NetRow:
-    uint64_t hash
-    Image key           # the row as it was before the batch, or its first image when it did not exist
-    Image after         # the row as it is after the batch; start is NULL when it is gone
-    int32_t transaction
-    bint existed
-
-
-cdef inline const uint8_t* _end(Image image) noexcept:
-    """Return a bound for an image that was walked before."""
-    return image.start + (<size_t>1 << 31)
-
-
-cdef class _NetTable:
-    """The net rows of one table, found by their row key's bytes.
-
-    A key's hash for the write set is coarse where a collation is; rows are looked up by every byte, so that
-    text that the write set cannot tell apart does not make the lookup slow.
-    """
-
-    cdef Plan plan
-    cdef UniqueKey identity
-    cdef NetRow* rows
-    cdef int32_t* slots         # row index + 1; 0 is free
-    cdef size_t count, capacity, slot_count
-    cdef bint broken            # its changes go out in source order
-    cdef bint unproven          # keys whose equality is not decidable were met: its transactions stay together
-    cdef uint32_t* key_offsets
-
-    def __cinit__(self, Plan plan):
-        self.plan = plan
-        self.identity = UniqueKey([(i, 0, "exact") for i in plan.row_key.columns], 1) if plan.is_keyed else None
-        self.count = 0
-        self.capacity = 64
-        self.slot_count = 256
-        self.rows = <NetRow*>malloc(self.capacity * sizeof(NetRow))
-        self.slots = <int32_t*>calloc(self.slot_count, sizeof(int32_t))
-        self.key_offsets = <uint32_t*>malloc(max(1, plan.count) * sizeof(uint32_t))
-        if self.rows == NULL or self.slots == NULL or self.key_offsets == NULL:
-            raise MemoryError("no memory for a batch")
-
-    def __dealloc__(self):
-        free(self.rows)
-        free(self.slots)
-        free(self.key_offsets)
-
-    cdef NetRow* find(self, const uint8_t* start, uint32_t* offsets, bint* is_new) except NULL:
-        """Return the net row with this key, made anew when there is none."""
-        cdef uint64_t hash = self.plan.hash_key(self.identity, start, offsets, &self.unproven)
-        cdef size_t mask = self.slot_count - 1
-        cdef size_t at = hash & mask
-        cdef NetRow* row
-        while self.slots[at]:
-            row = &self.rows[self.slots[at] - 1]
-            if row.hash == hash and self._same(row, start, offsets):
-                is_new[0] = False
-                return row
-            at = (at + 1) & mask
-        if self.count == self.capacity:
-            self._grow()
-            return self.find(start, offsets, is_new)
-        row = &self.rows[self.count]
-        self.count += 1
-        self.slots[at] = self.count
-        row.hash = hash
-        is_new[0] = True
-        return row
-
-    cdef void break_up(self) noexcept:
-        """Apply the table's changes in source order, by one writer: they do not merge to net rows."""
-        self.broken = self.unproven = True
-
-    cdef bint _same(self, NetRow* row, const uint8_t* start, uint32_t* offsets) except -1:
-        self.plan.locate(row.key, _end(row.key), self.key_offsets)
-        return self.plan.same_key(self.plan.row_key, row.key.start, self.key_offsets, start, offsets)
-
-    cdef int _grow(self) except -1:
-        cdef size_t i, at, mask
-        cdef void* grown = realloc(self.rows, 2 * self.capacity * sizeof(NetRow))
-        if grown == NULL:
-            raise MemoryError("no memory for a batch's rows")
-        self.rows = <NetRow*>grown
-        self.capacity *= 2
-        free(self.slots)
-        self.slot_count = 4 * self.capacity
-        self.slots = <int32_t*>calloc(self.slot_count, sizeof(int32_t))
-        if self.slots == NULL:
-            raise MemoryError("no memory for a batch's rows")
-        mask = self.slot_count - 1
-        for i in range(self.count):
-            at = self.rows[i].hash & mask
-            while self.slots[at]:
-                at = (at + 1) & mask
-            self.slots[at] = i + 1
-        return 0
 
 
 cdef class Share:
@@ -149,7 +53,7 @@ cdef class Batch:
     cdef uint64_t* hashes
     cdef int32_t* owners
     cdef size_t hash_count, hash_slots
-    cdef dict tables            # Plan -> _NetTable
+    cdef dict tables            # Plan -> NetTable
     cdef Rows rows
 
     def __cinit__(self):
@@ -200,7 +104,7 @@ cdef class Batch:
         cdef int32_t index = len(self.transactions)
         cdef int i
         cdef TableMap table
-        cdef _NetTable net
+        cdef NetTable net
         cdef void* grown
         if <size_t>index == self.parent_capacity:
             grown = realloc(self.parents, 2 * self.parent_capacity * sizeof(int32_t))
@@ -220,10 +124,10 @@ cdef class Batch:
                 net = self._open_table(table.plan)
             self._merge(net, transaction, index, &transaction.refs[i])
 
-    cdef _NetTable _open_table(self, Plan plan):
+    cdef NetTable _open_table(self, Plan plan):
         """Begin a table; two plans for one target table (its id in the log changed) cannot merge rows."""
-        cdef _NetTable net = _NetTable(plan)
-        cdef _NetTable other
+        cdef NetTable net = NetTable(plan)
+        cdef NetTable other
         for other in self.tables.values():
             if other.plan.target == plan.target:
                 other.break_up()
@@ -231,7 +135,7 @@ cdef class Batch:
         self.tables[plan] = net
         return net
 
-    cdef int _merge(self, _NetTable net, Transaction transaction, int32_t index, RowsRef* ref) except -1:
+    cdef int _merge(self, NetTable net, Transaction transaction, int32_t index, RowsRef* ref) except -1:
         cdef Rows rows = self.rows
         cdef Plan plan = net.plan
         rows.open(plan, transaction, ref)
@@ -249,7 +153,7 @@ cdef class Batch:
                 self._net(net, rows, index)
         return 0
 
-    cdef int _touch_keys(self, _NetTable net, Image image, uint32_t* offsets, int32_t index) except -1:
+    cdef int _touch_keys(self, NetTable net, Image image, uint32_t* offsets, int32_t index) except -1:
         """Put a row's unique keys into the write set; the row key of a net table meets in its net row instead."""
         cdef Plan plan = net.plan
         cdef UniqueKey key
@@ -263,7 +167,7 @@ cdef class Batch:
                 self._touch(hash, index)
         return 0
 
-    cdef int _net(self, _NetTable net, Rows rows, int32_t index) except -1:
+    cdef int _net(self, NetTable net, Rows rows, int32_t index) except -1:
         cdef Plan plan = net.plan
         cdef NetRow* row
         cdef bint same = True
@@ -275,19 +179,19 @@ cdef class Batch:
             return 0
         if rows.kind != INSERT:
             row = self._net_row(net, rows.before, plan.offsets_before, index, True)
-            row.after = rows.after if rows.kind == UPDATE and same else Image(NULL, NULL)
+            row.after = rows.after.start if rows.kind == UPDATE and same else NULL
         if rows.kind == INSERT or not same:
             row = self._net_row(net, rows.after, plan.offsets_after, index, False)
-            row.after = rows.after
+            row.after = rows.after.start
         return 0
 
-    cdef NetRow* _net_row(self, _NetTable net, Image image, uint32_t* offsets, int32_t index,
+    cdef NetRow* _net_row(self, NetTable net, Image image, uint32_t* offsets, int32_t index,
                           bint existed) except NULL:
         cdef bint is_new = False
         cdef NetRow* row = net.find(image.start, offsets, &is_new)
         if is_new:
             row.transaction = index
-            row.key = image
+            row.key = image.start
             row.existed = existed
         else:
             self._join(row.transaction, index)
@@ -382,8 +286,8 @@ cdef class Batch:
         cdef Transaction transaction
         cdef TableMap table
         cdef int32_t index
-        cdef dict first = {(<_NetTable>net).plan.target: -1 for net in self.tables.values()
-                           if (<_NetTable>net).unproven}
+        cdef dict first = {(<NetTable>net).plan.target: -1 for net in self.tables.values()
+                           if (<NetTable>net).unproven}
         if not first:
             return 0
         for index in range(len(self.transactions)):
@@ -419,7 +323,7 @@ cdef class Batch:
         return 0
 
     cdef int _fill(self, list shares, int32_t* of) except -1:
-        cdef _NetTable net
+        cdef NetTable net
         cdef Share share
         cdef RowSet step
         cdef Runs runs
@@ -440,7 +344,7 @@ cdef class Batch:
                 share.row_count += step.count
         return 0
 
-    cdef int _fill_net(self, _NetTable net, list shares, int32_t* of) except -1:
+    cdef int _fill_net(self, NetTable net, list shares, int32_t* of) except -1:
         cdef Py_ssize_t i
         cdef size_t at
         cdef NetRow* row
@@ -450,46 +354,52 @@ cdef class Batch:
             for _ in shares
         ]
         cdef list mine
+        cdef Image key, after, none = Image(NULL, NULL)
         for at in range(net.count):
             row = &net.rows[at]
+            key, after = net.image(row.key), net.image(row.after)
             mine = <list>sets[of[self._root(row.transaction)]]
-            if row.after.start == NULL:
+            if row.after == NULL:
                 if row.existed:
-                    (<RowSet>mine[DELETE]).add(row.key, row.after)
+                    (<RowSet>mine[DELETE]).add(key, none)
             elif not row.existed:
-                (<RowSet>mine[INSERT]).add(Image(NULL, NULL), row.after)
-            elif net.plan.has_alternatives and self._moves(net.plan, row):
-                (<RowSet>mine[DELETE]).add(row.key, Image(NULL, NULL))
-                (<RowSet>mine[INSERT]).add(Image(NULL, NULL), row.after)
-            elif self._is_unchanged(net.plan, row):
-                (<RowSet>mine[3]).add(row.key, row.after)
+                (<RowSet>mine[INSERT]).add(none, after)
+            elif net.plan.has_alternatives and self._moves(net, row):
+                (<RowSet>mine[DELETE]).add(key, none)
+                (<RowSet>mine[INSERT]).add(none, after)
+            elif self._is_unchanged(net, row):
+                (<RowSet>mine[3]).add(key, after)
             else:
-                (<RowSet>mine[UPDATE]).add(row.key, row.after)
+                (<RowSet>mine[UPDATE]).add(key, after)
+        net.release()
         for i in range(len(shares)):
             (<Share>shares[i]).steps.extend([step for step in sets[i] if (<RowSet>step).count])
         return 0
 
-    cdef bint _any_moves(self, _NetTable net) except -1:
+    cdef bint _any_moves(self, NetTable net) except -1:
         cdef size_t at
         if net.plan.has_alternatives:
             for at in range(net.count):
-                if (net.rows[at].existed and net.rows[at].after.start != NULL
-                        and self._moves(net.plan, &net.rows[at])):
+                if net.rows[at].existed and net.rows[at].after != NULL and self._moves(net, &net.rows[at]):
                     return True
         return False
 
-    cdef bint _is_unchanged(self, Plan plan, NetRow* row) except -1:
-        cdef size_t before = plan.locate(row.key, _end(row.key), plan.offsets_before) - row.key.start
-        cdef size_t after = plan.locate(row.after, _end(row.after), plan.offsets_after) - row.after.start
-        return before == after and memcmp(row.key.start, row.after.start, before) == 0
+    cdef bint _is_unchanged(self, NetTable net, NetRow* row) except -1:
+        cdef Plan plan = net.plan
+        cdef Image key = net.image(row.key), after = net.image(row.after)
+        cdef size_t length = plan.locate(key, end_of(key), plan.offsets_before) - row.key
+        cdef size_t other = plan.locate(after, end_of(after), plan.offsets_after) - row.after
+        return length == other and memcmp(row.key, row.after, length) == 0
 
-    cdef bint _moves(self, Plan plan, NetRow* row) except -1:
+    cdef bint _moves(self, NetTable net, NetRow* row) except -1:
         """Return whether any unique key besides the row key changes its value."""
+        cdef Plan plan = net.plan
+        cdef Image key = net.image(row.key), after = net.image(row.after)
         cdef Py_ssize_t i
-        plan.locate(row.key, _end(row.key), plan.offsets_before)
-        plan.locate(row.after, _end(row.after), plan.offsets_after)
+        plan.locate(key, end_of(key), plan.offsets_before)
+        plan.locate(after, end_of(after), plan.offsets_after)
         for i in range(1, len(plan.keys)):
-            if not plan.same_key(<UniqueKey>plan.keys[i], row.key.start, plan.offsets_before, row.after.start,
+            if not plan.same_key(<UniqueKey>plan.keys[i], row.key, plan.offsets_before, row.after,
                                  plan.offsets_after):
                 return True
         return False

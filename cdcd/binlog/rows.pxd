@@ -49,6 +49,7 @@ cdef class Plan:
     cdef int operations                     # bits 1 << INSERT, UPDATE, DELETE
     cdef int count
     cdef int present_bytes
+    cdef uint8_t* every_column              # the bitmap of an image that carries them all
     cdef uint32_t* sizes
     cdef uint8_t* prefixes
     cdef uint8_t* renderings

@@ -91,6 +91,9 @@ cdef class Plan:
         self.operations = sum(1 << operation for operation in operations)
         self.count = len(description.columns)
         self.present_bytes = (self.count + 7) // 8
+        self.every_column = <uint8_t*>calloc(self.present_bytes, 1)
+        for i in range(self.count):
+            self.every_column[i >> 3] |= 1 << (i & 7)
         self.sizes = <uint32_t*>calloc(self.count, sizeof(uint32_t))
         self.prefixes = <uint8_t*>calloc(self.count, 1)
         self.renderings = <uint8_t*>calloc(self.count, 1)
@@ -111,6 +114,7 @@ cdef class Plan:
                 self.flags[i] |= F_ROW_KEY
 
     def __dealloc__(self):
+        free(self.every_column)
         free(self.sizes)
         free(self.prefixes)
         free(self.renderings)
@@ -163,11 +167,7 @@ cdef class Plan:
         raise TypeError("a plan belongs to one process")
 
     cdef bint is_full(self, const uint8_t* present) noexcept:
-        cdef int i
-        for i in range(self.count // 8):
-            if present[i] != 0xFF:
-                return False
-        return self.count % 8 == 0 or present[self.count // 8] == (1 << (self.count % 8)) - 1
+        return memcmp(present, self.every_column, self.present_bytes) == 0
 
     cdef bint writes(self, int column) noexcept:
         return self.flags[column] & F_WRITTEN

@@ -1,0 +1,34 @@
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+
+from cdcd.binlog.keys cimport UniqueKey
+from cdcd.binlog.rows cimport Image, Plan
+
+
+cdef struct NetRow:
+    uint64_t hash
+    const uint8_t* key      # the row as it was before the batch, or its first image when it did not exist
+    const uint8_t* after    # the row as it is after the batch; NULL when it is gone
+    int32_t transaction
+    bint existed
+
+
+cdef inline const uint8_t* end_of(Image image) noexcept:
+    """Return a bound for an image that was walked before."""
+    return image.start + (<size_t>1 << 31)
+
+
+cdef class NetTable:
+    cdef Plan plan
+    cdef UniqueKey identity
+    cdef NetRow* rows
+    cdef int32_t* slots         # row index + 1; 0 is free
+    cdef size_t count, capacity, slot_count
+    cdef bint broken            # its changes go out in source order
+    cdef bint unproven          # keys whose equality is not decidable were met: its transactions stay together
+    cdef uint32_t* key_offsets
+    cdef NetRow* find(self, const uint8_t* start, uint32_t* offsets, bint* is_new) except NULL
+    cdef Image image(self, const uint8_t* start) noexcept
+    cdef void release(self) noexcept
+    cdef void break_up(self) noexcept
+    cdef bint _same(self, NetRow* row, const uint8_t* start, uint32_t* offsets) except -1
+    cdef int _grow(self) except -1
