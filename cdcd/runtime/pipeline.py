@@ -111,6 +111,9 @@ class Pipeline:
     async def _read(self) -> None:
         try:
             while True:
+                started = self.clock()
+                await self.queue.room()
+                self.stats.source_blocked += self.clock() - started
                 chunk = await self.stream.read()
                 if chunk.abandoned:
                     self.queue.abandon()

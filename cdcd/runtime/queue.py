@@ -30,11 +30,16 @@ class ChunkQueue:
         self._closed = False
         self._error: BaseException | None = None
 
+    async def room(self) -> None:
+        """Wait until it makes sense to read another chunk."""
+        while self.bytes_ahead > AHEAD_BYTES_MAX:
+            await self._wait()
+
     async def put(self, chunk: Chunk) -> None:
         """Add a chunk, waiting until it fits."""
         size = weight(chunk)
         self._offered = True  # And stays so if the wait is cancelled: what was read is not applied.
-        while (self.bytes_held and self.bytes_held + size > self.bytes_max) or self.bytes_ahead > AHEAD_BYTES_MAX:
+        while self.bytes_held and self.bytes_held + size > self.bytes_max:
             await self._wait()
         self.bytes_held += size
         self.bytes_ahead += size
