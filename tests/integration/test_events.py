@@ -74,6 +74,7 @@ OTHER_TYPES = [
 RELAXED = "SET sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00';"
 
 
+@pytest.mark.usefixtures("rows_as_events")
 async def test_columns_of_other_types_get_what_sql_makes_of_them(both: Both, request: pytest.FixtureRequest) -> None:
     """Bytes mean something else to a column of another type: such tables are left to the target's own conversions."""
     for side, create in enumerate((both.only_source, both.only_target)):
@@ -267,3 +268,15 @@ async def test_events_leave_a_session_as_it_was(both: Both) -> None:
     assert states[0] == states[2] == states[4]
     both.only_target("INSERT INTO t (v) VALUES (9)")
     assert [(502,)] == both.on_target("SELECT id FROM t WHERE v = 9")
+
+
+@pytest.mark.usefixtures("either_way")
+async def test_a_part_that_is_contradicted_goes_another_way_inside_its_transaction(both: Both) -> None:
+    """A transaction that comes in parts cannot be begun again: only the part is taken back, by its savepoint."""
+    both.both("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(300))")
+    both.only_target("INSERT INTO t VALUES (2500, 'in the way')")
+    async with running(both.link(transaction_bytes_max=64 * 1024), both.source, both.target) as link:
+        both.only_source("INSERT INTO t SELECT seq, REPEAT('x', 250) FROM seq_1_to_3000")
+        await link.caught_up()
+        assert (1, 1) == (link.runner.conflicts, link.runner.transactions)
+    both.assert_equal("t")

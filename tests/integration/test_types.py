@@ -83,6 +83,7 @@ def _rows(server: MariaDB, database: str, queries: list[str]) -> list[str]:
     return found
 
 
+@pytest.mark.usefixtures("rows_as_events")
 @pytest.mark.parametrize("case", CASES, ids=str)
 async def test_a_type_arrives_value_exact(case: Case, east: MariaDB, west: MariaDB, database: str) -> None:
     """Inserts, updates and deletes carry each value, also where it is the key and where there is no key."""
