@@ -23,7 +23,8 @@ UNANSWERED_BYTES_MAX = 1024 * 1024
 class ContradictedError(Exception):
     """The target refuses a statement of many changes, or its rows are not what they expect.
 
-    The share is run again carefully, which decides the conflict, or finds the one change that is refused.
+    The share is run again in another way; the last, one change at a time, decides the conflict, or finds the one
+    change that is refused.
     """
 
 

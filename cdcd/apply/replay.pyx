@@ -16,11 +16,12 @@ from libc.string cimport memcpy, memset
 from libc.time cimport time
 
 from cdcd.apply.statement cimport Statement
-from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet
+from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet, end_of
 from cdcd.binlog.values cimport Out
 
 cdef enum:
     HEADER = 19
+    FORMAT_DESCRIPTION = 15
     TABLE_MAP = 19
     WRITE_ROWS_V1 = 23          # UPDATE and DELETE follow, as the kinds of a row set do
     STATEMENT_END = 1           # flags of a rows event
@@ -35,12 +36,12 @@ def format_description():
     """Return the statement that tells a session how the events are laid out that it will be sent."""
     event_types = 171
     lengths = bytearray(event_types)
-    lengths[14] = 57 + event_types
+    lengths[FORMAT_DESCRIPTION - 1] = 57 + event_types
     for kind in (TABLE_MAP, WRITE_ROWS_V1, WRITE_ROWS_V1 + 1, WRITE_ROWS_V1 + 2):
         lengths[kind - 1] = 8
     body = b"\x04\0" + b"10.6.0-MariaDB".ljust(50, b"\0") + bytes(4) + bytes([HEADER]) + bytes(lengths) + bytes(5)
     cdef Out out = Out()
-    _put_header(out, 15, HEADER + len(body))
+    _put_header(out, FORMAT_DESCRIPTION, HEADER + len(body))
     out.put_bytes(body)
     return _statement(out)
 
@@ -123,12 +124,13 @@ cdef int _put_rows_head(Out out, RowSet row_set) except -1:
     else:
         out.put_char(252)
         out.put(<const uint8_t*>&count, 2)
-    everything = b"\xff" * (count // 8) + (bytes([(1 << count % 8) - 1]) if count % 8 else b"")
-    return out.put_bytes(everything * (2 if row_set.kind == UPDATE else 1))
+    if row_set.kind == UPDATE:
+        out.put(row_set.plan.every_column, row_set.plan.present_bytes)
+    return out.put(row_set.plan.every_column, row_set.plan.present_bytes)
 
 
 cdef int _put_image(Out out, Plan plan, Image image) except -1:
-    cdef const uint8_t* end = plan.locate(image, image.start + (<size_t>1 << 31), plan.offsets_after)
+    cdef const uint8_t* end = plan.locate(image, end_of(image), plan.offsets_after)
     return out.put(image.start, end - image.start)
 
 

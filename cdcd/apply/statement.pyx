@@ -9,7 +9,7 @@ from libc.math cimport copysign
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
-from cdcd.binlog.rows cimport ABSENT, DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet
+from cdcd.binlog.rows cimport ABSENT, DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet, end_of
 from cdcd.binlog.values cimport Out
 
 from cdcd.binlog import table_map as tm
@@ -56,10 +56,6 @@ cdef bytes _text(Out out, Plan plan):
     return LENIENTLY + text if out.has_error_value and plan.is_identical else text
 
 
-cdef const uint8_t* _end(Image image) noexcept:
-    return image.start + (<size_t>1 << 31)
-
-
 def render(RowSet row_set):
     """Yield the statements that apply a row set, each rendered when it is asked for."""
     cdef size_t at = 0
@@ -103,8 +99,8 @@ def moves_row_key(RowSet row_set, size_t at):
     """Return whether an update changes its row's key."""
     cdef Plan plan = row_set.plan
     cdef Change change = row_set.changes[at]
-    plan.locate(change.before, _end(change.before), plan.offsets_before)
-    plan.locate(change.after, _end(change.after), plan.offsets_after)
+    plan.locate(change.before, end_of(change.before), plan.offsets_before)
+    plan.locate(change.after, end_of(change.after), plan.offsets_after)
     return plan.is_keyed and not plan.same_key(
         plan.row_key, change.before.start, plan.offsets_before, change.after.start, plan.offsets_after)
 
@@ -118,7 +114,7 @@ def describe(RowSet row_set, size_t at):
     """Return a change's row as text for a message: its key's columns, or all of them without a key."""
     cdef Plan plan = row_set.plan
     cdef Image image = row_set.changes[at].after if row_set.kind == INSERT else row_set.changes[at].before
-    values = plan.values(image, _end(image))
+    values = plan.values(image, end_of(image))
     shown = plan.row_key.columns if plan.is_keyed else range(plan.count)
     return ", ".join(f"{plan.names[i]} = {values[i]!r}"[:80] for i in shown)
 
@@ -177,7 +173,7 @@ cdef int _put_insert_head(Out out, Plan plan, const uint8_t* present) except -1:
 cdef int _put_row(Out out, Plan plan, Image image) except -1:
     cdef int i
     cdef uint8_t separator = 40
-    plan.locate(image, _end(image), plan.offsets_after)
+    plan.locate(image, end_of(image), plan.offsets_after)
     for i in range(plan.count):
         if plan.writes(i) and plan.offsets_after[i] != ABSENT:
             out.put_char(separator)
@@ -233,7 +229,7 @@ cdef object _delete(RowSet row_set, size_t first):
                 break
             out.put(b"," if single else b" OR ", 1 if single else 4)
         if single:
-            plan.locate(row_set.changes[at].before, _end(row_set.changes[at].before), plan.offsets_before)
+            plan.locate(row_set.changes[at].before, end_of(row_set.changes[at].before), plan.offsets_before)
             plan.render(out, key, row_set.changes[at].before.start, plan.offsets_before[key])
         else:
             out.put_char(40)
@@ -254,7 +250,7 @@ cdef object _update(RowSet row_set, size_t at, bint by_new_key):
     cdef int i
     cdef bint any_column = False
     out.put_bytes(b"UPDATE " + plan.table_sql + b" SET ")
-    plan.locate(change.after, _end(change.after), plan.offsets_after)
+    plan.locate(change.after, end_of(change.after), plan.offsets_after)
     for i in range(plan.count):
         if plan.writes(i) and plan.offsets_after[i] != ABSENT:
             if any_column:
@@ -276,7 +272,7 @@ cdef int _put_match(Out out, Plan plan, Image image) except -1:
     """Write the condition that finds a row: by its key, or by every value where there is no key."""
     cdef int i
     cdef bint any_column = False
-    plan.locate(image, _end(image), plan.offsets_before)
+    plan.locate(image, end_of(image), plan.offsets_before)
     for i in range(plan.count):
         if plan.is_keyed:
             if not plan.is_row_key(i):

@@ -98,17 +98,25 @@ class Writer:
         raise TargetBusy("the target kept rolling the transaction back").at(tries=BUSY_TRIES_MAX)
 
     async def _apply_once(self, share: Share, marker: bytes) -> int:
-        for way in self._ways(share):
-            try:
-                return await self._run(share.steps, way, [marker, FENCE], closing=b"COMMIT")
-            except ContradictedError as error:
-                contradiction = error
-                self._note(error)
-                await self._undo(b"ROLLBACK")
-        await self.begin(marker)
-        conflicts = await self._run_carefully(share, contradiction)
+        try:
+            return await self._run_fast(share, b"ROLLBACK", [marker, FENCE], closing=b"COMMIT")
+        except ContradictedError as contradiction:
+            await self.begin(marker)
+            conflicts = await self._run_carefully(share, contradiction)
         await self.commit()
         return conflicts
+
+    async def _run_fast(self, share: Share, undo: bytes, opening: Sequence[bytes] = (), closing: bytes = b"") -> int:
+        """Run net changes in the first way that is not contradicted; what failed is undone, the last error raised."""
+        for way in self._ways(share):
+            try:
+                return await self._run(share.steps, way, opening, closing)
+            except ContradictedError as error:
+                contradiction = error
+                self.stats.contradicted += 1
+                log.info("share_contradicted", slot=self.slot, reason=str(error))
+                await self._undo(undo)
+        raise contradiction
 
     def _ways(self, share: Share) -> list[Way]:
         """Return how to try a share, the fastest first: as row events where the target takes them, then as SQL."""
@@ -123,14 +131,10 @@ class Writer:
     async def apply_part(self, share: Share) -> int:
         """Apply one part inside the open target transaction."""
         await self.session.execute("SAVEPOINT part")
-        for way in self._ways(share):
-            try:
-                return await self._run(share.steps, way)
-            except ContradictedError as error:
-                contradiction = error
-                self._note(error)
-                await self._undo(b"ROLLBACK TO part")
-        return await self._run_carefully(share, contradiction)
+        try:
+            return await self._run_fast(share, b"ROLLBACK TO part")
+        except ContradictedError as contradiction:
+            return await self._run_carefully(share, contradiction)
 
     async def commit(self) -> None:
         """Commit the open target transaction."""
@@ -143,10 +147,6 @@ class Writer:
     async def _undo(self, rollback: bytes) -> None:
         """Roll back; what failed may have been between two settings of foreign_key_checks."""
         await self.session.execute_many([rollback, FOREIGN_KEYS_ON])
-
-    def _note(self, contradiction: ContradictedError) -> None:
-        self.stats.contradicted += 1
-        log.info("share_contradicted", slot=self.slot, reason=str(contradiction))
 
     async def _run_carefully(self, share: Share, contradiction: ContradictedError) -> int:
         self.stats.careful += 1

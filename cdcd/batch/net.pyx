@@ -5,10 +5,10 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp
 
-from cdcd.batch.net_table cimport NetRow, NetTable, end_of
+from cdcd.batch.net_table cimport NetRow, NetTable
 from cdcd.batch.walk cimport Rows, Runs
 from cdcd.binlog.keys cimport UniqueKey
-from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet
+from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet, end_of
 from cdcd.binlog.transaction cimport RowsRef, TableMap, Transaction
 
 

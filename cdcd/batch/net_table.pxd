@@ -12,11 +12,6 @@ cdef struct NetRow:
     bint existed
 
 
-cdef inline const uint8_t* end_of(Image image) noexcept:
-    """Return a bound for an image that was walked before."""
-    return image.start + (<size_t>1 << 31)
-
-
 cdef class NetTable:
     cdef Plan plan
     cdef UniqueKey identity

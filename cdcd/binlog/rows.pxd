@@ -19,6 +19,11 @@ cdef struct Image:
     const uint8_t* present  # the event's bitmap of the columns that its images carry
 
 
+cdef inline const uint8_t* end_of(Image image) noexcept:
+    """Return a bound for an image that was walked before."""
+    return image.start + (<size_t>1 << 31)
+
+
 cdef struct Change:
     Image before
     Image after
