@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
+from cdcd.apply.marker import check
 from cdcd.apply.statement import Statement
 from cdcd.binlog.rows import Plan
 from cdcd.errors import ServerError, TargetBusy
 from cdcd.mysql.schema import definition, definition_query
-from cdcd.mysql.session import Session
+from cdcd.mysql.session import Answer, Session
 
 # Sent and not answered: enough that the server never waits for the next command.
 UNANSWERED_BYTES_MAX = 1024 * 1024
@@ -36,20 +36,31 @@ class Unaltered:
     """
 
     plan: Plan
+    is_exact: ClassVar[bool] = True
 
     @property
     def sql(self) -> bytes:
         """The query."""
         return definition_query(self.plan.target).encode()
 
-    def check(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    def check(self, answer: Answer) -> None:
         """Raise ContradictedError when the table was altered; its plan sends no more events then."""
-        if [self.plan.definition] != [definition((row[0], row[1])) for row in rows]:
+        if [self.plan.definition] != [definition((row[0], row[1])) for row in answer.rows]:
             self.plan.forget_layout()
             raise ContradictedError(f"the table {'.'.join(self.plan.target)} was altered")
 
 
-Expected = Statement | Unaltered | None
+class Marked:
+    """The marker: it must find this run's row."""
+
+    is_exact = False
+
+    def check(self, answer: Answer) -> None:
+        """Raise Fenced when there was none. What follows in the packet has run, and holds a marker all the same."""
+        check(answer.matched)
+
+
+Expected = Statement | Unaltered | Marked | None
 """What decides whether an answer is right; None: any answer is."""
 
 
@@ -70,7 +81,7 @@ class Packet:
     @property
     def is_exact(self) -> bool:
         """Whether an answer decides if what it holds may be committed."""
-        return any(isinstance(each, Unaltered) or (each is not None and each.is_exact) for each in self.statements)
+        return any(each is not None and each.is_exact for each in self.statements)
 
 
 class Exchange:
@@ -115,10 +126,10 @@ class Exchange:
             answers = await self._session.receive()
             self.seconds += time.monotonic() - started
             for statement, answer in zip(packet.statements, answers, strict=True):
-                if isinstance(statement, Unaltered):
-                    statement.check(answer.rows)
-                elif statement is not None:
+                if isinstance(statement, Statement):
                     self.conflicts += _conflicts(statement, answer.matched)
+                elif statement is not None:
+                    statement.check(answer)
         except ServerError as error:
             await self._pass_over()
             raise ContradictedError(error.message) from error

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import structlog
 
 from cdcd.apply.careful import explain
+from cdcd.apply.marker import check, refusal
 from cdcd.binlog.query import Query
-from cdcd.errors import AccessDenied, Fenced, ServerError
+from cdcd.errors import AccessDenied, ServerError
 from cdcd.model.table import TableName
 from cdcd.mysql import quote
 from cdcd.mysql.flavor import MARIADB
@@ -101,19 +102,18 @@ async def _announce(session: Session, change: Change, state: str, fence: bytes) 
         quote.text(value)
         for value in (change.link, change.gtid, change.origin, change.verb, objects, change.digest, state)
     )
-    matched = await session.execute_many(
-        [
-            "BEGIN",
-            "REPLACE INTO cdcd.ddl (link,gtid,origin,verb,objects,digest,state_before,session,announced_at)"
-            f" VALUES ({values},CONNECTION_ID(),NOW(6))",
-            fence,
-            f"DELETE FROM cdcd.ddl WHERE link = {quote.text(change.link)}"
-            f" AND announced_at < NOW(6) - INTERVAL {KEPT_DAYS} DAY",
-        ]
-    )
-    if matched[2] != 1:
-        await session.execute("ROLLBACK")
-        raise Fenced("this run's marker matches no row")
+    with refusal():
+        answers = await session.execute_many(
+            [
+                "BEGIN",
+                "REPLACE INTO cdcd.ddl (link,gtid,origin,verb,objects,digest,state_before,session,announced_at)"
+                f" VALUES ({values},CONNECTION_ID(),NOW(6))",
+                fence,
+                f"DELETE FROM cdcd.ddl WHERE link = {quote.text(change.link)}"
+                f" AND announced_at < NOW(6) - INTERVAL {KEPT_DAYS} DAY",
+            ]
+        )
+    check(answers[2])
     await session.execute("COMMIT")
 
 

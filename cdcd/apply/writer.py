@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from cdcd.apply.careful import Careful, explain
-from cdcd.apply.exchange import ContradictedError, Exchange, Expected, Packet, Unaltered
+from cdcd.apply.exchange import ContradictedError, Exchange, Expected, Marked, Packet, Unaltered
+from cdcd.apply.marker import check, refusal
 from cdcd.apply.replay import can_replay, format_description, replay
 from cdcd.apply.statement import render
 from cdcd.binlog.rows import RowSet
-from cdcd.errors import AccessDenied, Fenced, ServerError, TargetBusy
+from cdcd.errors import AccessDenied, ServerError, TargetBusy
 from cdcd.mysql.session import Session
 
 log = structlog.get_logger()
@@ -24,8 +25,6 @@ PACKET_BYTES = 320 * 1024
 # Fewer rows go as SQL: in one round trip, where events take a second one for COMMIT, after a look at the tables.
 EVENT_ROWS_MIN = 100
 BUSY_TRIES_MAX = 20
-# After the marker: fails, and with it what follows in the packet, unless the marker matched its row.
-FENCE = b"SET @cdcd_fence=18446744073709551614+IF(ROW_COUNT()=1,1,2)"
 # Before row events: fails where the target would apply them leniently, overwrite other rows or pass over missing ones.
 STRICT_FENCE = (
     b"SET @cdcd_fence=18446744073709551614"
@@ -99,18 +98,21 @@ class Writer:
 
     async def _apply_once(self, share: Share, marker: bytes) -> int:
         try:
-            return await self._run_fast(share, b"ROLLBACK", [marker, FENCE], closing=b"COMMIT")
+            return await self._run_fast(share, b"ROLLBACK", marker)
         except ContradictedError as contradiction:
             await self.begin(marker)
             conflicts = await self._run_carefully(share, contradiction)
         await self.commit()
         return conflicts
 
-    async def _run_fast(self, share: Share, undo: bytes, opening: Sequence[bytes] = (), closing: bytes = b"") -> int:
-        """Run net changes in the first way that is not contradicted; what failed is undone, the last error raised."""
+    async def _run_fast(self, share: Share, undo: bytes, marker: bytes = b"") -> int:
+        """Run net changes in the first way that is not contradicted; what failed is undone, the last error raised.
+
+        With a marker they are a transaction of their own.
+        """
         for way in self._ways(share):
             try:
-                return await self._run(share.steps, way, opening, closing)
+                return await self._run(share.steps, way, marker)
             except ContradictedError as error:
                 contradiction = error
                 self.stats.contradicted += 1
@@ -125,8 +127,8 @@ class Writer:
 
     async def begin(self, marker: bytes) -> None:
         """Begin a target transaction that takes more than one call; raise Fenced."""
-        if await self.session.execute(marker) != 1:
-            raise Fenced("this run's marker matches no row")
+        with refusal():
+            check(await self.session.execute(marker))
 
     async def apply_part(self, share: Share) -> int:
         """Apply one part inside the open target transaction."""
@@ -155,13 +157,11 @@ class Writer:
         await careful.run(share.ordered_steps())
         return careful.conflicts
 
-    async def _run(
-        self, steps: Collection[RowSet], way: Way, opening: Sequence[bytes] = (), closing: bytes = b""
-    ) -> int:
-        """Run steps between ``opening`` and ``closing``; return the conflicts that the matched rows tell."""
+    async def _run(self, steps: Collection[RowSet], way: Way, marker: bytes) -> int:
+        """Run steps, after the marker and with COMMIT if there is one; return the conflicts that the answers tell."""
         exchange, packet = Exchange(self.session), Packet()
-        for text in opening:
-            packet.add(text)
+        if marker:
+            packet.add(marker, Marked())
         for text, expected in way(steps):
             if len(text) + 1024 > self._packet_bytes_max:
                 await exchange.finish()
@@ -172,18 +172,15 @@ class Writer:
             packet.add(text, expected)
             self.stats.statements += 1
         # What is small, and whose answer decides nothing, is committed in the same round trip.
-        if closing and exchange.packets == 0 and not packet.is_exact:
-            packet.add(closing)
-            closing = b""
+        is_whole = bool(marker) and exchange.packets == 0 and not packet.is_exact
+        if is_whole:
+            packet.add(b"COMMIT")
         if packet.texts:
             await exchange.send(packet)
         await exchange.finish()
-        if closing:
-            packet = Packet()
-            packet.add(closing)
-            await exchange.send(packet)
-            await exchange.finish()
         self.stats.seconds_on_target += exchange.seconds
+        if marker and not is_whole:
+            await self.commit()
         return exchange.conflicts
 
 

@@ -161,12 +161,20 @@ class Checkpoint:
                     raise
 
     def marker(self, slot: int, *, origin: str | None, progress: Progress, batch: int) -> bytes:
-        """Return the statement that begins every target transaction; matching no row means that this run is fenced."""
+        """Return the statement that begins every target transaction; it fails once this run is fenced.
+
+        It matches 2 where it changed the slot's row, as MariaDB counts an INSERT that found a duplicate. A later run's
+        row, or one that holds this batch already, makes it an error instead (1690, out of range), so that nothing that
+        was sent after it in one packet is run. A plain UPDATE would match nothing, and the packet go on.
+        """
+        link, site, position = map(quote.text, (self.link, origin or self.origin, str(progress.position)))
         return (
-            f"UPDATE cdcd.checkpoint SET origin={quote.text(origin or self.origin)},"
-            f"position={quote.text(str(progress.position))},applied={quote.binary(pack(progress.applied))},batch={batch},"
-            "session=CONNECTION_ID(),updated_at=NOW(6)"
-            f" WHERE link={quote.text(self.link)} AND slot={slot} AND epoch={self._epoch} AND batch<{batch}"
+            "INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session)"
+            f" VALUES ({link},{slot},{site},{position},{quote.binary(pack(progress.applied))},{self._epoch},{batch},"
+            "CONNECTION_ID()) ON DUPLICATE KEY UPDATE"
+            f" batch=VALUES(batch)+0*(18446744073709551614+IF(epoch={self._epoch} AND batch<{batch},1,2)),"
+            "origin=VALUES(origin),position=VALUES(position),applied=VALUES(applied),session=VALUES(session),"
+            "updated_at=NOW(6)"
         ).encode()
 
 
