@@ -63,6 +63,11 @@ class ReplicationStream:
         """Return when there is something to take; raise SourceLost after ``seconds`` of silence or at the end."""
         await self._chunks.wait(seconds)
 
+    @property
+    def bytes_received(self) -> int:
+        """What has arrived and is not taken yet."""
+        return self._chunks.filled
+
     def take(self) -> memoryview:
         """Return what has arrived. It is valid until :meth:`release`."""
         return self._chunks.take()
@@ -98,17 +103,17 @@ class _Chunks(asyncio.BufferedProtocol):
         self._transport = transport
         self._buffer = bytearray(max(CHUNK_BYTES, 2 * len(early)))
         self._buffer[: len(early)] = early
-        self._filled = len(early)
+        self.filled = len(early)
         self._paused = False
         self._ended = ""
         self._waiter: asyncio.Future[None] | None = None
 
     def get_buffer(self, _sizehint: int) -> memoryview:
-        return memoryview(self._buffer)[self._filled :]
+        return memoryview(self._buffer)[self.filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._filled += nbytes
-        if not self._paused and len(self._buffer) - self._filled < ROOM_BYTES_MIN:
+        self.filled += nbytes
+        if not self._paused and len(self._buffer) - self.filled < ROOM_BYTES_MIN:
             self._paused = True
             self._transport.pause_reading()
         self._wake()
@@ -126,7 +131,7 @@ class _Chunks(asyncio.BufferedProtocol):
             self._waiter.set_result(None)
 
     async def wait(self, seconds: float) -> None:
-        if self._filled:
+        if self.filled:
             return
         if self._ended:
             raise SourceLost(self._ended)
@@ -138,14 +143,14 @@ class _Chunks(asyncio.BufferedProtocol):
         finally:
             timer.cancel()
             self._waiter = None
-        if not self._filled:
+        if not self.filled:
             raise SourceLost(self._ended or f"no event and no heartbeat for {seconds:g} s")
 
     def take(self) -> memoryview:
-        return memoryview(self._buffer)[: self._filled]
+        return memoryview(self._buffer)[: self.filled]
 
     def release(self) -> None:
-        self._filled = 0
+        self.filled = 0
         if self._paused and not self._ended:
             self._paused = False
             self._transport.resume_reading()

@@ -11,6 +11,9 @@ from cdcd.config.schema import Link
 from cdcd.errors import CdcdError
 from cdcd.model.position import Gtid, Progress
 
+# What a transaction costs besides its rows: a bound in bytes must hold for a million empty ones too.
+TRANSACTION_BYTES = 512
+
 
 @dataclass
 class Backlog:
@@ -31,6 +34,12 @@ class Backlog:
     def is_busy(self) -> bool:
         """Whether anything collected is not committed yet."""
         return self.applying is not None or len(self.batch) > 0
+
+    @property
+    def bytes_held(self) -> int:
+        """Memory of what is collected and not applied, about: the net changes take as much again."""
+        batches = (self.batch, self.applying) if self.applying is not None else (self.batch,)
+        return sum(batch.size + TRANSACTION_BYTES * len(batch) for batch in batches)
 
     @property
     def oldest(self) -> Transaction | None:

@@ -1,10 +1,11 @@
 """One run of a link: the one place where the stages meet. It reads top-down as the data flows.
 
-    stream.read -> queue -> collect: route, plan, add to the batch -> dispatch: writers -> checkpoint
+    stream.read -> collect: route, plan, add to the batch -> dispatch: writers -> checkpoint
 
-Three tasks on one loop: the reader fills the queue, the collector fills the batch, the dispatcher applies
-whatever batch there is whenever the writers are free. A schema change and a transaction in parts are
-barriers: everything before them is committed first, and nothing after them is begun.
+Two tasks on one loop: the collector reads and fills the batch, the dispatcher applies whatever batch there is
+whenever the writers are free. The batch is the queue between them, bounded in transactions and bytes; while it is
+full nothing is read, and the source waits. A schema change and a transaction in parts are barriers: everything
+before them is committed first, and nothing after them is begun.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
 from cdcd.model.position import Gtid, Progress
 from cdcd.runtime.backlog import Backlog
-from cdcd.runtime.queue import TRANSACTION_BYTES, ChunkQueue
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats
 from cdcd.runtime.tables import Tables
@@ -42,6 +42,13 @@ class OpenParts:
     since: tuple[float, int]  # when its first part was received, and its source's stamp in seconds
     rows: int = 0
     conflicts: int = 0
+    applying: asyncio.Task[int] | None = None  # the part before, while the next is read
+
+    async def applied(self) -> None:
+        """Wait until the part that is being applied is."""
+        if self.applying is not None:
+            self.conflicts += await self.applying
+            self.applying = None
 
 
 @dataclass
@@ -58,25 +65,25 @@ class Pipeline:
     backlog: Backlog
 
     def __post_init__(self) -> None:
-        self.queue = ChunkQueue(self.link.queue_bytes_max)
-        self._collected = False  # the queue is closed and everything in it is in a batch
+        self._draining = False
+        self._collected = False  # nothing more is read, and everything that was is in a batch
+        self._reading: asyncio.Task[None] | None = None  # the collector, while it waits for the source
+        self._taking = False  # what was read is not all in the batch yet
         self._in_hand: Transaction | None = None  # one that needs more than to be added to the batch
         self._parts: OpenParts | None = None  # of the transaction in parts that is open
         self._unwritten = False  # transactions were passed over since the position was last written
-        self._reader: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Run until drained or until an error; raise the first error that a stage met."""
         try:
             async with asyncio.TaskGroup() as group:
-                self._reader = group.create_task(self._read(), name="reader")
+                self._group = group
                 group.create_task(self._collect(), name="collector")
                 group.create_task(self._dispatch(), name="dispatcher")
                 beat = group.create_task(self._beat(), name="heartbeat")
                 while not self._collected or self.backlog.is_busy:
                     await self.backlog.wait()
                 beat.cancel()
-                self._reader.cancel()
         except BaseExceptionGroup as group_of_errors:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
         finally:
@@ -84,9 +91,15 @@ class Pipeline:
 
     def drain(self) -> None:
         """Read no more, finish what was accepted, and end."""
-        if self._reader is not None:
-            self._reader.cancel()
-        self.queue.close()
+        if not self._draining:
+            self._draining = True
+            if self._reading is not None:
+                self._reading.cancel()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was read is applied."""
+        return not self._taking and not self.backlog.is_busy and self._parts is None
 
     @property
     def oldest(self) -> tuple[float, int] | None:
@@ -105,30 +118,17 @@ class Pipeline:
     def reload(self, link: Link) -> None:
         """Take over the reloadable keys of a changed link."""
         self.link = link
-        self.queue.bytes_max = link.queue_bytes_max
         self.stream.reload(link)
-
-    async def _read(self) -> None:
-        try:
-            while True:
-                started = self.clock()
-                await self.queue.room()
-                self.stats.source_blocked += self.clock() - started
-                chunk = await self.stream.read()
-                if chunk.abandoned:
-                    self.queue.abandon()
-                started = self.clock()
-                await self.queue.put(chunk)
-                self.stats.source_blocked += self.clock() - started
-        except asyncio.CancelledError:
-            self.queue.close()
-        except CdcdError as error:
-            self.queue.close(error)
+        self.backlog.notify()
 
     async def _collect(self) -> None:
         try:
             while (chunk := await self._next()) is not None:
+                started = self.clock()
+                self._taking = True
                 await self._take(chunk)
+                self._taking = False
+                self.stats.source_blocked += self.clock() - started
         except CdcdError:
             await self.backlog.drained()  # What came before the error is whole, and is applied.
             raise
@@ -137,10 +137,29 @@ class Pipeline:
         self.backlog.notify()
 
     async def _next(self) -> Chunk | None:
+        """Return what the source has next, or None once the pipeline drains."""
+        while self.backlog.bytes_held > self.link.queue_bytes_max:
+            await self._wait_for_room()
+        if self._draining:
+            return None
         started = self.clock()
-        chunk = await self.queue.get()
-        self.stats.batch_waiting += self.clock() - started
-        return chunk
+        self._reading = asyncio.current_task()
+        assert self._reading is not None
+        try:
+            return await self.stream.read()
+        except asyncio.CancelledError:
+            if self._draining and self._reading.uncancel() == 0:
+                return None
+            raise
+        finally:
+            self._reading = None
+            self.stats.batch_waiting += self.clock() - started
+
+    async def _wait_for_room(self) -> None:
+        started = self.clock()
+        self.backlog.notify()
+        await self.backlog.wait()
+        self.stats.batch_blocked += self.clock() - started
 
     async def _take(self, chunk: Chunk) -> None:
         if chunk.abandoned:
@@ -178,11 +197,8 @@ class Pipeline:
             if transaction.origin != self.backlog.origin:
                 await self.backlog.drained()
                 self.backlog.origin = transaction.origin
-            started = self.clock()
             while not self.backlog.has_room(transaction, self.link):
-                self.backlog.notify()
-                await self.backlog.wait()
-            self.stats.batch_blocked += self.clock() - started
+                await self._wait_for_room()
             if _carries(transaction):
                 self.backlog.add(transaction)
             else:
@@ -193,7 +209,6 @@ class Pipeline:
         if transaction.complete:
             self.backlog.see(transaction.gtid)
         self._unwritten = self._unwritten or not (own or transaction.origin)
-        self.queue.release(transaction.size + TRANSACTION_BYTES)
 
     async def _change_schema(self, transaction: Transaction) -> None:
         await self.backlog.drained()
@@ -224,7 +239,6 @@ class Pipeline:
         await self.dispatcher.move(after)
         self.backlog.progress = after
         self.stats.transactions += 1
-        self.queue.release(transaction.size + TRANSACTION_BYTES)
 
     async def _take_part(self, transaction: Transaction) -> None:
         """Apply one part of a transaction that is too large to hold, inside one open target transaction."""
@@ -237,21 +251,29 @@ class Pipeline:
         assert self._parts is not None
         parts, batch = self._parts, Batch()
         batch.add(transaction)
-        parts.conflicts += await parts.writer.apply_part(batch.shares(1)[0])
+        await parts.applied()
         parts.rows += batch.row_count
+        parts.applying = self._group.create_task(self._apply_part(parts.writer, batch), name="parts")
         if transaction.complete:
+            await parts.applied()
             await parts.writer.commit()
             self._parts = None
             self.backlog.progress = parts.after
             self.stats.transactions += 1
             self.stats.rows += parts.rows
             self.stats.conflicts += parts.conflicts
-        self.queue.release(transaction.size + TRANSACTION_BYTES)
+
+    async def _apply_part(self, writer: Writer, batch: Batch) -> int:
+        started = self.clock()
+        conflicts = await writer.apply_part(batch.shares(1)[0])
+        self.stats.apply_busy += self.clock() - started
+        return conflicts
 
     async def _abandon(self) -> None:
         """Roll back a transaction in parts whose rest will not come: the source's connection or run ended in it."""
         if self._parts is not None:
             async with self.backlog.writing:
+                await self._parts.applied()
                 await self._parts.writer.rollback()
                 self._parts = None
 
@@ -284,7 +306,6 @@ class Pipeline:
         seconds = self.clock() - started
         self.stats.apply_busy += seconds
         log.debug("batch_applied", transactions=len(batch), rows=batch.row_count, seconds=round(seconds, 4))
-        self.queue.release(batch.size + TRANSACTION_BYTES * len(batch))
 
     async def _beat(self) -> None:
         """While idle, see that the target is there and the link still ours, and write a position that moved.
@@ -297,7 +318,7 @@ class Pipeline:
                 async with asyncio.timeout(self.link.heartbeat_seconds):
                     await self.stream.lost.wait()
             self.stream.lost.clear()
-            if self.queue.is_empty and not self.backlog.is_busy and self._parts is None:
+            if self.is_idle:
                 async with self.backlog.writing:
                     await self._beat_once()
 

@@ -48,7 +48,7 @@ def stage_figures(
             "seconds_busy": source.seconds_busy,
             "seconds_waiting": source.seconds_waiting,
             "seconds_blocked": stats.source_blocked,
-            "bytes_queued": pipeline.queue.bytes_ahead if pipeline else 0,
+            "bytes_queued": pipeline.stream.bytes_received if pipeline else 0,
             "bytes_read": source.bytes_read,
             "chunks": source.chunks,
             "reconnects": source.reconnects,
@@ -60,7 +60,7 @@ def stage_figures(
             "seconds_blocked": stats.batch_blocked,
             "bytes_queued": growing.size if growing is not None else 0,
             "rows_queued": growing.row_count if growing is not None else 0,
-            "bytes_held": pipeline.queue.bytes_held if pipeline else 0,
+            "bytes_held": pipeline.backlog.bytes_held if pipeline else 0,
             "batches": stats.batches,
         },
         "apply": {

@@ -73,6 +73,11 @@ class BinlogStream:
     _connected_at_position: Position = field(default_factory=Position)
     _silence_seconds_max: float = 0.0
 
+    @property
+    def bytes_received(self) -> int:
+        """What has arrived and is not decoded yet."""
+        return self._stream.bytes_received if self._stream is not None else 0
+
     async def read(self) -> Chunk:
         """Return the next chunk that completes anything; raise when the log cannot be followed any further.
 
