@@ -10,8 +10,8 @@ Three ways, the fastest first, where one that fails is rolled back before the ne
 3. ``careful``: one change at a time in source order, where each contradiction is seen and decided by the
    conflict policy; what no policy may decide stops the link.
 
-What is small goes in one round trip, marker and COMMIT included: the statement after the marker fails unless the
-marker matched its row. What is large goes in several packets, each sent while the server works on the one
+What is small goes in one round trip, marker and COMMIT included: a marker that is refused is an error, so what follows
+it in the packet is not run. What is large goes in several packets, each sent while the server works on the one
 before (``exchange``); COMMIT follows once all of them are answered.
 
 Nothing here guesses whether a COMMIT happened. A lost connection ends the run; the next run takes the

@@ -7,6 +7,6 @@ what each slot applied. So after any crash the rows with the highest batch numbe
 applied: everything up to their position, and the union of their lists.
 
 A run begins by claiming the link: it locks all its rows, which waits for any transaction that an earlier
-run left open, and takes the next epoch, after which an earlier run's marker updates match no row. A commit
+run left open, and takes the next epoch, after which an earlier run's markers are refused. A commit
 whose answer was lost is thereby decided before anything is read: what the rows say then is what happened.
 """

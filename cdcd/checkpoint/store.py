@@ -167,10 +167,11 @@ class Checkpoint:
         row, or one that holds this batch already, makes it an error instead (1690, out of range), so that nothing that
         was sent after it in one packet is run. A plain UPDATE would match nothing, and the packet go on.
         """
-        link, site, position = map(quote.text, (self.link, origin or self.origin, str(progress.position)))
+        applied = quote.binary(pack(progress.applied)) if progress.applied else "''"
         return (
             "INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session)"
-            f" VALUES ({link},{slot},{site},{position},{quote.binary(pack(progress.applied))},{self._epoch},{batch},"
+            f" VALUES ({quote.text(self.link)},{slot},{quote.text(origin or self.origin)},'{progress.position}',"
+            f"{applied},{self._epoch},{batch},"
             "CONNECTION_ID()) ON DUPLICATE KEY UPDATE"
             f" batch=VALUES(batch)+0*(18446744073709551614+IF(epoch={self._epoch} AND batch<{batch},1,2)),"
             "origin=VALUES(origin),position=VALUES(position),applied=VALUES(applied),session=VALUES(session),"

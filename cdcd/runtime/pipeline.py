@@ -78,11 +78,10 @@ class Pipeline:
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                group.create_task(self._collect(), name="collector")
+                collector = group.create_task(self._collect(), name="collector")
                 group.create_task(self._dispatch(), name="dispatcher")
                 beat = group.create_task(self._beat(), name="heartbeat")
-                while not self._collected or self.backlog.is_busy:
-                    await self.backlog.wait()
+                await collector
                 beat.cancel()
         except BaseExceptionGroup as group_of_errors:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
@@ -293,7 +292,8 @@ class Pipeline:
         async with self.backlog.writing:
             after = self.backlog.progress.after(seen)
             if batch.row_count:
-                await self.dispatcher.resize(self.link.writers)
+                if len(self.dispatcher.writers) != self.link.writers:
+                    await self.dispatcher.resize(self.link.writers)
                 self.stats.conflicts += await self.dispatcher.apply(
                     batch, before=self.backlog.progress, after=after, origin=self.backlog.origin
                 )

@@ -35,7 +35,6 @@ class Chunk:
     """The transactions that one chunk of the stream completed, in order."""
 
     transactions: list[Transaction]
-    size_bytes: int
     abandoned: bool  # parts of a transaction were handed on earlier that will not be completed
 
 
@@ -93,7 +92,7 @@ class BinlogStream:
                 self._lose(error)
                 if self._abandoned:
                     self._abandoned = False
-                    return Chunk([], 0, abandoned=True)
+                    return Chunk([], abandoned=True)
                 await asyncio.sleep(BACKOFF_SECONDS[self._attempt])
                 continue
             if chunk.transactions:
@@ -117,7 +116,7 @@ class BinlogStream:
             taken.release()
             self._stream.release()
         self._account(size, waiting, started)
-        return Chunk(transactions, sum(t.size for t in transactions), abandoned=False)
+        return Chunk(transactions, abandoned=False)
 
     def _account(self, size: int, waiting: float, started: float) -> None:
         assert self._decoder is not None

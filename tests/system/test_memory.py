@@ -147,7 +147,7 @@ def test_a_target_that_stands_still_holds_the_source_back(server_factory, daemon
         for first in range(1, rows, 4000):
             small = "".join(f"INSERT INTO shop.small VALUES ({first + n});" for n in range(50))
             a.sql(f"{small} INSERT INTO shop.big SELECT seq, {body} FROM shop.seq_{first}_to_{first + 3999}")
-        until(lambda: held(daemon) > 20 * 1024 * 1024)
+        until(lambda: held(daemon) > 12 * 1024 * 1024)
         assert b.sql("SELECT COUNT(*) FROM shop.big") == [(0,)]
         assert "streaming" == daemon.states["big"]
         backup.cursor().execute("UNLOCK TABLES")
