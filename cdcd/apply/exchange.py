@@ -103,12 +103,11 @@ class Exchange:
         """Send a packet; wait for answers only where too much is on its way. Raises as :meth:`finish`."""
         while self._unanswered and self._bytes + packet.size > UNANSWERED_BYTES_MAX:
             await self._answer()
-        if self.packets:
-            await asyncio.sleep(0)  # Rendering it took a while: others have work to do too.
         await self._session.send(packet.texts)
         self._unanswered.append(packet)
         self._bytes += packet.size
         self.packets += 1
+        await asyncio.sleep(0)  # The loop writes to the socket; what follows may keep it from that for a while.
 
     async def finish(self) -> None:
         """Wait until everything is answered.

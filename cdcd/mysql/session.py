@@ -113,8 +113,6 @@ class Session:
         except (MySQLError, OSError) as error:
             raise translate(error, lost).at(site=site.name, address=site.address) from error
         session = cls(connection, site, lost, ANSWER_SECONDS)
-        # Written at once, not when the loop comes round.
-        connection._transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
         session.guard_socket()
         try:
             for setting in settings:
