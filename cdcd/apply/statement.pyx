@@ -87,18 +87,18 @@ def render_one(RowSet row_set, size_t at, str verb):
     out = Out()
     if verb == "delete":
         out.put_bytes(b"DELETE FROM " + row_set.plan.table_sql + b" WHERE ")
-        _put_match(out, row_set.plan, row_set.changes[at].before)
+        _put_match(out, row_set.plan, row_set.change(at).before)
         out.put_bytes(b" LIMIT 1")
         return Statement(_text(out, row_set.plan), row_set, at, 1, 1, True)
-    _put_insert_head(out, row_set.plan, row_set.changes[at].after.present)
-    _put_row(out, row_set.plan, row_set.changes[at].after)
+    _put_insert_head(out, row_set.plan, row_set.change(at).after.present)
+    _put_row(out, row_set.plan, row_set.change(at).after)
     return Statement(_text(out, row_set.plan), row_set, at, 1, 1, True)
 
 
 def moves_row_key(RowSet row_set, size_t at):
     """Return whether an update changes its row's key."""
     cdef Plan plan = row_set.plan
-    cdef Change change = row_set.changes[at]
+    cdef Change change = row_set.change(at)
     plan.locate(change.before, end_of(change.before), plan.offsets_before)
     plan.locate(change.after, end_of(change.after), plan.offsets_after)
     return plan.is_keyed and not plan.same_key(
@@ -107,13 +107,13 @@ def moves_row_key(RowSet row_set, size_t at):
 
 def can_insert_after(RowSet row_set, size_t at):
     """Return whether a change carries the whole new row."""
-    return row_set.plan.is_full(row_set.changes[at].after.present)
+    return row_set.plan.is_full(row_set.change(at).after.present)
 
 
 def describe(RowSet row_set, size_t at):
     """Return a change's row as text for a message: its key's columns, or all of them without a key."""
     cdef Plan plan = row_set.plan
-    cdef Image image = row_set.changes[at].after if row_set.kind == INSERT else row_set.changes[at].before
+    cdef Image image = row_set.change(at).after if row_set.kind == INSERT else row_set.change(at).before
     values = plan.values(image, end_of(image))
     shown = plan.row_key.columns if plan.is_keyed else range(plan.count)
     return ", ".join(f"{plan.names[i]} = {values[i]!r}"[:80] for i in shown)
@@ -126,14 +126,14 @@ cdef object _insert(RowSet row_set, size_t first):
     cdef size_t at, complete
     cdef long long matched = 0
     cdef bint is_update = row_set.kind == UPDATE
-    _put_insert_head(out, plan, row_set.changes[first].after.present)
+    _put_insert_head(out, plan, row_set.change(first).after.present)
     for at in range(first, row_set.count):
         complete = out.size
         if at > first:
             if at - first >= INSERT_ROWS or not _same_columns(plan, row_set, at - 1):
                 break
             out.put_char(44)
-        _put_row(out, plan, row_set.changes[at].after)
+        _put_row(out, plan, row_set.change(at).after)
         if at > first and out.size > STATEMENT_BYTES:
             out.size = complete
             break
@@ -146,8 +146,8 @@ cdef object _insert(RowSet row_set, size_t first):
 
 
 cdef bint _same_columns(Plan plan, RowSet row_set, size_t at) noexcept:
-    cdef const uint8_t* a = row_set.changes[at].after.present
-    cdef const uint8_t* b = row_set.changes[at + 1].after.present
+    cdef const uint8_t* a = row_set.change(at).after.present
+    cdef const uint8_t* b = row_set.change(at + 1).after.present
     return a == b or memcmp(a, b, plan.present_bytes) == 0
 
 
@@ -229,11 +229,11 @@ cdef object _delete(RowSet row_set, size_t first):
                 break
             out.put(b"," if single else b" OR ", 1 if single else 4)
         if single:
-            plan.locate(row_set.changes[at].before, end_of(row_set.changes[at].before), plan.offsets_before)
-            plan.render(out, key, row_set.changes[at].before.start, plan.offsets_before[key])
+            plan.locate(row_set.change(at).before, end_of(row_set.change(at).before), plan.offsets_before)
+            plan.render(out, key, row_set.change(at).before.start, plan.offsets_before[key])
         else:
             out.put_char(40)
-            _put_match(out, plan, row_set.changes[at].before)
+            _put_match(out, plan, row_set.change(at).before)
             out.put_char(41)
     else:
         at = row_set.count
@@ -245,7 +245,7 @@ cdef object _delete(RowSet row_set, size_t first):
 cdef object _update(RowSet row_set, size_t at, bint by_new_key):
     """One row's UPDATE: every column that the new image carries, found by the old image's key."""
     cdef Plan plan = row_set.plan
-    cdef Change change = row_set.changes[at]
+    cdef Change change = row_set.change(at)
     cdef Out out = Out()
     cdef int i
     cdef bint any_column = False

@@ -43,6 +43,8 @@ cdef class Rows:
                 "a row without any column", hint="set binlog_row_image=FULL for every session of the source",
             ).at(table=".".join(plan.source), transaction=transaction.gtid)
         self.is_full = plan.is_full(self.present_before) and plan.is_full(self.present_after)
+        if self.is_full:
+            self.present_before = self.present_after = plan.every_column
         return 0
 
     cdef int _column_count(self) except -1:

@@ -6,6 +6,7 @@ An image is a bitmap of NULLs over the columns that the event carries, then thei
 object only for a row filter, a conflict or a message.
 """
 
+cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp
@@ -411,6 +412,7 @@ _CODECS = {
 }
 
 
+@cython.final
 cdef class RowSet:
     """Changes of one kind to one table, as references into their transactions' bytes.
 
@@ -424,22 +426,57 @@ cdef class RowSet:
         self.kind = kind
         self.is_net = is_net
         self.count = self.capacity = 0
-        self.changes = NULL
+        self.starts = self.bitmaps = NULL
 
     def __dealloc__(self):
-        free(self.changes)
+        free(self.starts)
+        free(self.bitmaps)
 
     def __len__(self):
         return self.count
 
     cdef int add(self, Image before, Image after) except -1:
-        cdef void* grown
+        cdef const uint8_t* whole = self.plan.every_column
         if self.count == self.capacity:
-            self.capacity = max(<size_t>8, self.capacity * 2)
-            grown = realloc(self.changes, self.capacity * sizeof(Change))
+            self._grow()
+        if self.bitmaps == NULL and ((before.start != NULL and before.present != whole)
+                                     or (after.start != NULL and after.present != whole)):
+            self._keep_bitmaps()
+        self.starts[2 * self.count] = before.start
+        self.starts[2 * self.count + 1] = after.start
+        if self.bitmaps != NULL:
+            self.bitmaps[2 * self.count] = before.present
+            self.bitmaps[2 * self.count + 1] = after.present
+        self.count += 1
+        return 0
+
+    cdef Change change(self, size_t at) noexcept:
+        """Return a change; of an image that it does not have, the start is NULL."""
+        cdef const uint8_t* whole = self.plan.every_column
+        cdef const uint8_t** starts = self.starts + 2 * at
+        if self.bitmaps == NULL:
+            return Change(Image(starts[0], whole), Image(starts[1], whole))
+        return Change(Image(starts[0], self.bitmaps[2 * at]), Image(starts[1], self.bitmaps[2 * at + 1]))
+
+    cdef int _grow(self) except -1:
+        cdef size_t capacity = max(<size_t>8, self.capacity * 2)
+        cdef void* grown = realloc(self.starts, capacity * 2 * sizeof(void*))
+        if grown == NULL:
+            raise MemoryError("no memory for a batch's rows")
+        self.starts = <const uint8_t**>grown
+        if self.bitmaps != NULL:
+            grown = realloc(self.bitmaps, capacity * 2 * sizeof(void*))
             if grown == NULL:
                 raise MemoryError("no memory for a batch's rows")
-            self.changes = <Change*>grown
-        self.changes[self.count] = Change(before, after)
-        self.count += 1
+            self.bitmaps = <const uint8_t**>grown
+        self.capacity = capacity
+        return 0
+
+    cdef int _keep_bitmaps(self) except -1:
+        cdef size_t i
+        self.bitmaps = <const uint8_t**>malloc(self.capacity * 2 * sizeof(void*))
+        if self.bitmaps == NULL:
+            raise MemoryError("no memory for a batch's rows")
+        for i in range(2 * self.count):
+            self.bitmaps[i] = self.plan.every_column
         return 0
