@@ -70,7 +70,11 @@ class Writer:
         self.replays = False
 
     async def prepare(self) -> None:
-        """Make the session a writer's; find out whether the target takes row events from this account."""
+        """Make the session a writer's; find out what the target lets this account do."""
+        try:
+            await self.session.execute("SET binlog_annotate_row_events = 0")
+        except (AccessDenied, ServerError) as error:
+            log.info("statements_logged_as_text", slot=self.slot, reason=error.message)
         # Were a transaction rolled back by the server, what was sent after it must not commit by itself.
         await self.session.execute("SET autocommit = 0")
         try:

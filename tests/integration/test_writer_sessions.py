@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from copy import copy
 
 import pymysql
 import pytest
@@ -93,3 +94,44 @@ async def test_every_change_is_applied_once_though_sessions_are_ended(both: Both
         await link.caught_up()
         assert 0 == link.runner.conflicts
     both.assert_equal("counter", "journal")
+
+
+def annotated(both: Both, since: tuple[str, int, str]) -> list[str]:
+    """Return the statements that the target has logged as text since a position."""
+    events = both.target.sql(f"SHOW BINLOG EVENTS IN '{since[0]}' FROM {since[1]}")
+    return [event[5] for event in events if event[2] == "Annotate_rows"]
+
+
+@pytest.mark.usefixtures("either_way")
+async def test_what_is_sent_is_not_logged_as_text_too(both: Both) -> None:
+    """The target's log would hold every row twice, and its other readers would read it twice."""
+    both.both("CREATE TABLE t (id INT PRIMARY KEY)")
+    async with running(both.link(), both.source, both.target) as link:
+        before = both.target.binlog_position()
+        both.only_source("INSERT INTO t SELECT seq FROM seq_1_to_500")
+        await link.caught_up()
+    both.assert_equal("t")
+    assert [] == annotated(both, before)
+
+
+@pytest.mark.usefixtures("either_way")
+async def test_an_account_without_the_optional_privileges_carries_everything(both: Both) -> None:
+    """They make it faster and the log smaller, and not everybody gives them."""
+    both.both("CREATE TABLE t (id INT PRIMARY KEY)")
+    account = f"{both.database}@'%'"
+    both.only_target(
+        f"CREATE USER {account} IDENTIFIED BY 'secret'; GRANT ALL ON cdcd.* TO {account};"
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {both.database}.* TO {account}"
+    )
+    limited = copy(both.target)
+    limited.user = both.database
+    before = both.target.binlog_position()
+    try:
+        async with running(both.link(), both.source, limited) as link:
+            both.only_source("INSERT INTO t SELECT seq FROM seq_1_to_500")
+            await link.caught_up()
+        assert 0 == link.contradicted
+    finally:
+        both.only_target(f"DROP USER {account}")
+    both.assert_equal("t")
+    assert any("INSERT INTO" in text and both.database in text for text in annotated(both, before))

@@ -15,6 +15,7 @@ WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 CHANGE_SCHEMA = ("CREATE", "ALTER", "DROP", "INDEX", "REFERENCES")
 KEEP_CHECKPOINTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE")
 REPLAY = "BINLOG REPLAY"  # row events are handed to the server as they are
+LEAVE_OUT_TEXT = "BINLOG ADMIN"  # a session may keep the text of its statements out of the log
 READ_LOG = ("REPLICATION SLAVE", "BINLOG MONITOR")
 
 _NAME = r"(`(?:[^`]|``)*`|\*)"

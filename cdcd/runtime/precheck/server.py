@@ -16,6 +16,7 @@ from cdcd.runtime.precheck.grants import Grants
 VARIABLES = (
     "auto_increment_increment",
     "auto_increment_offset",
+    "binlog_annotate_row_events",
     "binlog_expire_logs_seconds",
     "binlog_format",
     "binlog_row_image",

@@ -97,6 +97,14 @@ def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
     if not (server.grants.allow(grants.REPLAY) or server.grants.allow("SUPER")):
         text = f"the account lacks {grants.REPLAY}: rows go as SQL, which is about twice the work for the target"
         yield Problem.warning(server.path, text, grants.statement([grants.REPLAY], "", server.account))
+    annotates = (server.variables.get("log_bin"), server.variables.get("binlog_annotate_row_events")) == ("ON", "ON")
+    if annotates and not (server.grants.allow(grants.LEAVE_OUT_TEXT) or server.grants.allow("SUPER")):
+        text = (
+            f"binlog_annotate_row_events is ON, and the account lacks {grants.LEAVE_OUT_TEXT}: the target's log holds"
+            " what cdcd sends as text too, beside its rows, and grows to twice the size"
+        )
+        fix = grants.statement([grants.LEAVE_OUT_TEXT], "", server.account)
+        yield Problem.warning(server.path, text, f"{fix} -- or binlog_annotate_row_events = OFF for the whole server")
     if roles.is_paired and server.logged and not server.logged.keeps(CHECKPOINT[0]):
         text = (
             f"binlog_do_db or binlog_ignore_db keeps database {CHECKPOINT[0]} out of the log: without the"
