@@ -6,16 +6,15 @@ Layout: MariaDB Knowledge Base, "QUERY_EVENT"; status variables: ``sql/log_event
 from __future__ import annotations
 
 import re
-import zlib
 from dataclasses import dataclass
 
+from cdcd.binlog import compression
 from cdcd.errors import MalformedEvent
 
 OPTION_NO_FOREIGN_KEY_CHECKS = 1 << 26
 OPTION_RELAXED_UNIQUE_CHECKS = 1 << 27
 OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP = 1 << 24
 UTF8MB4_GENERAL_CI = 45
-UNCOMPRESSED_MAX = 1 << 30
 
 _CONTROL = re.compile(
     r"\s*(?:/\*(?!M?!).*?\*/\s*)*(begin|commit|rollback\s+to|rollback|savepoint|release\s+savepoint|xa)\b",
@@ -67,7 +66,7 @@ def parse(body: bytes, compressed: bool, generated: bool = False) -> Query:
         raise MalformedEvent("a QUERY event whose lengths exceed it")
     text = body[text_at:]
     if compressed:
-        text = decompress(text)
+        text = compression.event(text)
     settings = _status(body[13 : 13 + status_length])
     flags = int.from_bytes(settings.get(0, b""), "little")
     charset = settings.get(4)
@@ -113,21 +112,3 @@ def _variable_length(code: int, rest: bytes) -> int:
         user = rest[0]
         return 1 + user + 1 + rest[1 + user] if len(rest) > 1 + user else -1
     return -1
-
-
-def decompress(text: bytes) -> bytes:
-    """Undo MariaDB's log_bin_compress: a header byte, a big-endian length, zlib (``binlog_buf_uncompress``)."""
-    if not text or text[0] & 0x80 == 0 or (text[0] & 0x70) != 0:
-        raise MalformedEvent("a compressed event with an unknown header")
-    size = text[0] & 0x07
-    expected = int.from_bytes(text[1 : 1 + size], "big")
-    if expected > UNCOMPRESSED_MAX:
-        raise MalformedEvent(f"a compressed event that says it holds {expected} bytes")
-    unpacker = zlib.decompressobj()
-    try:
-        plain = unpacker.decompress(text[1 + size :], expected + 1)
-    except zlib.error as error:
-        raise MalformedEvent(f"a compressed event that does not unpack: {error}") from error
-    if len(plain) != expected:
-        raise MalformedEvent(f"a compressed event holds {len(plain)} bytes and says {expected}")
-    return plain

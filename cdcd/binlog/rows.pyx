@@ -22,8 +22,8 @@ from cdcd.binlog.values cimport (
 from decimal import Decimal
 from uuid import UUID
 
+from cdcd.binlog import compression
 from cdcd.binlog import table_map as tm
-from cdcd.binlog.values import uncompressed
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
 
 cdef enum:
@@ -309,7 +309,7 @@ cdef class Plan:
             return render_time(out, p, detail)
         if kind == R_FLOAT or kind == R_DOUBLE:
             return render_double(out, p, kind == R_FLOAT)
-        plain = uncompressed(p[:length])
+        plain = compression.value(p[:length])
         out.put_bytes(<bytes>self.introducers[column])
         return render_text(out, <const uint8_t*><const char*>plain, len(plain))
 
@@ -328,7 +328,7 @@ cdef class Plan:
             # Tables store the segments reversed, but the log has the bytes in the order of the text.
             return str(UUID(bytes=p[:length].ljust(16, b"\0")[:16]))
         if kind == R_COMPRESSED:
-            return uncompressed(p[:length])
+            return compression.value(p[:length])
         if kind == R_SET or kind == R_ENUM:
             return self._label(column, little_endian(p, length))
         out = Out()

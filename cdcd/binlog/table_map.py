@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cdcd.binlog.query import decompress
+from cdcd.binlog import compression
 from cdcd.errors import MalformedEvent, UnsupportedEvent
 
 TINY, SHORT, LONG, FLOAT, DOUBLE, TIMESTAMP, LONGLONG, INT24, DATE, TIME, DATETIME, YEAR = (
@@ -232,7 +232,7 @@ def decompress_rows(body: bytes, kind: int) -> bytes:
     columns = reader.packed()
     reader.take((columns + 7) // 8 * (2 if kind == 1 else 1))
     head = len(body) - len(reader.rest())
-    return body[:head] + decompress(reader.rest())
+    return body[:head] + compression.event(reader.rest())
 
 
 def marker_origin(description: Description, body: bytes, kind: int) -> str:

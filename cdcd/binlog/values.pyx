@@ -4,14 +4,12 @@
 Storage formats: ``sql/field.cc`` and ``sql-common/my_time.c`` of MariaDB; each function names its own.
 """
 
-import zlib
-
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
-from cdcd.errors import MalformedEvent, UnsupportedEvent
+from cdcd.errors import MalformedEvent
 
 cdef int[10] _DIGIT_BYTES = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4]
 
@@ -275,28 +273,3 @@ cdef int render_double(Out out, const uint8_t* p, bint narrow) except -1:
     else:
         memcpy(&value, p, 8)
     return out.put(<const uint8_t*>text, snprintf(text, 40, b"%.16e", value))
-
-
-def uncompressed(bytes stored):
-    """Undo a COMPRESSED column: a byte of method and flags, the big-endian length, deflated data.
-
-    The method's half byte is 8 for zlib, 0 for data as they are; bit 3 says that zlib's own header is left
-    out (``Field_longstr::uncompress`` and ``compress_zlib`` in ``sql/field_comp.cc``).
-    """
-    if not stored:
-        return b""
-    method = stored[0] >> 4
-    if method == 0:
-        return stored[1:]
-    if method != 8:
-        raise UnsupportedEvent(f"a COMPRESSED column by method {method}")
-    size = stored[0] & 7
-    expected = int.from_bytes(stored[1:1 + size], "big")
-    unpacker = zlib.decompressobj(-zlib.MAX_WBITS if stored[0] & 8 else zlib.MAX_WBITS)
-    try:
-        plain = unpacker.decompress(stored[1 + size:], expected + 1)
-    except zlib.error as error:
-        raise MalformedEvent(f"a COMPRESSED column that does not unpack: {error}") from error
-    if len(plain) != expected:
-        raise MalformedEvent(f"a COMPRESSED column holds {len(plain)} bytes and says {expected}")
-    return plain
