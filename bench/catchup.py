@@ -6,71 +6,72 @@ source's rows. A scenario in bench/scenarios is a ``Workload`` and nothing else.
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import asdict
-from itertools import count
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from bench.contenders import LAST, Backlog, Result, make_durable, run_cdcd, run_native
-from bench.workload import DURABLE, Workload, Written, checksums, copy, prepare
+from bench.alone import alone
+from bench.contenders import replicating, running, wait_until_applied
+from bench.recorded import Recorded, recorded
+from bench.workload import Workload, Written
 from tests.fixtures.mariadb import MariaDB
 
-Contender = Callable[[Backlog, MariaDB], Result]
 Describe = Callable[[dict[str, Any]], list[str]]
 
-CONTENDERS: dict[str, Contender] = {
-    "native_serial": lambda *run: run_native(*run, threads=0),
-    "native_8_threads": lambda *run: run_native(*run, threads=8),
-    "cdcd_1_writer": lambda *run: run_cdcd(*run, writers=1),
-    "cdcd_4_writers": lambda *run: run_cdcd(*run, writers=4),
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One catch-up. CPU and memory are the daemon's own; the servers' are not counted.
+
+    ``seconds`` counts the start of cdcd's process; ``seconds_from_connect`` begins when it reads the log.
+    """
+
+    name: str
+    seconds: float
+    seconds_from_connect: float | None = None
+    cpu_seconds: float | None = None
+    rss_mib: float | None = None
+
+
+def native(log: Recorded, replica: MariaDB, *, threads: int) -> Result:
+    """Catch up with MariaDB's own replication; ``threads`` 0 is serial."""
+    with replicating(log.source, replica, log.start, threads) as contender:
+        seconds = wait_until_applied(contender, replica, log.database, log.end)
+    return Result(f"native, {threads} threads" if threads else "native, serial", seconds)
+
+
+def cdcd(log: Recorded, replica: MariaDB, *, writers: int) -> Result:
+    """Catch up with one cdcd link, default settings but for ``writers``."""
+    link = {"source": "east", "target": "west", "tables": [f"{log.database}.*"], "start": log.start}
+    sites = {"east": log.source, "west": replica}
+    with running(sites, {"forward": {**link, "writers": writers}}) as daemon:
+        seconds = wait_until_applied(daemon, replica, log.database, log.end)
+        from_connect, rss_mib = time.time() - daemon.connected_at, daemon.rss_mib
+    name = f"cdcd, {writers} writer" + ("s" if writers > 1 else "")
+    return Result(name, seconds, from_connect, daemon.cpu_seconds_in_all, rss_mib)
+
+
+CONTENDERS: dict[str, Callable[[Recorded, MariaDB], Result]] = {
+    "native_serial": partial(native, threads=0),
+    "native_8_threads": partial(native, threads=8),
+    "cdcd_1_writer": partial(cdcd, writers=1),
+    "cdcd_4_writers": partial(cdcd, writers=4),
 }
 NATIVES = ("native_serial", "native_8_threads")
-
-_server_ids = count(1000)
-
-
-class EndedDifferent(AssertionError):
-    """A replica does not hold the source's rows after it caught up."""
 
 
 def run(workload: Workload) -> dict[str, Any]:
     """Let every contender catch up, one after the other; raise EndedDifferent when a replica ends different."""
-    with recorded(workload) as (backlog, before, written):
-        expected = checksums(backlog.source, backlog.database)
-        results = {name: _catch_up(contender, backlog, before, expected) for name, contender in CONTENDERS.items()}
+    results = {}
+    with recorded(workload) as log:
+        for name, contender in CONTENDERS.items():
+            with log.replica() as replica:
+                results[name] = contender(log, replica)
     natives = {name: results[name].seconds for name in NATIVES}
-    figures = {name: _figures(result, written, natives) for name, result in results.items()}
-    return {**asdict(written), "contenders": figures}
-
-
-@contextmanager
-def recorded(workload: Workload) -> Iterator[tuple[Backlog, MariaDB, Written]]:
-    """Yield a backlog, a stopped server with the data as it was before, and how much the backlog holds."""
-    with MariaDB(DURABLE) as source:
-        prepare(source, workload)
-        source.sql(f"CREATE TABLE {workload.database}.{LAST} (id INT PRIMARY KEY)")
-        start = source.binlog_position()[2]
-        source.stop()
-        with closing(copy(source, server_id=next(_server_ids))) as before:
-            source.start()
-            source.sql("SET GLOBAL sync_binlog = 0, innodb_flush_log_at_trx_commit = 2")
-            written = workload.write(source)
-            source.sql(f"INSERT INTO {workload.database}.{LAST} VALUES (1)")
-            make_durable(source)
-            yield Backlog(source, workload.database, start, source.binlog_position()[2]), before, written
-
-
-def _catch_up(contender: Contender, backlog: Backlog, before: MariaDB, expected: dict[str, int]) -> Result:
-    with copy(before, server_id=next(_server_ids)) as replica:
-        make_durable(replica)
-        result = contender(backlog, replica)
-        found = checksums(replica, backlog.database)
-    if found != expected:
-        different = [table for table in expected if found.get(table) != expected[table]]
-        raise EndedDifferent(f"{result.name}: other rows in {', '.join(different)}")
-    return result
+    figures = {name: _figures(result, log.written, natives) for name, result in results.items()}
+    return {**asdict(log.written), "contenders": figures}
 
 
 def _figures(result: Result, written: Written, natives: dict[str, float]) -> dict[str, Any]:
@@ -111,9 +112,8 @@ def benchmark(workload: Workload) -> tuple[Callable[[bool], dict[str, Any]], Des
     def run_workload(quick: bool) -> dict[str, Any]:
         return run(workload.a_tenth() if quick else workload)
 
-    def main() -> None:
-        parser = argparse.ArgumentParser(description="Let every contender catch up with this scenario's backlog.")
-        parser.add_argument("--quick", action="store_true", help="a tenth of the transactions")
-        print("\n".join(describe(run_workload(parser.parse_args().quick))))
-
-    return run_workload, describe, main
+    return (
+        run_workload,
+        describe,
+        partial(alone, run_workload, describe, "Let every contender catch up with a backlog."),
+    )

@@ -1,158 +1,186 @@
-"""Who catches up: the server's own replication, and cdcd, timed the same way on the same backlog.
+"""Who catches up: the server's own replication and cdcd, each started, watched and ended in one way.
 
-The clock runs from the start of replication (for cdcd: of its process, interpreter and all) until the
-backlog's last row is there and the contender says that it has reached the backlog's end. Until that row is
-there only the replica is asked, over one connection and equally often for all: asking the daemon would
-cost the daemon time. Both sides are durable.
+A backlog is caught up with when its last row is there and the contender says that it has reached the end.
+Until that row is there only the replica is asked, over one connection and equally often for all: asking the
+daemon would cost the daemon time.
 """
 
 from __future__ import annotations
 
-import json
+import functools
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from urllib.error import URLError
+from typing import Any, Protocol
 
-from tests.fixtures.mariadb import MariaDB, free_port
-
-LAST = "last_row"
-"""The table that the backlog's last transaction writes: who sees a row there is at the end, or close to it."""
+from bench.recorded import LAST
+from cdcd.model.position import Position
+from tests.fixtures.daemon import Address, Daemon
+from tests.fixtures.mariadb import PASSWORD, USER, MariaDB
 
 POLL_SECONDS = 0.02
 FAILURE_POLL_SECONDS = 1
 SECONDS_MAX = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What is to be caught up with: the changes of one database between two positions of a source's log."""
-
-    source: MariaDB
-    database: str
-    start: str
-    end: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One catch-up. CPU and memory are the daemon's own; the servers' are not counted.
-
-    ``seconds`` counts the start of cdcd's process; ``seconds_from_connect`` begins when it reads the log.
-    """
-
-    name: str
-    seconds: float
-    seconds_from_connect: float | None = None
-    cpu_seconds: float | None = None
-    rss_mib: float | None = None
-
-
 class Stuck(RuntimeError):
     """A contender failed, or took longer than SECONDS_MAX."""
 
 
-def make_durable(server: MariaDB) -> None:
-    """Give both contenders the same durability."""
-    server.sql("SET GLOBAL sync_binlog = 1, innodb_flush_log_at_trx_commit = 1")
+class Contender(Protocol):
+    """One that catches up. ``began`` is when it was started (time.perf_counter)."""
+
+    began: float
+
+    def failure(self) -> str | None:
+        """Return in its own words why it will not get any further; None while it may."""
+
+    def has_reached(self, end: str) -> bool:
+        """Return whether its position is at the given one (GTIDs), or past it."""
 
 
-def run_native(backlog: Backlog, replica: MariaDB, *, threads: int) -> Result:
-    """Catch up with MariaDB's own replication; ``threads`` 0 is serial."""
-    source = backlog.source
-    replica.sql(
-        f"SET GLOBAL gtid_slave_pos = '{backlog.start}', slave_parallel_threads = {threads};"
-        " SET GLOBAL slave_parallel_mode = 'optimistic';"
-        f" CHANGE MASTER TO master_host='{source.host}', master_port={source.port},"
-        f" master_user='{source.user}', master_password='{source.password}', master_use_gtid=slave_pos"
-    )
+class Native:
+    """MariaDB's own replication."""
 
-    def failure() -> str | None:
-        [row] = replica.sql("SHOW SLAVE STATUS")
+    def __init__(self, replica: MariaDB) -> None:
+        self._replica = replica
+        self.began = time.perf_counter()
+
+    def failure(self) -> str | None:
+        """Return the replica's status when one of its threads has stopped."""
+        [row] = self._replica.sql("SHOW SLAVE STATUS")
         stopped = row[10] == "No" or row[11] == "No"  # Slave_IO_Running, Slave_SQL_Running
         return f"native replication stopped: {row}" if stopped else None
 
-    def at_end() -> bool:
-        return [(backlog.end,)] == replica.sql("SELECT @@gtid_slave_pos")
-
-    began = time.perf_counter()
-    replica.sql("START SLAVE")
-    _wait_for_last_row(backlog, replica, failure)
-    _wait(at_end, failure)
-    seconds = time.perf_counter() - began
-    replica.sql("STOP SLAVE")
-    return Result(f"native, {threads} threads" if threads else "native, serial", seconds)
-
-
-def run_cdcd(backlog: Backlog, replica: MariaDB, *, writers: int) -> Result:
-    """Catch up with one cdcd link, default settings but for ``writers``."""
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        config, log = Path(folder, "cdcd.toml"), Path(folder, "log")
-        config.touch(mode=0o600)
-        config.write_text(_config(backlog, replica, writers, port))
-        began = time.perf_counter()
-        with _running(config, log) as daemon:
-
-            def failure() -> str | None:
-                return None if daemon.poll() is None else f"cdcd ended:\n{log.read_text()[-4000:]}"
-
-            _wait_for_last_row(backlog, replica, failure)
-            _wait(lambda: _position(port) == backlog.end, failure)
-            seconds, ended_at = time.perf_counter() - began, time.time()
-            rss_mib = _peak_rss_mib(daemon.pid)
-            daemon.send_signal(signal.SIGTERM)
-            _, status, usage = os.wait4(daemon.pid, 0)
-            daemon.returncode = os.waitstatus_to_exitcode(status)
-        if daemon.returncode:
-            raise Stuck(f"cdcd ended with {daemon.returncode}:\n{log.read_text()[-4000:]}")
-        from_connect = ended_at - _connected_at(log)
-    name = f"cdcd, {writers} writer" + ("s" if writers > 1 else "")
-    return Result(name, seconds, from_connect, usage.ru_utime + usage.ru_stime, rss_mib)
+    def has_reached(self, end: str) -> bool:
+        """Return whether the replica is there."""
+        [(position,)] = self._replica.sql("SELECT @@gtid_slave_pos")
+        return _includes(position, end)
 
 
 @contextmanager
-def _running(config: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the daemon; it does not outlive this, however it goes."""
-    command = [sys.executable, "-m", "cdcd", "run", "-c", str(config)]
-    with log.open("wb") as output:
-        daemon = subprocess.Popen(command, stdout=output, stderr=output)
+def replicating(source: Address, replica: MariaDB, start: str, threads: int = 0) -> Iterator[Native]:
+    """Let the replica follow the source from a GTID position; ``threads`` 0 is serial. End that afterwards."""
+    replica.sql(
+        f"SET GLOBAL gtid_slave_pos = '{start}', slave_parallel_threads = {threads};"
+        " SET GLOBAL slave_parallel_mode = 'optimistic';"
+        f" CHANGE MASTER TO master_host='{source.host}', master_port={source.port},"
+        f" master_user='{USER}', master_password='{PASSWORD}', master_use_gtid=slave_pos"
+    )
+    native = Native(replica)
+    replica.sql("START SLAVE")
     try:
-        yield daemon
+        yield native
     finally:
-        if daemon.returncode is None:
-            daemon.kill()
-            daemon.wait()
+        replica.sql("STOP SLAVE; RESET SLAVE ALL")
 
 
-def _config(backlog: Backlog, replica: MariaDB, writers: int, port: int) -> str:
-    sites = "".join(
-        f'[sites.{name}]\nhost = "{server.host}"\nport = {server.port}\nuser = "{server.user}"\n'
-        f'password = "{server.password}"\n'
-        for name, server in (("source", backlog.source), ("replica", replica))
-    )
-    return (
-        f'[daemon]\nlisten = "127.0.0.1:{port}"\n{sites}[links.forward]\nsource = "source"\ntarget = "replica"\n'
-        f'tables = ["{backlog.database}.*"]\nstart = "{backlog.start}"\nwriters = {writers}\n'
-    )
+class Cdcd(Daemon):
+    """A running ``cdcd run`` and what it costs."""
+
+    cpu_seconds_in_all: float
+    """What the process has used from its start to its end, once that has come."""
+
+    def start(self) -> None:
+        """Start the process; the clock runs from here."""
+        self.began = time.perf_counter()
+        super().start()
+
+    def end(self) -> None:
+        """End the process in order; raise Stuck when it says that something went wrong."""
+        assert self._process is not None
+        self.signal(signal.SIGTERM)
+        _, status, usage = os.wait4(self.pid, 0)
+        self._process.returncode = os.waitstatus_to_exitcode(status)
+        if self._process.returncode:
+            raise Stuck(f"cdcd ended with {self._process.returncode}:\n{self.log[-4000:]}")
+        self.cpu_seconds_in_all = usage.ru_utime + usage.ru_stime
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What the process has used since it started, its start included."""
+        return cpu_seconds(self.pid)
+
+    @property
+    def rss_mib(self) -> float:
+        """The most memory that it has had resident."""
+        return self.peak_bytes / 2**20
+
+    @property
+    def connected_at(self) -> float:
+        """When it first read a source's log, by its own log, in Unix seconds."""
+        return datetime.fromisoformat(self.events("source_connected")[0]["timestamp"]).timestamp()
+
+    def failure(self) -> str | None:
+        """Return the log when the process has ended, or a link has failed. Does not ask the daemon."""
+        assert self._process is not None
+        failed = self._process.poll() is not None or self.events("link_failed")
+        return f"cdcd failed:\n{self.log[-4000:]}" if failed else None
+
+    def has_reached(self, end: str, link: str = "forward") -> bool:
+        """Return whether a link is there."""
+        status = self.status
+        return link in status and _includes(status[link]["position"], end)
+
+    def wait_until_streaming(self) -> None:
+        """Return once every link streams."""
+        wait(lambda: set(self.states.values()) == {"streaming"}, self.failure)
 
 
-def _wait_for_last_row(backlog: Backlog, replica: MariaDB, failure: Callable[[], str | None]) -> None:
+@contextmanager
+def running(sites: Mapping[str, Address], links: Mapping[str, Mapping[str, Any]]) -> Iterator[Cdcd]:
+    """Start cdcd; end it in order afterwards. It does not outlive this, however it goes."""
+    _write_byte_code()
+    with tempfile.TemporaryDirectory(prefix="cdcd-bench-") as folder:
+        daemon = Cdcd(Path(folder), sites, links)
+        daemon.start()
+        try:
+            yield daemon
+            daemon.end()
+        finally:
+            daemon.close()
+
+
+@functools.cache
+def _write_byte_code() -> None:
+    """Compile what an installation has compiled, so that no measured start has to."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    subprocess.run([sys.executable, "-m", "cdcd", "--help"], check=True, stdout=subprocess.DEVNULL)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return what a process has used, in user and system mode (proc(5), "stat"; in steps of 10 ms)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_applied(contender: Contender, replica: MariaDB, database: str, end: str) -> float:
+    """Return once the contender has caught up, and how many seconds it took from its start."""
+    wait_for_last_row(contender, replica, database)
+    wait(lambda: contender.has_reached(end), contender.failure)
+    return time.perf_counter() - contender.began
+
+
+def wait_for_last_row(contender: Contender, replica: MariaDB, database: str) -> None:
+    """Return once the replica has the row that was written last."""
     with replica.connect() as connection, connection.cursor() as cursor:
-        query = f"SELECT * FROM {backlog.database}.{LAST}"
-        _wait(lambda: cursor.execute(query) > 0, failure)
+        wait(lambda: cursor.execute(f"SELECT * FROM {database}.{LAST}") > 0, contender.failure)
 
 
-def _wait(is_reached: Callable[[], bool], failure: Callable[[], str | None]) -> None:
+def wait(is_reached: Callable[[], bool], failure: Callable[[], str | None], poll_seconds: float = POLL_SECONDS) -> None:
     """Ask until it is so; raise Stuck with the contender's own words when it will not be."""
     began = asked = time.perf_counter()
     while not is_reached():
@@ -163,25 +191,9 @@ def _wait(is_reached: Callable[[], bool], failure: Callable[[], str | None]) -> 
                 raise Stuck(reason)
         if now - began > SECONDS_MAX:
             raise Stuck(f"not caught up after {SECONDS_MAX} s")
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll_seconds)
 
 
-def _position(port: int) -> str | None:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=5) as answer:
-            position: str = json.load(answer)["links"]["forward"]["position"]
-            return position
-    except URLError:
-        return None
-
-
-def _connected_at(log: Path) -> float:
-    """Return when the daemon first read the source's log, in Unix seconds, by its own log."""
-    events = (json.loads(line) for line in log.read_text().splitlines() if line.startswith("{"))
-    first = next(event for event in events if event["event"] == "source_connected")
-    return datetime.fromisoformat(first["timestamp"]).timestamp()
-
-
-def _peak_rss_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+def _includes(position: str, end: str) -> bool:
+    reached = Position.parse(position)
+    return all(reached.includes(gtid) for gtid in Position.parse(end))

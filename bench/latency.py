@@ -11,8 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from bench.alone import alone
-from bench.daemon import Measured, running
-from bench.native import replicating
+from bench.contenders import Cdcd, replicating, running
 from bench.probe import SCHEMA, TABLES, Probe
 from tests.fixtures.mariadb import MariaDB
 
@@ -31,7 +30,7 @@ def fresh_pair() -> Iterator[tuple[MariaDB, MariaDB]]:
         yield east, west
 
 
-def measure(east: MariaDB, west: MariaDB, seconds: float, daemon: Measured | None = None) -> dict[str, Any]:
+def measure(east: MariaDB, west: MariaDB, seconds: float, daemon: Cdcd | None = None) -> dict[str, Any]:
     """Measure at every rate, after a warm-up that is not counted."""
     probe = Probe(east.port, west.port)
     probe.measure(RATES[0], WARM_UP_SECONDS)
@@ -49,7 +48,7 @@ def measure(east: MariaDB, west: MariaDB, seconds: float, daemon: Measured | Non
     return measured
 
 
-def _spent(daemon: Measured) -> dict[str, float]:
+def _spent(daemon: Cdcd) -> dict[str, float]:
     stages = daemon.status["forward"]["stages"]
     return {
         "batches": stages["batch"]["batches"],

@@ -23,7 +23,7 @@ from bench.alone import alone
 from bench.decode import BATCH_TRANSACTIONS, Plans, give_plans, make_plans
 from bench.pull import record_bytes
 from bench.recorded import QUICK, Recorded, recorded
-from bench.workload import Sysbench
+from bench.workload import Sysbench, Written
 from cdcd.apply.statement import render
 from cdcd.batch.net import Batch, Share
 from cdcd.binlog.decoder import Decoder
@@ -85,7 +85,7 @@ class Stopwatch:
         return made
 
 
-def measure(chunks: list[memoryview], plans: Plans, start: str, size: Sysbench, rounds: int) -> dict[str, Any]:
+def measure(chunks: list[memoryview], plans: Plans, start: str, written: Written, rounds: int) -> dict[str, Any]:
     """Time every step, in turn, in each round."""
     watch = Stopwatch()
     for _ in range(rounds):
@@ -94,17 +94,17 @@ def measure(chunks: list[memoryview], plans: Plans, start: str, size: Sysbench, 
         batches = watch.time("merge", merge, transactions)
         shares = watch.time("split", split, batches)
         count, rows, size_bytes = watch.time("render", render_all, shares)
-        assert size.transactions == len(transactions)
-        assert size.changes == sum(batch.row_count for batch in batches)
-        assert 0 < rows <= 2 * size.changes
+        assert written.transactions + 1 == len(transactions)  # The last row is one more.
+        assert written.changes + 1 == sum(batch.row_count for batch in batches)
+        assert 0 < rows <= 2 * written.changes
     steps = {name: statistics.median(seconds) for name, seconds in watch.seconds.items()}
     return {
-        "changes": size.changes,
+        "changes": written.changes,
         "statements": count,
         "net_rows": rows,
         "statement_bytes": size_bytes,
         "steps": {
-            name: {"ns_per_change": seconds / size.changes * 1e9, "changes_per_s": size.changes / seconds}
+            name: {"ns_per_change": seconds / written.changes * 1e9, "changes_per_s": written.changes / seconds}
             for name, seconds in steps.items()
         },
     }
@@ -119,11 +119,9 @@ async def _record(log: Recorded) -> tuple[list[memoryview], Plans]:
 
 def run(quick: bool) -> dict[str, Any]:
     """Record, end the server, and measure."""
-    size = QUICK if quick else SIZE
-    with recorded(size) as log:
+    with recorded(QUICK if quick else SIZE) as log:
         chunks, plans = asyncio.run(_record(log))
-        start = log.start
-    return measure(chunks, plans, start, size, 3 if quick else 9)
+    return measure(chunks, plans, log.start, log.written, 3 if quick else 9)
 
 
 def describe(result: dict[str, Any]) -> list[str]:

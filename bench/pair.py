@@ -14,22 +14,24 @@ links do to each other, is what the pair uses beyond forward and reverse togethe
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from bench.alone import alone
-from bench.daemon import running
-from bench.recorded import LOGGED, UNLOGGED, checksums, clone
-from bench.workload import DURABLE, copy
+from bench.contenders import Cdcd, running, wait, wait_for_last_row
+from bench.recorded import OPTIONS, check_rows, checksums, copy, prepare, write
+from bench.workload import Sysbench
 from tests.fixtures.mariadb import MariaDB
 
 NAME = "pair"
 SITES = ("east", "west")
-TABLES = 4
+SIZE = Sysbench(rows=20_000, transactions=20_000, threads=8)
+QUICK = Sysbench(rows=2_000, transactions=2_000, threads=4)
+QUIET_SECONDS = 0.5
 LINKS = {
     "forward": {"source": "east", "target": "west"},
     "reverse": {"source": "west", "target": "east"},
@@ -37,36 +39,8 @@ LINKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What each site writes, and into how many rows of each table."""
-
-    rows: int = 20_000
-    transactions: int = 20_000
-    threads: int = 8
-
-
-def sysbench(server: MariaDB, database: str, load: Load, action: str, *arguments: str) -> None:
-    """Run sysbench's oltp_write_only in a database."""
-    command = [
-        "sysbench",
-        "oltp_write_only",
-        "--db-driver=mysql",
-        f"--mysql-host={server.host}",
-        f"--mysql-port={server.port}",
-        f"--mysql-user={server.user}",
-        f"--mysql-password={server.password}",
-        f"--mysql-db={database}",
-        f"--tables={TABLES}",
-        f"--table-size={load.rows}",
-        *arguments,
-        action,
-    ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-@dataclass(frozen=True, slots=True)
 class Backlogs:
-    """Two stopped servers with a backlog each, where each ends, and both databases' rows once all is applied."""
+    """Two stopped servers with a backlog each, in the database that is named like the site."""
 
     servers: dict[str, MariaDB]
     ends: dict[str, str]
@@ -76,65 +50,66 @@ class Backlogs:
     def fresh(self) -> Iterator[dict[str, MariaDB]]:
         """Yield running, durable copies of both servers; remove them afterwards."""
         with ExitStack() as stack:
-            copies = {}
-            for name, server in self.servers.items():
-                copies[name] = clone(server)
-                stack.callback(copies[name].close)
-                copies[name].start()
-            yield copies
+            yield {name: stack.enter_context(copy(server, with_log=True)) for name, server in self.servers.items()}
 
 
 @contextmanager
-def backlogs(load: Load) -> Iterator[Backlogs]:
+def backlogs(size: Sysbench) -> Iterator[Backlogs]:
     """Record a backlog on each of two servers that began with the same data; remove them afterwards."""
+    loads = {site: replace(size, database=site) for site in SITES}
     with ExitStack() as stack:
-        common = stack.enter_context(MariaDB(DURABLE))
-        common.sql(f"SET GLOBAL {UNLOGGED}")
-        for site in SITES:
-            common.sql(f"CREATE DATABASE {site}")
-            sysbench(common, site, load, "prepare")
+        common = stack.enter_context(MariaDB(OPTIONS))
+        for load in loads.values():
+            prepare(common, load)
         common.stop()
-        servers, ends, rows = {}, {}, {}
-        for number, site in enumerate(SITES):
-            server = servers[site] = copy(common, server_id=3001 + number)
-            stack.callback(server.close)
-            server.start()
-            server.sql(f"SET GLOBAL {UNLOGGED}")
-            sysbench(
-                server, site, load, "run", f"--events={load.transactions}", "--time=0", f"--threads={load.threads}"
-            )
-            server.sql(f"SET GLOBAL {LOGGED}")
-            ends[site], rows[site] = server.binlog_position()[2], checksums(server, site)
+        made = Backlogs({}, {}, {})
+        for site, load in loads.items():
+            made.servers[site] = server = stack.enter_context(copy(common))
+            write(server, load)
+            made.ends[site], made.checksums[site] = server.binlog_position()[2], checksums(server, site)
             server.stop()
-        yield Backlogs(servers, ends, rows)
+        yield made
 
 
 def measure(made: Backlogs, links: tuple[str, ...], start: str) -> dict[str, Any]:
     """Run these links until their backlogs are applied and all is quiet; fail when a target ends different."""
     chosen = {name: {**LINKS[name], "tables": [f"{site}.*" for site in SITES], "start": start} for name in links}
-    ends = {name: made.ends[LINKS[name]["source"]] for name in links}
+    ways = {name: (LINKS[name]["source"], LINKS[name]["target"]) for name in links} if start == "earliest" else {}
     with made.fresh() as servers:
-        began = time.perf_counter()
         with running(servers, chosen) as daemon:
             daemon.wait_until_streaming()
-            if start == "earliest":
-                daemon.wait_until_applied(ends)
-            seconds = time.perf_counter() - began
-            status = daemon.wait_until_quiet()
+            for source, target in ways.values():
+                wait_for_last_row(daemon, servers[target], source)
+            for name, (source, _) in ways.items():
+                wait(partial(daemon.has_reached, made.ends[source], name), daemon.failure)
+            seconds = time.perf_counter() - daemon.began
+            wait_until_quiet(daemon)
+            status = daemon.status
             figures = {"seconds": seconds, "cpu_seconds": daemon.cpu_seconds, "rss_mib": daemon.rss_mib}
-        for name in links if start == "earliest" else ():
-            site, target = LINKS[name]["source"], LINKS[name]["target"]
-            assert made.checksums[site] == checksums(servers[target], site), f"{name} ended different"
+        for source, target in ways.values():
+            check_rows(servers[target], source, made.checksums[source])
     per_link = ("transactions", "rows", "suppressed", "conflicts")
     return {**figures, "links": {name: {key: status[name][key] for key in per_link} for name in links}}
 
 
+def wait_until_quiet(daemon: Cdcd) -> None:
+    """Return once no link has read anything for a while: echoes of its own writes included."""
+    read = -1
+
+    def is_quiet() -> bool:
+        nonlocal read
+        before, read = read, sum(link["stages"]["source"]["bytes_read"] for link in daemon.status.values())
+        return before == read
+
+    wait(is_quiet, daemon.failure, poll_seconds=QUIET_SECONDS)
+
+
 def run(quick: bool) -> dict[str, Any]:
     """Make the backlogs and measure all four."""
-    load = Load(rows=2_000, transactions=2_000, threads=4) if quick else Load()
-    with backlogs(load) as made:
+    size = QUICK if quick else SIZE
+    with backlogs(size) as made:
         result: dict[str, Any] = {
-            "transactions": load.transactions,
+            "transactions": size.transactions,
             "idle": measure(made, ("forward", "reverse"), "now"),
             "forward": measure(made, ("forward",), "earliest"),
             "reverse": measure(made, ("reverse",), "earliest"),

@@ -20,15 +20,14 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from bench.alone import alone
-from bench.daemon import Measured, cpu_seconds, running
-from bench.recorded import QUICK, Recorded, checksums, recorded
-from bench.workload import DATABASE, Sysbench
-from tests.fixtures.mariadb import MariaDB
+from bench.contenders import cpu_seconds, running, wait_until_applied
+from bench.recorded import QUICK, Recorded, recorded
+from bench.workload import Sysbench
 
 NAME = "profile"
 SAMPLES_PER_SECOND = 1999
@@ -121,26 +120,24 @@ def shares(report: str) -> dict[str, Any]:
     return {"groups": ordered, "symbols": symbols[:SYMBOLS_SHOWN]}
 
 
-def catch_up(log: Recorded, target: MariaDB, *, with_perf: bool) -> dict[str, Any]:
+def catch_up(log: Recorded, *, with_perf: bool) -> dict[str, Any]:
     """Catch up once; return what each process and each stage has spent."""
-    link = {"source": "east", "target": "west", "tables": [f"{DATABASE}.*"], "start": log.start}
-    before = {"source": cpu_seconds(log.source.pid), "target": cpu_seconds(target.pid)}
+    link = {"source": "east", "target": "west", "tables": [f"{log.database}.*"], "start": log.start}
     samples: dict[str, Any] = {}
-    began = time.perf_counter()
-    with running({"east": log.source, "west": target}, {"forward": link}) as daemon, ExitStack() as stack:
-        if with_perf:
-            stack.enter_context(sampled(daemon.pid, samples))
-        daemon.wait_until_streaming()
-        streaming = time.perf_counter()
-        stages = daemon.wait_until_applied({"forward": log.end})["forward"]["stages"]
-        ended = time.perf_counter()
-        spent = _spent(log.source, target, daemon, before)
-        rss_mib = daemon.rss_mib
-        stack.close()
-    assert checksums(log.source, DATABASE) == checksums(target, DATABASE), "the target ended different"
+    with log.replica() as target:
+        servers = {"source": log.source, "target": target}
+        before = {name: cpu_seconds(server.pid) for name, server in servers.items()}
+        with running({"east": log.source, "west": target}, {"forward": link}) as daemon:
+            with sampled(daemon.pid, samples) if with_perf else nullcontext():
+                daemon.wait_until_streaming()
+                seconds_starting = time.perf_counter() - daemon.began
+                seconds = wait_until_applied(daemon, target, log.database, log.end)
+                spent = {name: cpu_seconds(server.pid) - before[name] for name, server in servers.items()}
+                spent["daemon"] = daemon.cpu_seconds
+                stages, rss_mib = daemon.status["forward"]["stages"], daemon.rss_mib
     return {
-        "seconds": ended - began,
-        "seconds_starting": streaming - began,
+        "seconds": seconds,
+        "seconds_starting": seconds_starting,
         "stages": stages,
         "cpu_seconds": spent,
         "rss_mib": rss_mib,
@@ -148,22 +145,12 @@ def catch_up(log: Recorded, target: MariaDB, *, with_perf: bool) -> dict[str, An
     }
 
 
-def _spent(source: MariaDB, target: MariaDB, daemon: Measured, before: dict[str, float]) -> dict[str, float]:
-    return {
-        "source": cpu_seconds(source.pid) - before["source"],
-        "target": cpu_seconds(target.pid) - before["target"],
-        "daemon": daemon.cpu_seconds,
-    }
-
-
 def run(quick: bool) -> dict[str, Any]:
     """Catch up twice: once to take the figures, and once more under perf, which makes it slower."""
     with recorded(QUICK if quick else Sysbench()) as log:
-        with log.fresh_copy() as target:
-            result = catch_up(log, target, with_perf=False)
-        with log.fresh_copy() as target:
-            result["perf"] = catch_up(log, target, with_perf=True)["perf"]
-    result["changes"] = log.size.changes
+        result = catch_up(log, with_perf=False)
+        result["perf"] = catch_up(log, with_perf=True)["perf"]
+    result["changes"] = log.written.changes
     result["cores"] = os.cpu_count()
     return result
 

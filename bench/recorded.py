@@ -1,74 +1,117 @@
-"""A source with a recorded backlog, and as many fresh copies of the data before it as a benchmark needs."""
+"""Recording a backlog: a source whose log holds it, and as many fresh copies of the data before it as are needed."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import count
 
-from bench.workload import DURABLE, Sysbench, copy, prepare
+from bench.workload import Sysbench, Workload, Written
 from tests.fixtures.mariadb import MariaDB
 
 QUICK = Sysbench(tables=4, rows=5_000, transactions=5_000, threads=8)
-LOGGED = "sync_binlog = 1, innodb_flush_log_at_trx_commit = 1"
-UNLOGGED = "sync_binlog = 0, innodb_flush_log_at_trx_commit = 2"
+OPTIONS = {"innodb-buffer-pool-size": "512M", "innodb-log-file-size": "256M", "max-connections": "300"}
 
-_server_ids = count(2000)
+LAST = "last_row"
+"""The table that a backlog's last transaction writes: who sees a row there is at the end, or close to it."""
+
+_server_ids = count(1000)
+
+
+class EndedDifferent(AssertionError):
+    """A replica does not hold the source's rows after it caught up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A running, durable ``source`` whose log holds the backlog from ``start`` to ``end`` (GTID positions)."""
+    """A running ``source`` whose log holds, from ``start`` to ``end`` (GTID positions), what was ``written``.
+
+    After it, the log holds one transaction more: the row in LAST.
+    """
 
     source: MariaDB
-    pristine: MariaDB  # stopped, with the data as it was before the backlog
+    before: MariaDB  # stopped, with the data as it was before the backlog
+    database: str
     start: str
     end: str
-    size: Sysbench
+    checksums: dict[str, int]
+    written: Written
 
     @contextmanager
-    def fresh_copy(self) -> Iterator[MariaDB]:
-        """Yield a running, durable server with the data as it was before the backlog; remove it afterwards."""
-        server = copy(self.pristine, server_id=next(_server_ids))
-        try:
-            yield server.start()
-        finally:
-            server.close()
+    def replica(self) -> Iterator[MariaDB]:
+        """Yield a server with the data as it was before; raise EndedDifferent unless it ends with the source's rows."""
+        with copy(self.before) as server:
+            yield server
+            check_rows(server, self.database, self.checksums)
 
 
 @contextmanager
-def recorded(size: Sysbench) -> Iterator[Recorded]:
-    """Record a sysbench ``oltp_write_only`` backlog; remove everything afterwards."""
-    with MariaDB(DURABLE) as source:
-        start = prepare(source, size)
+def recorded(workload: Workload) -> Iterator[Recorded]:
+    """Record a backlog; remove everything afterwards."""
+    with MariaDB(OPTIONS) as source:
+        prepare(source, workload)
+        start = source.binlog_position()[2]
         source.stop()
-        pristine = copy(source, server_id=next(_server_ids))
-        try:
+        with closing(copy(source)) as before:
             source.start()
-            source.sql(f"SET GLOBAL {UNLOGGED}")
-            size.write(source)
-            _, _, end = source.binlog_position()
-            source.sql(f"SET GLOBAL {LOGGED}")
-            yield Recorded(source, pristine, start, end, size)
-        finally:
-            pristine.close()
+            written = write(source, workload)
+            end, expected = source.binlog_position()[2], checksums(source, workload.database)
+            yield Recorded(source, before, workload.database, start, end, expected, written)
 
 
-def clone(server: MariaDB) -> MariaDB:
-    """Return a stopped server with everything that a stopped one has: its data, its log and its server id."""
-    twin = MariaDB(server.options)
+def prepare(source: MariaDB, workload: Workload) -> None:
+    """Create and fill the tables.
+
+    They get the statistics that tables have that were not filled a moment ago: otherwise it would be chance
+    whether the server has counted their rows when it chooses how to find some of them.
+    """
+    with _in_haste(source):
+        source.sql(f"CREATE DATABASE {workload.database}")
+        workload.fill(source)
+        source.sql(f"CREATE TABLE {workload.database}.{LAST} (id INT PRIMARY KEY)")
+        source.sql(f"ANALYZE TABLE {', '.join(_tables(source, workload.database))}; FLUSH BINARY LOGS")
+
+
+def write(source: MariaDB, workload: Workload) -> Written:
+    """Write the backlog and, after it, its last row, which is not counted."""
+    with _in_haste(source):
+        written = workload.write(source)
+        source.sql(f"INSERT INTO {workload.database}.{LAST} VALUES (1)")
+    return written
+
+
+@contextmanager
+def _in_haste(server: MariaDB) -> Iterator[None]:
+    """Let a server, which is durable at other times, not be so: what it does meanwhile is not measured."""
+    server.sql("SET GLOBAL sync_binlog = 0, innodb_flush_log_at_trx_commit = 2")
+    yield
+    server.sql("SET GLOBAL sync_binlog = 1, innodb_flush_log_at_trx_commit = 1")
+
+
+def copy(server: MariaDB, *, with_log: bool = False) -> MariaDB:
+    """Return a stopped server with the data of a stopped one: with its log and its server id, or with neither."""
+    own = {} if with_log else {"server-id": str(next(_server_ids))}
+    twin = MariaDB({**server.options, **own})
     shutil.rmtree(twin.data)
-    shutil.copytree(server.data, twin.data)
+    shutil.copytree(server.data, twin.data, ignore=None if with_log else shutil.ignore_patterns("binlog.*"))
+    os.sync()  # Or the disk would still write the copy while its catch-up is timed.
     return twin
 
 
-def checksums(server: MariaDB, *databases: str) -> dict[str, int]:
-    """Return a checksum of the rows of every table of these databases."""
-    names = ", ".join(repr(name) for name in databases)
-    tables = server.sql(
-        f"SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ({names})"
-    )
-    listed = ", ".join(f"`{database}`.`{table}`" for database, table in tables)
-    return dict(server.sql(f"CHECKSUM TABLE {listed} EXTENDED"))
+def checksums(server: MariaDB, database: str) -> dict[str, int]:
+    """Return a checksum of every table's rows."""
+    return dict(server.sql(f"CHECKSUM TABLE {', '.join(_tables(server, database))} EXTENDED"))
+
+
+def check_rows(replica: MariaDB, database: str, expected: dict[str, int]) -> None:
+    """Raise EndedDifferent, naming the tables, unless the database's rows have these checksums."""
+    if expected != (found := checksums(replica, database)):
+        different = [table for table in {**expected, **found} if expected.get(table) != found.get(table)]
+        raise EndedDifferent(f"the replica has other rows in {', '.join(different)}")
+
+
+def _tables(server: MariaDB, database: str) -> list[str]:
+    return [f"{database}.{name}" for (name,) in server.sql(f"SHOW TABLES FROM {database}")]

@@ -21,13 +21,12 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from bench.alone import alone
-from bench.daemon import Measured, running
+from bench.contenders import Cdcd, Native, replicating, running, wait_until_applied
 from bench.delay import far_away
 from bench.latency import fresh_pair
-from bench.native import replicating, wait_until_applied
 from bench.probe import TABLES, Probe
-from bench.recorded import QUICK, Recorded, checksums, recorded
-from bench.workload import DATABASE, Sysbench
+from bench.recorded import QUICK, Recorded, recorded
+from bench.workload import Sysbench
 from tests.fixtures.mariadb import MariaDB
 
 NAME = "round_trips"
@@ -36,21 +35,21 @@ SIZE = Sysbench(tables=4, rows=20_000, transactions=10_000)
 QUIET_RATE = 50
 NATIVE, NEAR_TARGET, NEAR_SOURCE = "native", "cdcd near the target", "cdcd near the source"
 
-Following = AbstractContextManager[Measured | None]
+Following = AbstractContextManager[Cdcd | Native]
 
 
 @contextmanager
-def native(source: MariaDB, target: MariaDB, milliseconds: float, start: str, _tables: str) -> Iterator[None]:
+def native(source: MariaDB, target: MariaDB, milliseconds: float, start: str, _tables: str) -> Iterator[Native]:
     """MariaDB's own replication, over the distance."""
-    with far_away(source.port, milliseconds) as far, replicating(far, target, start):
-        yield None
+    with far_away(source.port, milliseconds) as far, replicating(far, target, start) as replica:
+        yield replica
 
 
 def cdcd(distant: str) -> Callable[..., Following]:
     """A link whose connections to one site (``east`` is the source, ``west`` the target) pass the proxy."""
 
     @contextmanager
-    def following(source: MariaDB, target: MariaDB, milliseconds: float, start: str, tables: str) -> Iterator[Measured]:
+    def following(source: MariaDB, target: MariaDB, milliseconds: float, start: str, tables: str) -> Iterator[Cdcd]:
         sites: dict[str, Any] = {"east": source, "west": target}
         link = {"source": "east", "target": "west", "tables": [tables], "start": start or "earliest"}
         with far_away(sites[distant].port, milliseconds) as far:
@@ -78,17 +77,13 @@ def quiet(follow: Callable[..., Following], milliseconds: float, seconds: float)
 
 def catch_up(follow: Callable[..., Following], milliseconds: float, log: Recorded) -> dict[str, Any]:
     """Measure the catch-up of the recorded backlog; fail when the target ends different."""
-    with log.fresh_copy() as target:
-        with follow(log.source, target, milliseconds, log.start, f"{DATABASE}.*") as daemon:
+    with log.replica() as target:
+        with follow(log.source, target, milliseconds, log.start, f"{log.database}.*") as contender:
             began = time.perf_counter()
-            if daemon is None:
-                wait_until_applied(target, log.end)
-                stages = None
-            else:
-                stages = daemon.wait_until_applied({"forward": log.end})["forward"]["stages"]
+            wait_until_applied(contender, target, log.database, log.end)
             seconds = time.perf_counter() - began
-        assert checksums(log.source, DATABASE) == checksums(target, DATABASE), "the target ended different"
-    figures: dict[str, Any] = {"seconds": seconds, "transactions_per_s": log.size.transactions / seconds}
+            stages = contender.status["forward"]["stages"] if isinstance(contender, Cdcd) else None
+    figures: dict[str, Any] = {"seconds": seconds, "transactions_per_s": log.written.transactions / seconds}
     if stages is not None:
         figures["stages"] = stages
         figures["batches"] = stages["batch"]["batches"]

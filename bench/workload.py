@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -12,8 +10,6 @@ from tests.fixtures.mariadb import MariaDB
 
 DATABASE = "sbtest"
 """Where sysbench's tables are."""
-
-DURABLE = {"innodb-buffer-pool-size": "512M", "innodb-log-file-size": "256M", "max-connections": "300"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,35 +86,3 @@ class Sysbench:
             action,
         ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-def prepare(source: MariaDB, workload: Workload) -> str:
-    """Create and fill the tables; return the position after them. The writing is not measured, so not durable.
-
-    The tables get the statistics that tables have that were not filled a moment ago: otherwise it would be
-    chance whether the server has counted their rows when it chooses how to find some of them.
-    """
-    source.sql(f"CREATE DATABASE {workload.database}; SET GLOBAL sync_binlog = 0, innodb_flush_log_at_trx_commit = 2")
-    workload.fill(source)
-    source.sql(f"ANALYZE TABLE {', '.join(tables(source, workload.database))}")
-    source.sql("FLUSH BINARY LOGS")
-    return source.binlog_position()[2]
-
-
-def copy(source: MariaDB, *, server_id: int) -> MariaDB:
-    """Return a stopped server with the same data and no log of its own; ``source`` must be stopped."""
-    twin = MariaDB({**source.options, "server-id": str(server_id)})
-    shutil.rmtree(twin.data)
-    shutil.copytree(source.data, twin.data, ignore=shutil.ignore_patterns("binlog.*"))
-    os.sync()  # Or the disk would still write the copy while its catch-up is timed.
-    return twin
-
-
-def checksums(server: MariaDB, database: str) -> dict[str, int]:
-    """Return a checksum of every table's rows."""
-    return dict(server.sql(f"CHECKSUM TABLE {', '.join(tables(server, database))} EXTENDED"))
-
-
-def tables(server: MariaDB, database: str) -> list[str]:
-    """Return the names of the database's tables, each with the database's."""
-    return [f"{database}.{name}" for (name,) in server.sql(f"SHOW TABLES FROM {database}")]
