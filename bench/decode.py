@@ -32,7 +32,6 @@ from cdcd.model.position import Position
 from cdcd.model.table import TableName
 from tests.fixtures import recording
 
-NAME = "decode"
 BATCH_TRANSACTIONS = 5_000
 THEIR_CHANGES = 40_000
 

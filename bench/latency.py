@@ -15,7 +15,6 @@ from bench.contenders import Cdcd, replicating, running
 from bench.probe import SCHEMA, TABLES, Probe
 from tests.fixtures.mariadb import MariaDB
 
-NAME = "latency"
 RATES = (200, 1000)
 WARM_UP_SECONDS = 1.0
 

@@ -30,7 +30,6 @@ from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Position
 
-NAME = "micro"
 CHUNK_BYTES = 1 << 20
 WRITERS = 4
 SIZE = Sysbench(transactions=30_000)

@@ -27,7 +27,6 @@ from bench.recorded import OPTIONS, check_rows, checksums, copy, prepare, write
 from bench.workload import Sysbench
 from tests.fixtures.mariadb import MariaDB
 
-NAME = "pair"
 SITES = ("east", "west")
 SIZE = Sysbench(rows=20_000, transactions=20_000, threads=8)
 QUICK = Sysbench(rows=2_000, transactions=2_000, threads=4)

@@ -29,7 +29,6 @@ from bench.contenders import cpu_seconds, running, wait_until_applied
 from bench.recorded import QUICK, Recorded, recorded
 from bench.workload import Sysbench
 
-NAME = "profile"
 SAMPLES_PER_SECOND = 1999
 SYMBOLS_SHOWN = 15
 COMPILED = {

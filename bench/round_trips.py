@@ -29,7 +29,6 @@ from bench.recorded import QUICK, Recorded, recorded
 from bench.workload import Sysbench
 from tests.fixtures.mariadb import MariaDB
 
-NAME = "round_trips"
 ROUND_TRIPS_MS = (0, 10, 30, 100)
 SIZE = Sysbench(tables=4, rows=20_000, transactions=10_000)
 QUIET_RATE = 50

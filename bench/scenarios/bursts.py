@@ -40,7 +40,6 @@ def bursts(random: Random, number: int) -> Iterator[Transaction]:
                 yield [f"DELETE FROM reading WHERE id = {first - CLIENTS}"]
 
 
-NAME = "bursts"
 WORKLOAD = Clients(rows, bursts, transactions=100_000, clients=CLIENTS)
 
 run, describe, main = benchmark(WORKLOAD)

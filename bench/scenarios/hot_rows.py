@@ -25,7 +25,6 @@ def updates(random: Random, _number: int) -> Iterator[Transaction]:
         yield [f"UPDATE counter SET hits = hits + 1, last_seen = '{random.getrandbits(128):032x}' WHERE id = {id}"]
 
 
-NAME = "hot_rows"
 WORKLOAD = Clients(rows, updates, transactions=100_000, clients=16)
 
 run, describe, main = benchmark(WORKLOAD)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.catchup import benchmark
 from bench.scenarios.large_transactions import large_transactions
 
-NAME = "large_transactions_100k"
 WORKLOAD = large_transactions(rows_each=100_000, transactions=24, clients=2)
 
 run, describe, main = benchmark(WORKLOAD)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.catchup import benchmark
 from bench.scenarios.large_transactions import large_transactions
 
-NAME = "large_transactions_1k"
 WORKLOAD = large_transactions(rows_each=1_000, transactions=1_500, clients=4)
 
 run, describe, main = benchmark(WORKLOAD)

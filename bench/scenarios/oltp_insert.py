@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.catchup import benchmark
 from bench.workload import Sysbench
 
-NAME = "oltp_insert"
 WORKLOAD = Sysbench(script="oltp_insert", tables=4, rows=50_000, transactions=100_000, changes_each=1)
 
 run, describe, main = benchmark(WORKLOAD)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.catchup import benchmark
 from bench.workload import Sysbench
 
-NAME = "oltp_write_only"
 WORKLOAD = Sysbench(tables=4, rows=50_000, transactions=60_000)
 
 run, describe, main = benchmark(WORKLOAD)

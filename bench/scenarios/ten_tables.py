@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.catchup import benchmark
 from bench.workload import Sysbench
 
-NAME = "ten_tables"
 WORKLOAD = Sysbench(tables=10, rows=20_000, transactions=60_000)
 
 run, describe, main = benchmark(WORKLOAD)

@@ -115,7 +115,6 @@ def _value(random: Random, kind: str) -> str:
     return "NULL" if random.random() < NULLS else TYPES[kind](random)
 
 
-NAME = "wide_table"
 WORKLOAD = Clients(rows, changes, transactions=40_000, clients=CLIENTS)
 
 run, describe, main = benchmark(WORKLOAD)
