@@ -8,16 +8,14 @@ import os
 import platform
 import sys
 import traceback
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from bench import chart, suite
+from bench.chart import RESULTS
 from tests.fixtures import mariadb
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
@@ -26,7 +24,7 @@ def main() -> int:
     if arguments.list:
         print("\n".join(suite.MODULES))
         return 0
-    file: Path = arguments.json or RESULTS / ("quick.json" if arguments.quick else "results.json")
+    file: Path = arguments.json or RESULTS.with_stem("quick" if arguments.quick else "results")
     failed = [name for name in arguments.names or suite.MODULES if not run_one(name, arguments.quick, file)]
     draw(file, arguments.chart or file.with_suffix(".png"))
     if failed:
@@ -63,11 +61,11 @@ def environment() -> dict[str, Any]:
 def merge(file: Path, name: str, entry: dict[str, Any]) -> None:
     """Put one benchmark's entry into the file, which keeps the others'; a reader never sees half a file."""
     entries = json.loads(file.read_text()) if file.exists() else {}
-    ordered = {**entries, name: entry}
-    order = [*(known for known in suite.MODULES if known in ordered), *(ordered.keys() - suite.MODULES.keys())]
+    entries[name] = entry
+    ordered = {known: entries[known] for known in suite.MODULES if known in entries}
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_suffix(".tmp")
-    temporary.write_text(json.dumps({key: ordered[key] for key in order}, indent=2) + "\n")
+    temporary.write_text(json.dumps(ordered, indent=2) + "\n")
     temporary.replace(file)
 
 
@@ -83,14 +81,14 @@ def draw(file: Path, picture: Path) -> None:
         print(f"{file} and {picture} are written")
 
 
-def _arguments(given: Iterable[str] | None = None) -> argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; all unless given")
     parser.add_argument("--quick", action="store_true", help="about a tenth of the work, into quick.json")
     parser.add_argument("--list", action="store_true", help="print the names and end")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where results go; bench/results/results.json")
     parser.add_argument("--chart", type=Path, metavar="FILE.png", help="the chart; beside the JSON file unless given")
-    arguments = parser.parse_args(None if given is None else list(given))
+    arguments = parser.parse_args()
     if unknown := [name for name in arguments.names if name not in suite.MODULES]:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(suite.MODULES)}")
     return arguments

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from bench.alone import alone
 from bench.contenders import replicating, running, wait_until_applied
 from bench.recorded import Recorded, recorded
 from bench.workload import Workload, Written
@@ -106,14 +105,6 @@ def _line(figures: dict[str, Any]) -> str:
     return line
 
 
-def benchmark(workload: Workload) -> tuple[Callable[[bool], dict[str, Any]], Describe, Callable[[], None]]:
-    """Return what makes a module with this workload a benchmark: ``run``, ``describe`` and ``main``."""
-
-    def run_workload(quick: bool) -> dict[str, Any]:
-        return run(workload.a_tenth() if quick else workload)
-
-    return (
-        run_workload,
-        describe,
-        partial(alone, run_workload, describe, "Let every contender catch up with a backlog."),
-    )
+def benchmark(workload: Workload) -> tuple[Callable[[bool], dict[str, Any]], Describe]:
+    """Return what makes a module with this workload a benchmark: ``run`` and ``describe``."""
+    return lambda quick: run(workload.a_tenth() if quick else workload), describe

@@ -21,7 +21,6 @@ import uvloop
 from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import DeleteRowsEvent, UpdateRowsEvent, WriteRowsEvent
 
-from bench.alone import alone
 from bench.pull import SERVER_ID, pull, record_bytes
 from bench.recorded import QUICK, Recorded, recorded
 from bench.workload import Sysbench
@@ -181,12 +180,3 @@ def describe(result: dict[str, Any]) -> list[str]:
             line += f"  {way['of_raw']:.2f} of raw  {way['times_mysql_replication']:.0f}x mysql-replication"
         lines.append(line)
     return [*lines, f"{'mysql-replication':24} {result['mysql_replication']['changes_per_s']:12,.0f} changes/s"]
-
-
-def main() -> None:
-    """Run alone."""
-    alone(run, describe, __doc__)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from bench.alone import alone
 from bench.contenders import Cdcd, replicating, running
 from bench.probe import SCHEMA, TABLES, Probe
 from tests.fixtures.mariadb import MariaDB
@@ -104,12 +103,3 @@ def describe(result: dict[str, Any]) -> list[str]:
         )
         lines.append(f"{rate:>5}/s cdcd is {ratios['p50']:.2f}x native's p50, {ratios['p99']:.2f}x its p99")
     return lines
-
-
-def main() -> None:
-    """Run alone."""
-    alone(run, describe, __doc__)
-
-
-if __name__ == "__main__":
-    main()

@@ -19,7 +19,6 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from bench.alone import alone
 from bench.decode import BATCH_TRANSACTIONS, Plans, give_plans, make_plans
 from bench.pull import record_bytes
 from bench.recorded import QUICK, Recorded, recorded
@@ -136,12 +135,3 @@ def describe(result: dict[str, Any]) -> list[str]:
         *lines,
         f"{'all':8} {total:8,.0f} ns a change {1e9 / total:12,.0f} changes/s",
     ]
-
-
-def main() -> None:
-    """Run alone."""
-    alone(run, describe, __doc__)
-
-
-if __name__ == "__main__":
-    main()

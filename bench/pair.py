@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from bench.alone import alone
 from bench.contenders import Cdcd, running, wait, wait_for_last_row
 from bench.recorded import OPTIONS, check_rows, checksums, copy, prepare, write
 from bench.workload import Sysbench
@@ -141,12 +140,3 @@ def describe(result: dict[str, Any]) -> list[str]:
         f"the pair takes {cost['seconds_ratio']:.2f}x the seconds and {cost['cpu_seconds_ratio']:.2f}x the CPU of"
         f" forward and reverse together ({cost['cpu_seconds_extra']:+.2f} s CPU beyond one start and their work)",
     ]
-
-
-def main() -> None:
-    """Run alone."""
-    alone(run, describe, __doc__)
-
-
-if __name__ == "__main__":
-    main()

@@ -24,7 +24,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from bench.alone import alone
 from bench.contenders import cpu_seconds, running, wait_until_applied
 from bench.recorded import QUICK, Recorded, recorded
 from bench.workload import Sysbench
@@ -184,12 +183,3 @@ def _describe_samples(perf: dict[str, Any]) -> list[str]:
     lines = [f"  {group:34} {share:6.1%}" for group, share in perf["groups"].items() if share >= 0.005]
     lines.append("  of them the most:")
     return lines + [f"  {share:6.1%}  {group:20} {symbol}" for share, group, symbol in perf["symbols"]]
-
-
-def main() -> None:
-    """Run alone."""
-    alone(run, describe, __doc__)
-
-
-if __name__ == "__main__":
-    main()

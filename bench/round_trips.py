@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from bench.alone import alone
 from bench.contenders import Cdcd, Native, replicating, running, wait_until_applied
 from bench.delay import far_away
 from bench.latency import fresh_pair
@@ -145,12 +144,3 @@ def describe(result: dict[str, Any]) -> list[str]:
                 line += f", {there['round_trips_per_batch']:.1f} a batch, {there['round_trips_besides']:.0f} once"
             lines.append(line)
     return lines
-
-
-def main() -> None:
-    """Run alone."""
-    alone(run, describe, __doc__)
-
-
-if __name__ == "__main__":
-    main()

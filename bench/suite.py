@@ -1,4 +1,4 @@
-"""The benchmarks by name. Each is a module with ``run(quick)``, ``describe(result)`` and ``main()``.
+"""The benchmarks by name. Each is a module with ``run(quick)`` and ``describe(result)``.
 
 ``run`` returns what JSON can hold; ``describe`` turns that into the lines that are printed.
 """

@@ -42,7 +42,4 @@ def bursts(random: Random, number: int) -> Iterator[Transaction]:
 
 WORKLOAD = Clients(rows, bursts, transactions=100_000, clients=CLIENTS)
 
-run, describe, main = benchmark(WORKLOAD)
-
-if __name__ == "__main__":
-    main()
+run, describe = benchmark(WORKLOAD)

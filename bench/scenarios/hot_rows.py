@@ -27,7 +27,4 @@ def updates(random: Random, _number: int) -> Iterator[Transaction]:
 
 WORKLOAD = Clients(rows, updates, transactions=100_000, clients=16)
 
-run, describe, main = benchmark(WORKLOAD)
-
-if __name__ == "__main__":
-    main()
+run, describe = benchmark(WORKLOAD)

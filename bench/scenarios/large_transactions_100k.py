@@ -7,7 +7,4 @@ from bench.scenarios.large_transactions import large_transactions
 
 WORKLOAD = large_transactions(rows_each=100_000, transactions=24, clients=2)
 
-run, describe, main = benchmark(WORKLOAD)
-
-if __name__ == "__main__":
-    main()
+run, describe = benchmark(WORKLOAD)

@@ -7,7 +7,4 @@ from bench.scenarios.large_transactions import large_transactions
 
 WORKLOAD = large_transactions(rows_each=1_000, transactions=1_500, clients=4)
 
-run, describe, main = benchmark(WORKLOAD)
-
-if __name__ == "__main__":
-    main()
+run, describe = benchmark(WORKLOAD)

@@ -7,7 +7,4 @@ from bench.workload import Sysbench
 
 WORKLOAD = Sysbench(script="oltp_insert", tables=4, rows=50_000, transactions=100_000, changes_each=1)
 
-run, describe, main = benchmark(WORKLOAD)
-
-if __name__ == "__main__":
-    main()
+run, describe = benchmark(WORKLOAD)

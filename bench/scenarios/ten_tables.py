@@ -7,7 +7,4 @@ from bench.workload import Sysbench
 
 WORKLOAD = Sysbench(tables=10, rows=20_000, transactions=60_000)
 
-run, describe, main = benchmark(WORKLOAD)
-
-if __name__ == "__main__":
-    main()
+run, describe = benchmark(WORKLOAD)

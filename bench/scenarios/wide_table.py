@@ -117,7 +117,4 @@ def _value(random: Random, kind: str) -> str:
 
 WORKLOAD = Clients(rows, changes, transactions=40_000, clients=CLIENTS)
 
-run, describe, main = benchmark(WORKLOAD)
-
-if __name__ == "__main__":
-    main()
+run, describe = benchmark(WORKLOAD)
