@@ -115,6 +115,6 @@ def _value(random: Random, kind: str) -> str:
     return "NULL" if random.random() < NULLS else TYPES[kind](random)
 
 
-WORKLOAD = Clients(rows, changes, transactions=40_000, clients=CLIENTS)
+WORKLOAD = Clients(rows, changes, transactions=100_000, clients=CLIENTS)
 
 run, describe = benchmark(WORKLOAD)
