@@ -107,7 +107,7 @@ class Session:
         """
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                connection = await asyncmy.connect(**_arguments(site))
+                connection = await _connect(site)
         except TimeoutError:
             raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(site=site.name) from None
         except (MySQLError, OSError) as error:
@@ -218,6 +218,24 @@ class Session:
     def abort(self) -> None:
         """Drop the connection now; the server rolls back what is open when it notices."""
         self._connection.close()
+
+
+async def _connect(site: Site) -> Any:
+    """Return the driver's connection; a cancellation always ends it.
+
+    Before Python 3.12 ``asyncio.wait_for``, which the driver uses, forgets one that comes with the connection.
+    """
+    task, connection = asyncio.current_task(), None
+    assert task is not None
+    cancellations = task.cancelling()
+    try:
+        connection = await asyncmy.connect(**_arguments(site))
+    finally:
+        if task.cancelling() > cancellations:
+            if connection is not None:
+                connection.close()
+            raise asyncio.CancelledError
+    return connection
 
 
 def _arguments(site: Site) -> dict[str, Any]:

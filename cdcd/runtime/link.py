@@ -199,6 +199,8 @@ class LinkRunner:
             pipeline = self._pipeline = await self._connect(stack)
             self._error = None
             self._become(State.STREAMING)
+            if self._draining.is_set():  # Since the last moments of connecting.
+                pipeline.drain()
             try:
                 await pipeline.run()
             finally:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 
 import pytest
 
+from cdcd.errors import SourceLost
+from cdcd.mysql.session import Session
 from cdcd.runtime import link as runtime_link
 from tests.fixtures.daemon import until
-from tests.fixtures.links import running, wait_until
+from tests.fixtures.links import running, site, wait_until
 from tests.system import ledger
 from tests.system.conftest import a_link, equal
+
+CUT_OFF_SECONDS = runtime_link.DRAIN_SECONDS_MAX
 
 
 @pytest.fixture
@@ -73,6 +78,55 @@ def test_a_daemon_that_cannot_reach_its_servers_still_stops_at_once(pair, server
     until(lambda: daemon.states == {"forward": "reconnecting"})
     daemon.signal(signal.SIGTERM)
     assert 0 == daemon.wait(20)
+
+
+@pytest.fixture
+async def at_connection(monkeypatch):
+    """Have something done in the moment in which a connection to a server is made."""
+    loop = asyncio.get_running_loop()
+    create_connection = loop.create_connection
+
+    def at(server, act):
+        async def create(protocol, host=None, port=None, **keys):
+            made = await create_connection(protocol, host, port, **keys)
+            if port == server.port:
+                act()
+            return made
+
+        monkeypatch.setattr(loop, "create_connection", create)
+
+    return at
+
+
+async def test_a_task_that_is_cancelled_as_it_connects_ends(east, at_connection):
+    """A stage that goes on after another has failed would keep the link from ever starting again."""
+    opening = asyncio.create_task(Session.open(site(east, "east"), SourceLost))
+    at_connection(east, opening.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+
+async def test_a_drain_in_the_moment_of_reconnecting_ends_the_link(both, east, west, database, at_connection):
+    """The source has nothing to say then, and must not be listened to until the drain is cut off."""
+    async with running(a_link(database), east, west) as link:
+        await wait_until(lambda: link.runner.stages["source"]["connected"])
+        at_connection(east, link.runner.drain)
+        [(dump,)] = east.sql("SELECT MAX(id) FROM information_schema.processlist WHERE command = 'Binlog Dump'")
+        east.sql(f"KILL {dump}")
+        assert await link.stopped(CUT_OFF_SECONDS / 2) is None
+
+
+async def test_a_drain_as_soon_as_a_link_is_connected_ends_it(both, east, west, database, monkeypatch):
+    """Between the last answer and the first read there is nothing yet to tell the drain to."""
+
+    async def connect(runner, stack, of=runtime_link.LinkRunner._connect):
+        pipeline = await of(runner, stack)
+        runner.drain()
+        return pipeline
+
+    monkeypatch.setattr(runtime_link.LinkRunner, "_connect", connect)
+    async with running(a_link(database), east, west) as link:
+        assert await link.stopped(CUT_OFF_SECONDS / 2) is None
 
 
 async def test_a_drain_that_the_target_holds_up_is_cut_off(both, east, west, database, monkeypatch):
