@@ -14,6 +14,7 @@ from tests.fixtures.links import Both, RunningLink, running, wait_until
 
 KIB, MIB = 1024, 1024 * 1024
 TRANSACTIONS, ROW_BYTES = 60, 200 * KIB
+HEARTBEAT_BYTES = 50
 
 
 def held(link: RunningLink) -> Any:
@@ -86,3 +87,35 @@ async def test_a_drain_of_a_full_backlog_applies_what_was_read_and_no_more(both:
     async with running(link.runner.link, both.source, both.target) as again:
         await again.caught_up()
     both.assert_equal("t")
+
+
+async def test_a_heartbeat_writes_no_position_behind_what_waits_for_the_target(both: Both) -> None:
+    """A schema change is in no batch and in no open transaction while the target keeps it waiting."""
+    both.both("CREATE TABLE t (id INT PRIMARY KEY)")
+    with closing(both.target.connect(database=both.database, autocommit=False)) as other:
+        other.cursor().execute("SELECT * FROM t")
+        link = both.link(ddl=True, heartbeat_seconds=0.1, exclude=(f"{both.database}.other",))
+        async with running(link, both.source, both.target) as running_link:
+            # Both arrive in one chunk: what is passed over makes the next heartbeat write.
+            both.only_source("CREATE TABLE other (id INT); INSERT INTO other VALUES (1); ALTER TABLE t ADD v INT")
+            await wait_until(lambda: altering(both))
+            queued = running_link.runner.stages["source"]["bytes_queued"]
+            await wait_until(
+                lambda: running_link.runner.stages["source"]["bytes_queued"] > queued + 10 * HEARTBEAT_BYTES
+            )
+            [(positions,)] = both.target.sql(
+                f"SELECT GROUP_CONCAT(position) FROM cdcd.checkpoint WHERE link = '{link.name}'"
+            )
+            [(logged,)] = both.source.sql("SELECT @@GLOBAL.gtid_binlog_pos")
+            assert logged.encode() not in positions.split(b",")
+            other.rollback()
+            await running_link.caught_up()
+    assert ["id", "v"] == [row[0] for row in both.on_target("DESCRIBE t")]
+
+
+def altering(both: Both) -> list[tuple[Any, ...]]:
+    """Return the target's statements that wait for a table."""
+    return both.on_target(
+        "SELECT id FROM information_schema.processlist WHERE state = 'Waiting for table metadata lock'"
+        " AND info LIKE 'ALTER%'"
+    )
