@@ -14,7 +14,7 @@ from cdcd.source.stream import BinlogStream, Chunk
 from tests.fixtures.links import Both, RunningLink, running, wait_until
 
 KIB = 1024
-ROWS, HELD = 40_000, 2500
+ROWS, HELD = 40_000, 100  # held in the first part
 PARTS = {"transaction_bytes_max": 64 * KIB, "writers": 2}
 SOON_SECONDS = 20  # A drain that hangs is cut off later than this.
 LARGE = f"INSERT INTO t SELECT seq, REPEAT('x', 250) FROM seq_1_to_{ROWS}"
@@ -91,15 +91,38 @@ async def test_a_drain_while_the_source_is_silent_between_two_parts_ends_the_lin
     assert [(0,)] == table.on_target("SELECT COUNT(*) FROM t")
 
 
-async def test_a_source_that_is_lost_while_a_part_is_applied_sends_it_again(table: Both) -> None:
+async def test_a_source_that_is_lost_while_a_part_is_applied_sends_it_again(
+    table: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The part is undone with those before it, however late the target is done with it."""
+    lost, read = asyncio.Event(), BinlogStream.read
+    parts: list[Chunk] = []
+
+    async def cut_after_a_part(stream: BinlogStream) -> Chunk:
+        if not parts:
+            chunk = await read(stream)
+            if chunk.transactions and not chunk.transactions[-1].complete:
+                parts.append(chunk)
+                del chunk.transactions[1:]
+            return chunk
+        if not lost.is_set():
+            await wait_until(lambda: waits(table))
+            # What has arrived goes with the connection.
+            stream._stream.take()
+            stream._stream.release()
+            stream._stream.close()
+            lost.set()
+        return await read(stream)
+
+    monkeypatch.setattr(BinlogStream, "read", cut_after_a_part)
     async with waiting(table) as (link, other):
-        [(dump,)] = table.on_source("SELECT MAX(id) FROM information_schema.processlist WHERE command = 'Binlog Dump'")
-        table.only_source(f"KILL {dump}")
+        await lost.wait()
+        pipeline = link.runner._pipeline
+        await wait_until(lambda: link.runner.stages["source"]["reconnects"])
         other.rollback()
         await link.caught_up()
         assert (1, 0) == (link.runner.transactions, link.runner.conflicts)
-        assert 1 == link.runner.stages["source"]["reconnects"]
+        assert (pipeline, 1) == (link.runner._pipeline, link.runner.stages["source"]["reconnects"])
     table.assert_equal("t")
 
 
