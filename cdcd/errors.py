@@ -128,7 +128,7 @@ class ApplyFailed(CdcdError):
 class Fenced(CdcdError):
     """A later run of the same link has taken over; this one may not write any more."""
 
-    hint = "another cdcd runs this link: stop one of the two"
+    hint = "another cdcd runs this link, or took it over: stop one of the two"
 
 
 class PrecheckFailed(CdcdError):

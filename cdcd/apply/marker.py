@@ -14,7 +14,7 @@ OUT_OF_RANGE = 1690  # ER_DATA_OUT_OF_RANGE, include/mysqld_error.h
 def check(matched: int) -> None:
     """Raise Fenced unless the marker changed this run's row."""
     if matched != CHANGED:
-        raise Fenced("the link's row in cdcd.checkpoint was deleted while the link ran").at(matched=matched)
+        raise Fenced("the link's row in cdcd.checkpoint was deleted while it ran").at(matched=matched)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -91,18 +92,19 @@ class Checkpoint:
             await session.execute("ROLLBACK")
             await self._end_old_sessions(session)
             raise
-        self._take_epoch(max((row[3] for row in rows), default=0))
-        claim = _read(rows, self._epoch) if rows else Claim(self._epoch, 0, Progress(await start()))
+        epoch = self._next_epoch([row[3] for row in rows])
+        claim = _read(rows, epoch) if rows else Claim(epoch, 0, Progress(await start()))
         held = {row[0] for row in rows}
         if held:
             await session.execute(
-                f"UPDATE cdcd.checkpoint SET epoch = {self._epoch},"
+                f"UPDATE cdcd.checkpoint SET epoch = {epoch},"
                 f" session = COALESCE(ELT(slot + 1, {','.join(map(str, writers))}), 0)"
                 f" WHERE link = {quote.text(self.link)}"
             )
         if missing := {slot: thread for slot, thread in enumerate(writers) if slot not in held}:
             await session.execute(self._insert(missing, claim))
         await session.execute("COMMIT")
+        self._epoch = epoch
         log.info(
             "link_claimed",
             epoch=claim.epoch,
@@ -111,11 +113,15 @@ class Checkpoint:
         )
         return claim
 
-    def _take_epoch(self, highest: int) -> None:
-        """Take the epoch after the highest; only a process that has never run the link may pass another's."""
+    def _next_epoch(self, held: list[int]) -> int:
+        """Return the epoch after the highest; only a process that has never run the link may pass another's."""
+        if self._epoch and not held:
+            raise Fenced("the link's rows in cdcd.checkpoint were deleted while it ran")
+        # Rows that are deleted must not come back with an epoch that an old run still holds: time gives the first.
+        highest = max(held, default=time.time_ns() // 1_000_000)
         if self._epoch and highest > self._epoch:
             raise Fenced("a later run of this link has begun").at(epoch=highest)
-        self._epoch = highest + 1
+        return highest + 1
 
     async def check(self, session: Session) -> None:
         """Raise Fenced when another run has taken the link over; nothing is written."""

@@ -33,6 +33,28 @@ async def test_a_run_that_lost_its_target_does_not_take_the_link_back(both, east
             await second.caught_up()
 
 
+async def test_a_run_whose_rows_were_deleted_does_not_begin_anew(both, east, west, database):
+    """Reconnecting, it would go on from where `start` says, and leave out what came between."""
+    both("CREATE TABLE t (n INT PRIMARY KEY)")
+    async with running(a_link(database), east, west) as link:
+        west.sql(f"DELETE FROM cdcd.checkpoint WHERE link = '{link.runner.name}'")
+        end_writers(west, link)
+        east.sql("INSERT INTO t VALUES (1)", database=database)
+        assert isinstance(await link.stopped(), Fenced)
+    assert [] == west.sql("SELECT * FROM t", database=database)
+
+
+async def test_deleted_rows_do_not_let_two_runs_have_one_epoch(both, east, west, database):
+    """Counted from one again, the epoch of a new run would be the one that an old run still holds."""
+    both("CREATE TABLE t (n INT PRIMARY KEY)")
+    async with running(a_link(database), east, west) as first:
+        west.sql(f"DELETE FROM cdcd.checkpoint WHERE link = '{first.runner.name}'")
+        async with running(a_link(database), east, west) as second:
+            assert isinstance(await first.stopped(), Fenced)
+            east.sql("INSERT INTO t VALUES (1)", database=database)
+            await second.caught_up()
+
+
 def test_a_second_daemon_fences_the_first(pair, both, east, west, database):
     """An operator who starts it twice must not get twice the rows: the first exits with 1."""
     both(ledger.TABLES)
