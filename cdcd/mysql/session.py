@@ -179,7 +179,7 @@ class Session:
     async def receive(self) -> list[Answer]:
         """Return the answers to the command that was sent first and is not answered yet, one for each statement."""
         assert self._task is asyncio.current_task(), "two tasks use one session: each would get the other's answer"
-        statements, self._connection._next_seq_id = self._unanswered.popleft()
+        statements, self._connection._next_seq_id = self._unanswered[0]
         try:
             if self._answer_seconds is None:
                 return await self._answers(statements)
@@ -190,6 +190,8 @@ class Session:
             raise self._lost("the server no longer answers").at(site=self.site.name) from error
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
+        finally:
+            self._unanswered.popleft()
 
     async def _answers(self, statements: int) -> list[Answer]:
         connection = self._connection
