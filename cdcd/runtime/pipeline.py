@@ -123,11 +123,10 @@ class Pipeline:
     async def _collect(self) -> None:
         try:
             while (chunk := await self._next()) is not None:
-                started = self.clock()
                 self._taking = True
-                await self._take(chunk)
+                with self.stats.source_blocked:
+                    await self._take(chunk)
                 self._taking = False
-                self.stats.source_blocked += self.clock() - started
         except CdcdError:
             await self.backlog.drained()  # What came before the error is whole, and is applied.
             raise
@@ -141,24 +140,22 @@ class Pipeline:
             await self._wait_for_room()
         if self._draining:
             return None
-        started = self.clock()
         self._reading = asyncio.current_task()
         assert self._reading is not None
         try:
-            return await self.stream.read()
+            with self.stats.batch_waiting:
+                return await self.stream.read()
         except asyncio.CancelledError:
             if self._draining and self._reading.uncancel() == 0:
                 return None
             raise
         finally:
             self._reading = None
-            self.stats.batch_waiting += self.clock() - started
 
     async def _wait_for_room(self) -> None:
-        started = self.clock()
         self.backlog.notify()
-        await self.backlog.wait()
-        self.stats.batch_blocked += self.clock() - started
+        with self.stats.batch_blocked:
+            await self.backlog.wait()
 
     async def _take(self, chunk: Chunk) -> None:
         if chunk.abandoned:
@@ -166,9 +163,8 @@ class Pipeline:
         transactions, at = chunk.transactions, 0
         while at < len(transactions):
             if self._parts is None:
-                started = self.clock()
-                at = self.backlog.extend(transactions, at, self.link)
-                self.stats.batch_busy += self.clock() - started
+                with self.stats.batch_busy:
+                    at = self.backlog.extend(transactions, at, self.link)
             if at < len(transactions):
                 self._in_hand = transactions[at]
                 await self._take_slowly(transactions[at])
@@ -263,10 +259,8 @@ class Pipeline:
             self.stats.conflicts += parts.conflicts
 
     async def _apply_part(self, writer: Writer, batch: Batch) -> int:
-        started = self.clock()
-        conflicts = await writer.apply_part(batch.shares(1)[0])
-        self.stats.apply_busy += self.clock() - started
-        return conflicts
+        with self.stats.apply_busy:
+            return await writer.apply_part(batch.shares(1)[0])
 
     async def _abandon(self) -> None:
         """Roll back a transaction in parts whose rest will not come: the source's connection or run ended in it."""
@@ -279,11 +273,11 @@ class Pipeline:
     async def _dispatch(self) -> None:
         while not self._collected:
             if not len(self.backlog.batch):
-                started = self.clock()
-                await self.backlog.wait()
-                self.stats.apply_waiting += self.clock() - started
+                with self.stats.apply_waiting:
+                    await self.backlog.wait()
                 continue
-            await self._apply(*self.backlog.take())
+            with self.stats.apply_busy:
+                await self._apply(*self.backlog.take())
             self.backlog.applying = None
             self.backlog.notify()
 
@@ -304,7 +298,6 @@ class Pipeline:
                 self._unwritten = self._unwritten or self.backlog.origin is None
             self.backlog.progress = after
         seconds = self.clock() - started
-        self.stats.apply_busy += seconds
         log.debug("batch_applied", transactions=len(batch), rows=batch.row_count, seconds=round(seconds, 4))
 
     async def _beat(self) -> None:

@@ -6,8 +6,9 @@ The slow stage is the one that is busy while the one before it is blocked and th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cdcd.source.stream import SourceStats
@@ -16,21 +17,44 @@ if TYPE_CHECKING:
     from cdcd.runtime.pipeline import Pipeline
 
 
+class Stopwatch:
+    """The seconds that something took so far, with what goes on now: a stage that stands still must not look idle."""
+
+    __slots__ = ("_seconds", "_since")
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._since: float | None = None
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._since = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self._seconds, self._since = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took until now."""
+        return self._seconds if self._since is None else self._seconds + time.monotonic() - self._since
+
+
 @dataclass(slots=True)
 class PipelineStats:
-    """What has been applied, and how the stages after the source spent their time."""
+    """What has been applied, and how the stages spent their time."""
 
     transactions: int = 0
     rows: int = 0
     conflicts: int = 0
     suppressed_ddl: int = 0
     batches: int = 0
-    source_blocked: float = 0.0  # seconds, as those below
-    batch_busy: float = 0.0
-    batch_waiting: float = 0.0
-    batch_blocked: float = 0.0
-    apply_busy: float = 0.0
-    apply_waiting: float = 0.0
+    source_blocked: Stopwatch = field(default_factory=Stopwatch)
+    batch_busy: Stopwatch = field(default_factory=Stopwatch)
+    batch_waiting: Stopwatch = field(default_factory=Stopwatch)
+    batch_blocked: Stopwatch = field(default_factory=Stopwatch)
+    apply_busy: Stopwatch = field(default_factory=Stopwatch)
+    apply_waiting: Stopwatch = field(default_factory=Stopwatch)
 
 
 def stage_figures(
@@ -47,7 +71,7 @@ def stage_figures(
         "source": {
             "seconds_busy": source.seconds_busy,
             "seconds_waiting": source.seconds_waiting,
-            "seconds_blocked": stats.source_blocked,
+            "seconds_blocked": stats.source_blocked.seconds,
             "bytes_queued": pipeline.stream.bytes_received if pipeline else 0,
             "bytes_read": source.bytes_read,
             "chunks": source.chunks,
@@ -55,17 +79,17 @@ def stage_figures(
             "connected": float(source.connected),
         },
         "batch": {
-            "seconds_busy": stats.batch_busy,
-            "seconds_waiting": stats.batch_waiting,
-            "seconds_blocked": stats.batch_blocked,
+            "seconds_busy": stats.batch_busy.seconds,
+            "seconds_waiting": stats.batch_waiting.seconds,
+            "seconds_blocked": stats.batch_blocked.seconds,
             "bytes_queued": growing.size if growing is not None else 0,
             "rows_queued": growing.row_count if growing is not None else 0,
             "bytes_held": pipeline.backlog.bytes_held if pipeline else 0,
             "batches": stats.batches,
         },
         "apply": {
-            "seconds_busy": stats.apply_busy,
-            "seconds_waiting": stats.apply_waiting,
+            "seconds_busy": stats.apply_busy.seconds,
+            "seconds_waiting": stats.apply_waiting.seconds,
             "seconds_on_target": sum(writer.seconds_on_target for writer in writers),
             "bytes_queued": applying.size if applying is not None else 0,
             "rows_queued": applying.row_count if applying is not None else 0,

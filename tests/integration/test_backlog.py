@@ -63,6 +63,18 @@ async def test_a_stalled_target_stops_the_reading(both: Both, bounds: dict[str, 
     both.assert_equal("t")
 
 
+async def test_status_names_a_target_that_stalls(both: Both) -> None:
+    """The stage that stands still is busy all the while, and the one before it blocked; neither looks idle."""
+    async with stalled(both, batch_transactions_max=3) as (link, other):
+        await wait_until(lambda: is_full(link))
+        before = link.runner.stages
+        for stage, figure in (("apply", "seconds_busy"), ("batch", "seconds_blocked"), ("source", "seconds_blocked")):
+            await wait_until(lambda at=(stage, figure): link.runner.stages[at[0]][at[1]] > before[at[0]][at[1]] > 0)
+        assert before["apply"]["seconds_waiting"] == link.runner.stages["apply"]["seconds_waiting"]
+        other.rollback()
+        await link.caught_up()
+
+
 async def test_a_bound_that_is_raised_while_the_target_stalls_lets_the_reading_go_on(both: Both) -> None:
     """An operator who has memory to give must not have to wait for the target before it is used."""
     async with stalled(both, queue_bytes_max=512 * KIB) as (link, other):
