@@ -54,8 +54,7 @@ class Dispatcher:
         One writer's share is the whole batch: its marker says ``after``. Shares of several say ``before``,
         besides what each of them applies.
         """
-        count = max(1, min(len(self.writers), batch.row_count // ROWS_PER_WRITER_MIN))
-        shares = batch.shares(count)
+        shares = self.split(batch)
         self.batch_number += 1
         if len(shares) == 1:
             return await self.writers[0].apply(shares[0], self._marker(0, origin, after))
@@ -71,6 +70,10 @@ class Dispatcher:
         except BaseExceptionGroup as group_of_errors:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
         return sum(task.result() for task in tasks)
+
+    def split(self, batch: SplitBatch) -> Sequence[BatchShare]:
+        """Split a batch that takes no more among the writers; the same shares each time."""
+        return batch.shares(max(1, min(len(self.writers), batch.row_count // ROWS_PER_WRITER_MIN)))
 
     async def resize(self, writers: int) -> None:
         """Bring the number of writers to what a reload asked for, between two batches."""

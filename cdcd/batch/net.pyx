@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp
 
-from cdcd.batch.net_table cimport NetRow, NetTable
+from cdcd.batch.net_table cimport NetRow, NetTable, existed, transaction_of
 from cdcd.batch.walk cimport Rows, Runs
 from cdcd.binlog.keys cimport UniqueKey
 from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet, end_of
@@ -48,6 +48,8 @@ cdef class Batch:
     cdef readonly list transactions
     cdef readonly long long row_count
     cdef readonly size_t size
+    cdef readonly bint is_split     # it takes no more
+    cdef list split
     cdef int32_t* parents
     cdef size_t parent_capacity
     cdef uint64_t* hashes
@@ -88,7 +90,7 @@ cdef class Batch:
         """
         cdef Transaction transaction
         cdef Py_ssize_t count = len(transactions)
-        while at < count and len(self.transactions) < transactions_max:
+        while at < count and len(self.transactions) < transactions_max and not self.is_split:
             transaction = transactions[at]
             if self.size and self.size + transaction.size > bytes_max:
                 break
@@ -106,6 +108,8 @@ cdef class Batch:
         cdef TableMap table
         cdef NetTable net
         cdef void* grown
+        if self.is_split:
+            raise RuntimeError("a batch that is split takes no more")
         if <size_t>index == self.parent_capacity:
             grown = realloc(self.parents, 2 * self.parent_capacity * sizeof(int32_t))
             if grown == NULL:
@@ -186,15 +190,14 @@ cdef class Batch:
         return 0
 
     cdef NetRow* _net_row(self, NetTable net, Image image, uint32_t* offsets, int32_t index,
-                          bint existed) except NULL:
+                          bint was_there) except NULL:
         cdef bint is_new = False
         cdef NetRow* row = net.find(image.start, offsets, &is_new)
         if is_new:
-            row.transaction = index
+            row.since = 2 * index + was_there
             row.key = image.start
-            row.existed = existed
         else:
-            self._join(row.transaction, index)
+            self._join(transaction_of(row), index)
         return row
 
     cdef int _touch(self, uint64_t hash, int32_t index) except -1:
@@ -252,8 +255,16 @@ cdef class Batch:
     def shares(self, int writers):
         """Split into at most ``writers`` shares, each of whole components; at least one, if only an empty one.
 
-        A batch is split once: what merging needed is given back.
+        A batch is split once, since what merging needed is given back; asked again, it returns the same shares.
         """
+        if not self.is_split:
+            self.is_split = True
+            self.split = self._shares(writers)
+        elif self.split is None:
+            raise RuntimeError("a batch could not be split, and is no longer whole")
+        return self.split
+
+    cdef list _shares(self, int writers):
         cdef Share share
         cdef int32_t index
         cdef list shares = [Share() for _ in range(writers)]
@@ -358,11 +369,11 @@ cdef class Batch:
         for at in range(net.count):
             row = &net.rows[at]
             key, after = net.image(row.key), net.image(row.after)
-            mine = <list>sets[of[self._root(row.transaction)]]
+            mine = <list>sets[of[self._root(transaction_of(row))]]
             if row.after == NULL:
-                if row.existed:
+                if existed(row):
                     (<RowSet>mine[DELETE]).add(key, none)
-            elif not row.existed:
+            elif not existed(row):
                 (<RowSet>mine[INSERT]).add(none, after)
             elif net.plan.has_alternatives and self._moves(net, row):
                 (<RowSet>mine[DELETE]).add(key, none)
@@ -380,7 +391,7 @@ cdef class Batch:
         cdef size_t at
         if net.plan.has_alternatives:
             for at in range(net.count):
-                if net.rows[at].existed and net.rows[at].after != NULL and self._moves(net, &net.rows[at]):
+                if existed(&net.rows[at]) and net.rows[at].after != NULL and self._moves(net, &net.rows[at]):
                     return True
         return False
 

@@ -5,11 +5,18 @@ from cdcd.binlog.rows cimport Image, Plan
 
 
 cdef struct NetRow:
-    uint64_t hash
     const uint8_t* key      # the row as it was before the batch, or its first image when it did not exist
     const uint8_t* after    # the row as it is after the batch; NULL when it is gone
-    int32_t transaction
-    bint existed
+    uint32_t hash
+    uint32_t since          # twice the index of its first transaction, and one more where it existed before
+
+
+cdef inline int32_t transaction_of(NetRow* row) noexcept:
+    return row.since >> 1
+
+
+cdef inline bint existed(NetRow* row) noexcept:
+    return row.since & 1
 
 
 cdef class NetTable:

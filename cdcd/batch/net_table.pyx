@@ -40,7 +40,7 @@ cdef class NetTable:
         cdef NetRow* row
         while self.slots[at]:
             row = &self.rows[self.slots[at] - 1]
-            if row.hash == hash and self._same(row, start, offsets):
+            if row.hash == <uint32_t>hash and self._same(row, start, offsets):
                 is_new[0] = False
                 return row
             at = (at + 1) & mask
@@ -50,7 +50,7 @@ cdef class NetTable:
         row = &self.rows[self.count]
         self.count += 1
         self.slots[at] = self.count
-        row.hash = hash
+        row.hash = <uint32_t>hash
         is_new[0] = True
         return row
 

@@ -54,6 +54,8 @@ class Backlog:
         batch = self.batch
         if not len(batch):
             return True
+        if batch.is_split:
+            return False
         return len(batch) < link.batch_transactions_max and batch.size + transaction.size <= link.batch_bytes_max
 
     def notify(self) -> None:

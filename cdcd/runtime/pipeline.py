@@ -193,6 +193,7 @@ class Pipeline:
                 await self.backlog.drained()
                 self.backlog.origin = transaction.origin
             while not self.backlog.has_room(transaction, self.link):
+                self.dispatcher.split(self.backlog.batch)  # The writers are busy with the one before.
                 await self._wait_for_room()
             if _carries(transaction):
                 self.backlog.add(transaction)
@@ -286,7 +287,7 @@ class Pipeline:
         async with self.backlog.writing:
             after = self.backlog.progress.after(seen)
             if batch.row_count:
-                if len(self.dispatcher.writers) != self.link.writers:
+                if len(self.dispatcher.writers) != self.link.writers and not batch.is_split:
                     await self.dispatcher.resize(self.link.writers)
                 self.stats.conflicts += await self.dispatcher.apply(
                     batch, before=self.backlog.progress, after=after, origin=self.backlog.origin

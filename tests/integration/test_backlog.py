@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cdcd.apply import dispatcher
 from cdcd.mysql.stream import CHUNK_BYTES, ROOM_BYTES_MIN
 from tests.fixtures.links import Both, RunningLink, running, wait_until
 
@@ -83,6 +84,21 @@ async def test_a_bound_that_is_raised_while_the_target_stalls_lets_the_reading_g
         await wait_until(lambda: held(link) > TRANSACTIONS * ROW_BYTES)
         other.rollback()
         await link.caught_up()
+    both.assert_equal("t")
+
+
+async def test_writers_that_are_taken_away_while_a_batch_waits_leave_nothing_out(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch that waits is split already, among as many writers as there were."""
+    monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
+    async with stalled(both, batch_transactions_max=8) as (link, other):
+        await wait_until(lambda: is_full(link))
+        link.runner.reload(both.link(name=link.runner.name, batch_transactions_max=8, writers=1))
+        assert link.runner._pipeline.backlog.batch.is_split
+        other.rollback()
+        await link.caught_up()
+        assert 1 == link.runner.stages["apply"]["writers"]
     both.assert_equal("t")
 
 

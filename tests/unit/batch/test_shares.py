@@ -182,3 +182,21 @@ def test_a_batch_without_changes_is_one_empty_share() -> None:
     log.commit(table.insert((1, 1, 1)), table.delete((1, 1, 1)))
     [share] = split(log.read(table))
     assert ([], 0) == (share.steps, share.row_count)
+
+
+def test_a_batch_is_split_once_and_takes_no_more() -> None:
+    """It may be split while the writers are busy: what came later would be in no share."""
+    log = Log()
+    for i in range(6):
+        log.commit(a_table().insert((i, i, i)))
+    *earlier, last = log.read(a_table())
+    batch = Batch()
+    for transaction in earlier:
+        batch.add(transaction)
+    assert not batch.is_split
+    shares = batch.shares(3)
+    assert batch.is_split
+    assert shares is batch.shares(2)
+    with pytest.raises(RuntimeError, match="takes no more"):
+        batch.add(last)
+    assert [transaction.gtid for transaction in earlier] == sorted(chain.from_iterable(s.gtids for s in shares))
