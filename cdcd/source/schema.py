@@ -20,6 +20,8 @@ from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 
 NO_SUCH_COLUMN = 1054
+# A file's time comes from a clock that lags by up to a tick: cut to seconds, it may look older than an earlier event.
+FILE_TIME_SECONDS = 1
 _FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name their columns"
 _STORED = {
     "tinyint": tm.TINY, "smallint": tm.SHORT, "mediumint": tm.INT24, "int": tm.LONG, "bigint": tm.LONGLONG,
@@ -114,4 +116,4 @@ async def _is_unaltered(
     if row is None or row[0] is None:
         return False
     altered = float(row[0])
-    return altered < timestamp or await is_unaltered(altered)
+    return altered + FILE_TIME_SECONDS < timestamp or await is_unaltered(altered)
