@@ -193,7 +193,9 @@ class Pipeline:
                 await self.backlog.drained()
                 self.backlog.origin = transaction.origin
             while not self.backlog.has_room(transaction, self.link):
-                self.dispatcher.split(self.backlog.batch)  # The writers are busy with the one before.
+                # The writers are busy with the one before; their number changes before a batch that is not split.
+                if len(self.dispatcher.writers) == self.link.writers:
+                    self.dispatcher.split(self.backlog.batch)
                 await self._wait_for_room()
             if _carries(transaction):
                 self.backlog.add(transaction)

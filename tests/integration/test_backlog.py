@@ -13,7 +13,7 @@ from cdcd.apply import dispatcher
 from cdcd.mysql.stream import CHUNK_BYTES, ROOM_BYTES_MIN
 from tests.fixtures.links import Both, RunningLink, running, wait_until
 
-KIB, MIB = 1024, 1024 * 1024
+KIB = 1024
 TRANSACTIONS, ROW_BYTES = 60, 200 * KIB
 HEARTBEAT_BYTES = 50
 
@@ -90,7 +90,14 @@ async def test_a_bound_that_is_raised_while_the_target_stalls_lets_the_reading_g
 async def test_writers_that_are_taken_away_while_a_batch_waits_leave_nothing_out(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The batch that waits is split already, among as many writers as there were."""
+    """The batch that waits is split already, among as many writers as there were; the next must not be."""
+    writers = []
+
+    async def apply(self: Any, *batch: Any, of: Any = dispatcher.Dispatcher.apply, **progress: Any) -> Any:
+        writers.append(len(self.writers))
+        return await of(self, *batch, **progress)
+
+    monkeypatch.setattr(dispatcher.Dispatcher, "apply", apply)
     monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
     async with stalled(both, batch_transactions_max=8) as (link, other):
         await wait_until(lambda: is_full(link))
@@ -99,6 +106,7 @@ async def test_writers_that_are_taken_away_while_a_batch_waits_leave_nothing_out
         other.rollback()
         await link.caught_up()
         assert 1 == link.runner.stages["apply"]["writers"]
+        assert {1} == set(writers[2:])
     both.assert_equal("t")
 
 
