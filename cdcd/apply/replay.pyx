@@ -57,18 +57,7 @@ def replay(RowSet row_set):
 
 def can_replay(RowSet row_set):
     """Return whether the target can take the row images as they are: whole rows of a table that is the same there."""
-    cdef size_t at
-    cdef Change change
-    if row_set.plan.replay_map is None:
-        return False
-    if row_set.bitmaps == NULL:
-        return True
-    for at in range(row_set.count):
-        change = row_set.change(at)
-        if ((row_set.kind != INSERT and not row_set.plan.is_full(change.before.present))
-                or (row_set.kind != DELETE and not row_set.plan.is_full(change.after.present))):
-            return False
-    return True
+    return row_set.plan.replay_map is not None and row_set.bitmaps == NULL
 
 
 cdef object _events(RowSet row_set, size_t first):
