@@ -14,6 +14,7 @@ CdcdError
 ├── SchemaMismatch           an event and a table do not fit
 ├── Conflict                 the target's rows contradict the change, and no policy may decide
 ├── ApplyFailed              the target refuses a statement for good
+├── LayoutMismatch           cdcd's own tables on a server are not what this version can use
 ├── Fenced                   another run has taken this link over
 ├── ServerError              any other error that a server answers; ``code`` is the server's number
 └── PrecheckFailed           what `cdcd check` would report stops the start
@@ -123,6 +124,10 @@ class Conflict(CdcdError):
 
 class ApplyFailed(CdcdError):
     """The target refuses a statement; running it again would not help."""
+
+
+class LayoutMismatch(CdcdError):
+    """cdcd's own tables on a server are of another version, or not what exactly once needs."""
 
 
 class Fenced(CdcdError):

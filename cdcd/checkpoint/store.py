@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from cdcd.checkpoint import layout
 from cdcd.errors import Fenced, ServerError, TargetBusy
 from cdcd.model.position import Position, Progress, pack, unpack
 from cdcd.mysql import quote
@@ -16,33 +17,6 @@ from cdcd.mysql.session import Session
 log = structlog.get_logger()
 
 NO_SUCH_THREAD = 1094
-CREATE_DATABASE = "CREATE DATABASE IF NOT EXISTS cdcd CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-CREATE_CHECKPOINT = """\
-CREATE TABLE IF NOT EXISTS cdcd.checkpoint (
-  link       VARCHAR(64)       NOT NULL,
-  slot       SMALLINT UNSIGNED NOT NULL,
-  origin     VARCHAR(64)       NOT NULL,
-  position   MEDIUMBLOB        NOT NULL,
-  applied    MEDIUMBLOB        NOT NULL,
-  epoch      BIGINT UNSIGNED   NOT NULL,
-  updated_at TIMESTAMP(6)      NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
-  batch      BIGINT UNSIGNED   NOT NULL,
-  session    BIGINT UNSIGNED   NOT NULL,
-  PRIMARY KEY (link, slot)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"""
-CREATE_DDL = """\
-CREATE TABLE IF NOT EXISTS cdcd.ddl (
-  link         VARCHAR(64)     NOT NULL,
-  gtid         VARCHAR(64)     NOT NULL,
-  origin       VARCHAR(64)     NOT NULL,
-  session      BIGINT UNSIGNED NOT NULL,
-  verb         VARCHAR(32)     NOT NULL,
-  objects      TEXT            NOT NULL,
-  digest       CHAR(64)        NOT NULL,
-  state_before CHAR(64)        NOT NULL,
-  announced_at TIMESTAMP(6)    NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
-  PRIMARY KEY (link, gtid)
-) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +37,8 @@ class Checkpoint:
         self._epoch = 0
 
     async def prepare(self, session: Session) -> None:
-        """Create cdcd's database and tables where they are missing; an existing one is not touched or logged."""
-        present = await session.fetch(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'cdcd'"
-            " AND table_name IN ('checkpoint', 'ddl')"
-        )
-        if len(present) < 2:
-            for statement in (CREATE_DATABASE, CREATE_CHECKPOINT, CREATE_DDL):
-                await session.execute(statement)
+        """Create or upgrade cdcd's tables; raise LayoutMismatch where they cannot be used."""
+        await layout.prepare(session)
 
     async def claim(self, session: Session, writers: Sequence[int], start: Callable[[], Awaitable[Position]]) -> Claim:
         """Take the link over for this run: fence earlier runs, and return what they have applied.

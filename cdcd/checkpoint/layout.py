@@ -1,0 +1,164 @@
+"""cdcd's own tables in database ``cdcd`` of a target: their definitions, their layout's version, and upgrades.
+
+A table's comment says which layout it has, so that a table and its version change in one statement. Tables without
+one are of layout 1. A newer cdcd upgrades what it meets without touching a row; an older one refuses. A table whose
+engine cannot roll back, or that lacks a column, is refused too: nothing could be exactly once on it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import structlog
+
+from cdcd.errors import AccessDenied, LayoutMismatch, ServerError
+from cdcd.mysql import quote
+from cdcd.mysql.session import Session
+
+log = structlog.get_logger()
+
+LAYOUT = 2
+_COMMENT = f"cdcd layout {LAYOUT}"
+_VERSION = re.compile(r"cdcd layout (\d+)")
+_OPTIONS = f"ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='{_COMMENT}'"
+
+CREATE_DATABASE = "CREATE DATABASE IF NOT EXISTS cdcd CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+COLUMNS = {
+    # One row a writer. The last four say where the log event lies that ``position`` ends with, and on which server.
+    "checkpoint": """\
+  link          VARCHAR(64)       NOT NULL,
+  slot          SMALLINT UNSIGNED NOT NULL,
+  origin        VARCHAR(64)       NOT NULL,
+  position      MEDIUMBLOB        NOT NULL,
+  applied       MEDIUMBLOB        NOT NULL,
+  epoch         BIGINT UNSIGNED   NOT NULL,
+  updated_at    TIMESTAMP(6)      NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  batch         BIGINT UNSIGNED   NOT NULL,
+  session       BIGINT UNSIGNED   NOT NULL,
+  source_server VARCHAR(255)      NOT NULL DEFAULT '',
+  log_file      VARCHAR(255)      NOT NULL DEFAULT '',
+  log_offset    BIGINT UNSIGNED   NOT NULL DEFAULT 0,
+  event_time    BIGINT UNSIGNED   NOT NULL DEFAULT 0,
+  PRIMARY KEY (link, slot)""",
+    # Announcements of schema changes that a link is about to run.
+    "ddl": """\
+  link         VARCHAR(64)     NOT NULL,
+  gtid         VARCHAR(64)     NOT NULL,
+  origin       VARCHAR(64)     NOT NULL,
+  session      BIGINT UNSIGNED NOT NULL,
+  verb         VARCHAR(32)     NOT NULL,
+  objects      MEDIUMTEXT      NOT NULL,
+  digest       CHAR(64)        NOT NULL,
+  state_before CHAR(64)        NOT NULL,
+  announced_at TIMESTAMP(6)    NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, gtid)""",
+    # That a link has run, and how far: kept on its target, and on its source where that is another link's target.
+    "link": """\
+  link          VARCHAR(64)  NOT NULL,
+  source        VARCHAR(64)  NOT NULL,
+  target        VARCHAR(64)  NOT NULL,
+  source_server VARCHAR(255) NOT NULL,
+  target_server VARCHAR(255) NOT NULL,
+  rules         MEDIUMTEXT   NOT NULL,
+  position      MEDIUMBLOB   NOT NULL,
+  failed_gtid   VARCHAR(64)  NOT NULL DEFAULT '',
+  failure       TEXT         NOT NULL DEFAULT '',
+  updated_at    TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, source, target)""",
+    # Transactions that an operator has passed over, and what they held.
+    "skipped": """\
+  link       VARCHAR(64)  NOT NULL,
+  gtid       VARCHAR(64)  NOT NULL,
+  content    MEDIUMTEXT   NOT NULL,
+  skipped_by VARCHAR(255) NOT NULL,
+  skipped_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, gtid)""",
+}
+# From layout 1, of tables that it had.
+_UPGRADES = {
+    "checkpoint": (
+        "ADD COLUMN IF NOT EXISTS source_server VARCHAR(255) NOT NULL DEFAULT '',"
+        " ADD COLUMN IF NOT EXISTS log_file VARCHAR(255) NOT NULL DEFAULT '',"
+        " ADD COLUMN IF NOT EXISTS log_offset BIGINT UNSIGNED NOT NULL DEFAULT 0,"
+        " ADD COLUMN IF NOT EXISTS event_time BIGINT UNSIGNED NOT NULL DEFAULT 0"
+    ),
+    "ddl": "MODIFY COLUMN objects MEDIUMTEXT NOT NULL",
+}
+
+
+async def prepare(session: Session) -> None:
+    """Create cdcd's database and tables where they are missing, and upgrade those of an earlier layout.
+
+    Tables that are what they should be are neither touched nor logged. Raises LayoutMismatch, AccessDenied.
+    """
+    found = await _read(session)
+    if len(found) < len(COLUMNS):
+        await session.execute(CREATE_DATABASE)
+    for table, columns in COLUMNS.items():
+        if table not in found:
+            await session.execute(f"CREATE TABLE IF NOT EXISTS cdcd.`{table}` (\n{columns}\n) {_OPTIONS}")
+        elif (version := _version(found[table][1])) > LAYOUT:
+            raise LayoutMismatch(
+                f"cdcd.{table} is of layout {version}, and this cdcd knows layouts up to {LAYOUT}",
+                hint="run the cdcd that wrote it, or a later one",
+            ).at(site=session.site.name)
+        elif version < LAYOUT:
+            await _upgrade(session, table)
+    await check(session)
+
+
+async def check(session: Session) -> None:
+    """Raise LayoutMismatch unless every table can roll back and has its columns; nothing is written."""
+    found = await _read(session)
+    for table in COLUMNS:
+        transactional, comment, names = found.get(table, (False, "", frozenset()))
+        problem = ""
+        if lacking := [name for name in _names(table) if name not in names]:
+            problem = f"lacks the columns {', '.join(lacking)}" if names else "is missing"
+        elif not transactional:
+            problem = "has an engine that cannot roll back, so nothing could be applied exactly once"
+        elif _version(comment) != LAYOUT:
+            problem = f"is of layout {_version(comment)}, not {LAYOUT}"
+        if problem:
+            raise LayoutMismatch(
+                f"cdcd.{table} {problem}",
+                hint=f"ALTER TABLE cdcd.{table} ENGINE = InnoDB (see enforce_storage_engine), put back what it lacks",
+            ).at(site=session.site.name)
+
+
+async def _upgrade(session: Session, table: str) -> None:
+    statement = f"ALTER TABLE cdcd.`{table}` {_UPGRADES[table]}, COMMENT = '{_COMMENT}'"
+    try:
+        await session.execute(statement)
+    except (AccessDenied, ServerError) as error:
+        raise LayoutMismatch(f"cdcd.{table} could not be upgraded: {error.message}", hint=f"run {statement};").at(
+            site=session.site.name
+        ) from error
+    log.info("layout_upgraded", table=f"cdcd.{table}", layout=LAYOUT, site=session.site.name)
+
+
+async def _read(session: Session) -> dict[str, tuple[bool, str, frozenset[str]]]:
+    """Return whether each of our tables can roll back, its comment, and its columns."""
+    names = ",".join(map(quote.text, COLUMNS))
+    tables = await session.fetch(
+        "SELECT t.table_name, COALESCE(e.transactions, 'NO'), t.table_comment FROM information_schema.tables t"
+        " LEFT JOIN information_schema.engines e ON e.engine = t.engine"
+        f" WHERE t.table_schema = 'cdcd' AND t.table_name IN ({names})"
+    )
+    columns: dict[str, set[str]] = {}
+    for table, column in await session.fetch(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        f" WHERE table_schema = 'cdcd' AND table_name IN ({names})"
+    ):
+        columns.setdefault(table, set()).add(column)
+    return {name: (can == "YES", comment, frozenset(columns.get(name, ()))) for name, can, comment in tables}
+
+
+def _names(table: str) -> list[str]:
+    lines = (line.split() for line in COLUMNS[table].splitlines())
+    return [words[0] for words in lines if words[0] != "PRIMARY"]
+
+
+def _version(comment: str) -> int:
+    match = _VERSION.fullmatch(comment)
+    return int(match[1]) if match else 1
