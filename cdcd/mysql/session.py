@@ -24,6 +24,7 @@ ANSWER_SECONDS = 30
 # A peer that vanished without a FIN is found by the kernel after about this long, whatever the statement.
 DEAD_PEER_SECONDS = 30
 COM_QUERY = 0x03
+CANCEL_SECONDS = 0.05
 
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151})
 _LOST = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317, 1927})
@@ -223,21 +224,21 @@ class Session:
 
 
 async def _connect(site: Site) -> Any:
-    """Return the driver's connection; a cancellation always ends it.
+    """Return the driver's connection; a cancellation always ends it, and at once.
 
-    Before Python 3.12 ``asyncio.wait_for``, which the driver uses, forgets one that comes with the connection.
+    Before Python 3.12 ``asyncio.wait_for``, which the driver uses, forgets one that comes with the connection, and the
+    driver would then wait for the server's first word.
     """
-    task, connection = asyncio.current_task(), None
-    assert task is not None
-    cancellations = task.cancelling()
+    connecting = asyncio.ensure_future(asyncmy.connect(**_arguments(site)))
     try:
-        connection = await asyncmy.connect(**_arguments(site))
-    finally:
-        if task.cancelling() > cancellations:
-            if connection is not None:
-                connection.close()
-            raise asyncio.CancelledError
-    return connection
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        while not connecting.done():
+            connecting.cancel()
+            await asyncio.wait({connecting}, timeout=CANCEL_SECONDS)
+        if not connecting.cancelled() and connecting.exception() is None:
+            connecting.result().close()
+        raise
 
 
 def _arguments(site: Site) -> dict[str, Any]:

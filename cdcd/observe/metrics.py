@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cdcd.observe import logs
 from cdcd.observe.status import STATES, LinkView
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -48,6 +49,7 @@ class _LinkCollector(Collector):
         yield from _counters(links)
         yield from _gauges(links)
         yield from _stage_metrics(links)
+        yield CounterMetricFamily("cdcd_log_lines_dropped", "Log lines that nobody will read.", logs.lines_dropped())
 
 
 def _counters(links: list[LinkView]) -> Iterator[Metric]:

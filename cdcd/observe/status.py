@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
+from cdcd.observe import logs
+
 State = Literal["starting", "streaming", "reconnecting", "draining", "stopped", "failed"]
 STATES: tuple[State, ...] = ("starting", "streaming", "reconnecting", "draining", "stopped", "failed")
 
@@ -55,7 +57,7 @@ class LinkView(Protocol):
 
 def document(links: Iterable[LinkView]) -> dict[str, Any]:
     """Return the document of ``GET /status`` and ``cdcd status --json``."""
-    return {"links": {link.name: _link(link) for link in links}}
+    return {"links": {link.name: _link(link) for link in links}, "log_lines_dropped": logs.lines_dropped()}
 
 
 def healthy(links: Iterable[LinkView]) -> bool:

@@ -5,6 +5,7 @@ import asyncio
 import orjson
 import pytest
 
+from cdcd.observe import logs
 from cdcd.observe.server import StatusServer
 from tests.fixtures.link_view import Link
 from tests.fixtures.mariadb import free_port
@@ -68,6 +69,14 @@ async def test_json_is_the_document_of_the_listener(status):
         "error": None,
         "stages": {"apply": {"seconds_busy": 1.5}},
     } == orjson.loads(out)["links"]["forward"]
+
+
+async def test_dropped_log_lines_are_shown(status, monkeypatch):
+    """Whoever looks for a line that is not in the log must know that some are missing."""
+    monkeypatch.setattr(logs, "lines_dropped", lambda: 3)
+    _, out, _ = await status()
+
+    assert "3 log lines were dropped" in out.splitlines()[-1]
 
 
 def test_no_daemon_is_exit_status_1(cdcd):

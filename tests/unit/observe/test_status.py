@@ -2,12 +2,13 @@
 
 import pytest
 
-from cdcd.observe import status
+from cdcd.observe import logs, status
 
 
-def test_the_document_has_the_promised_form(link):
+def test_the_document_has_the_promised_form(link, monkeypatch):
     """Outside readers rely on these names."""
     stages = {"source": {"seconds_busy": 1.5, "bytes_queued": 0}}
+    monkeypatch.setattr(logs, "lines_dropped", lambda: 3)
 
     expected = {
         "links": {
@@ -22,7 +23,8 @@ def test_the_document_has_the_promised_form(link):
                 "error": None,
                 "stages": stages,
             }
-        }
+        },
+        "log_lines_dropped": 3,
     }
 
     assert expected == status.document([link(stages=stages)])
