@@ -41,7 +41,7 @@ def table(links: dict[str, dict[str, Any]]) -> str:
     rows = [_COLUMNS, *(_row(name, link) for name, link in links.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    errors = [f"{name}: {link['error']}" for name, link in links.items() if link["error"]]
+    errors = [f"{name}: {why}" for name, link in links.items() if (why := link["error"] or link.get("blocked"))]
     return "\n".join([*lines, *errors])
 
 

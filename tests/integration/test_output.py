@@ -96,7 +96,7 @@ def test_an_answer_that_finds_no_room_is_a_failure_in_one_line(start):
 def test_a_command_may_be_started_without_streams(start, stream):
     """Supervisors that close both are not rare; what is opened next would get their numbers."""
     number = {"stdout": 1, "stderr": 2}[stream]
-    process = start("check", preexec_fn=lambda: os.close(number))  # noqa: PLW1509
+    process = start("check", preexec_fn=lambda: os.close(number))
     output = b"".join(process.communicate(timeout=SECONDS_MAX))
     assert 3 == process.returncode
     assert b"Traceback" not in output

@@ -41,7 +41,7 @@ async def status(cdcd):
 
 async def test_the_table_has_a_line_for_each_link_and_its_error(status):
     """A person sees at a glance which link is behind, and why one does not stream."""
-    failed = Link("reverse", "failed", None, "", 0, 0, 0, 0, "the source has purged the log")
+    failed = Link("reverse", "failed", None, "", 0, 0, 0, 0, error="the source has purged the log")
 
     assert (
         0,
@@ -67,6 +67,7 @@ async def test_json_is_the_document_of_the_listener(status):
         "suppressed": 7,
         "conflicts": 1,
         "error": None,
+        "blocked": None,
         "stages": {"apply": {"seconds_busy": 1.5}},
     } == orjson.loads(out)["links"]["forward"]
 

@@ -21,6 +21,7 @@ def test_the_document_has_the_promised_form(link, monkeypatch):
                 "suppressed": 7,
                 "conflicts": 1,
                 "error": None,
+                "blocked": None,
                 "stages": stages,
             }
         },
@@ -56,3 +57,8 @@ def test_an_unhealthy_link_says_why(link):
     ]
 
     assert ["reverse: failed: connection lost", "c: starting"] == status.unhealthy(links)
+
+
+def test_a_link_that_stands_still_is_unhealthy(link):
+    """A probe must see a target that does not answer before the users of the target do."""
+    assert ["forward: streaming: no answer"] == status.unhealthy([link(blocked="no answer")])
