@@ -9,8 +9,8 @@ from cdcd.binlog.decoder import Decoder
 from cdcd.config.schema import Site
 from cdcd.model.position import Position
 from cdcd.mysql.stream import ReplicationStream
-from tests.fixtures.links import site
 from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.sites import site
 
 SERVER_ID = 4_100_000
 SILENCE_SECONDS_MAX = 60

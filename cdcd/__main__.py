@@ -1,5 +1,5 @@
 """Run the command line as ``python -m cdcd``."""
 
-from cdcd.cli.main import main
+from cdcd.cli.start import main
 
 raise SystemExit(main())

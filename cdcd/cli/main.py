@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ Command = Callable[[argparse.Namespace, Config], Awaitable[int]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (the process's own unless given) and return the exit status."""
+    _open_closed_streams()
     arguments = _parser().parse_args(argv)
     # `run` sets up its own log; of other commands, stdout is the answer.
     logs.configure("warning", "console", sys.stderr)
@@ -46,15 +48,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(FAILED, [f"cdcd: {error}"])
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our stdout has gone; without this, the interpreter would complain once more at its end.
+    except OSError as error:
+        # Whoever reads our stdout has gone, or its disk is full. The interpreter would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return FAILED if isinstance(error, BrokenPipeError) else _complain(FAILED, [f"cdcd: can't print: {error}"])
+    finally:
+        logs.close()
     return exit_status
 
 
-def _complain(exit_status: int, lines: list[str]) -> int:
-    print(*lines, sep="\n", file=sys.stderr)
+def _open_closed_streams() -> None:
+    """Give a process that was started without stdout or stderr one that leads nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end.
+
+
+def _complain(exit_status: int, problems: list[str]) -> int:
+    """Print what went wrong; whoever does not read stderr can't hold up the end, nor hide the exit status."""
+    logs.complain(problems)
     return exit_status
 
 
@@ -89,7 +101,12 @@ def _add(
 async def _run(arguments: argparse.Namespace, config: Config) -> int:
     from cdcd.runtime import daemon
 
-    return await daemon.run(config, arguments.config)
+    try:
+        return await daemon.run(config, arguments.config)
+    finally:
+        # A second SIGTERM must not kill what has stopped.
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def _check(_arguments: argparse.Namespace, config: Config) -> int:

@@ -23,8 +23,17 @@ async def run(config: Config, *, as_json: bool, out: TextIO) -> None:
     if not listen:
         raise CdcdError("the status listener is off", hint='set daemon.listen, as in "127.0.0.1:9180", and restart')
     answer = await _ask(listen)
-    links = _links(listen, answer)
-    print(answer.decode() if as_json else table(links), file=out)
+    document = _document(listen, answer)
+    print(answer.decode() if as_json else text(document), file=out)
+
+
+def text(document: dict[str, Any]) -> str:
+    """Return the table of the links, and what is wrong with the log."""
+    dropped = document.get("log_lines_dropped", 0)
+    lost = (
+        f"\n{dropped} log lines were dropped: whoever reads the log is too slow, or its disk is full" if dropped else ""
+    )
+    return table(document["links"]) + lost
 
 
 def table(links: dict[str, dict[str, Any]]) -> str:
@@ -32,7 +41,7 @@ def table(links: dict[str, dict[str, Any]]) -> str:
     rows = [_COLUMNS, *(_row(name, link) for name, link in links.items())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    errors = [f"{name}: {link['error']}" for name, link in links.items() if link["error"]]
+    errors = [f"{name}: {why}" for name, link in links.items() if (why := link["error"] or link.get("blocked"))]
     return "\n".join([*lines, *errors])
 
 
@@ -62,12 +71,13 @@ async def _ask(listen: str) -> bytes:
     return body
 
 
-def _links(listen: str, answer: bytes) -> dict[str, dict[str, Any]]:
+def _document(listen: str, answer: bytes) -> dict[str, Any]:
     try:
-        links: dict[str, dict[str, Any]] = orjson.loads(answer)["links"]
-    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        document: dict[str, Any] = orjson.loads(answer)
+        dict(document["links"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise _stranger(listen) from error
-    return links
+    return document
 
 
 def _stranger(listen: str) -> CdcdError:

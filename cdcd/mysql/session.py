@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import ipaddress
 import socket
 import ssl
+import sys
+import termios
+import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,9 +28,11 @@ ANSWER_SECONDS = 30
 # A peer that vanished without a FIN is found by the kernel after about this long, whatever the statement.
 DEAD_PEER_SECONDS = 30
 COM_QUERY = 0x03
+CANCEL_SECONDS = 0.05
 
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151})
 _LOST = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317, 1927})
+_FULL = frozenset({1040, 1203, 1226})
 _BUSY = frozenset({3, 1021, 1637, 1969, 1020, 1205, 1213, 1290, 1836, 1792})
 
 
@@ -41,6 +47,12 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
     if code in _BUSY:
         return TargetBusy(f"server error {code}: {message}")
     return ServerError(code, message)
+
+
+def is_full(error: CdcdError) -> bool:
+    """Return whether a server that is well refused one connection more."""
+    cause = error.__cause__
+    return cause is not None and bool(cause.args) and cause.args[0] in _FULL
 
 
 def is_loopback(site: Site) -> bool:
@@ -78,6 +90,15 @@ class RefuseClearPassword:
         raise AccessDenied("the server asked for the password in clear text, which cdcd never sends")
 
 
+class Waiting(NamedTuple):
+    """A command whose answer is awaited."""
+
+    number: int  # counted over the session
+    seconds: float  # since it was sent, or the one before it answered
+    bytes_sent: int  # of it, and of those sent after it
+    bytes_held: int  # of these, what the other side's machine has not confirmed yet
+
+
 class Answer(NamedTuple):
     """What a server says to one statement."""
 
@@ -93,15 +114,16 @@ class Session:
         self._answer_seconds = answer_seconds
         self.site = site
         self._lost = lost
-        self._unanswered: deque[tuple[int, int]] = deque()  # of each command its statements, its answer's first number
+        # Of each command: its statements, its answer's first number, its bytes.
+        self._unanswered: deque[tuple[int, int, int]] = deque()
+        self._answered = 0  # commands
+        self._since = 0.0  # when the oldest of them was sent, or the one before it answered
         self._task: asyncio.Task[Any] | None = None  # whose answers are awaited
 
     @classmethod
-    async def open(cls, site: Site, lost: type[Lost], *settings: str, patient: bool = False) -> Session:
+    async def open(cls, site: Site, lost: type[Lost], *settings: str) -> Session:
         """Connect and apply ``settings`` (SET statements); raise ``lost`` or AccessDenied.
 
-        A ``patient`` session waits for the answer to a statement however long it takes, as long as the server's
-        machine is there.
         Affected-row counts are of matched rows (CLIENT_FOUND_ROWS), so an UPDATE that changes nothing still
         counts the row that it found.
         """
@@ -120,8 +142,27 @@ class Session:
         except BaseException:
             session.abort()
             raise
-        session._answer_seconds = None if patient else ANSWER_SECONDS
         return session
+
+    def be_patient(self) -> None:
+        """From now on, wait for an answer however long it takes, as long as the server's machine is there."""
+        self._answer_seconds = None
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """The command whose answer is awaited, or None."""
+        if not self._unanswered:
+            return None
+        sent = sum(size for _, _, size in self._unanswered)
+        return Waiting(self._answered, time.monotonic() - self._since, sent, self._bytes_held())
+
+    def _bytes_held(self) -> int:
+        transport = self._connection._transport
+        raw = transport.get_extra_info("socket")
+        unconfirmed = bytearray(4)
+        with suppress(OSError, AttributeError):
+            fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, unconfirmed)
+        return int(transport.get_write_buffer_size()) + int.from_bytes(unconfirmed, sys.byteorder)
 
     @property
     def thread_id(self) -> int:
@@ -169,17 +210,20 @@ class Session:
         parts = [part.encode() if isinstance(part, str) else part for part in statements]
         assert not self._unanswered or self._task is asyncio.current_task(), "two tasks use one session"
         self._task = asyncio.current_task()
+        command = b";".join(parts)
         try:
-            await self._connection._execute_command(COM_QUERY, b";".join(parts))
+            await self._connection._execute_command(COM_QUERY, command)
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
         # The answer's packets are numbered on from the command's own, of which a long one has several.
-        self._unanswered.append((len(parts), self._connection._next_seq_id))
+        if not self._unanswered:
+            self._since = time.monotonic()
+        self._unanswered.append((len(parts), self._connection._next_seq_id, len(command)))
 
     async def receive(self) -> list[Answer]:
         """Return the answers to the command that was sent first and is not answered yet, one for each statement."""
         assert self._task is asyncio.current_task(), "two tasks use one session: each would get the other's answer"
-        statements, self._connection._next_seq_id = self._unanswered[0]
+        statements, self._connection._next_seq_id, _ = self._unanswered[0]
         try:
             if self._answer_seconds is None:
                 return await self._answers(statements)
@@ -192,6 +236,8 @@ class Session:
             raise translate(error, self._lost).at(site=self.site.name) from error
         finally:
             self._unanswered.popleft()
+            self._answered += 1
+            self._since = time.monotonic()
 
     async def _answers(self, statements: int) -> list[Answer]:
         connection = self._connection
@@ -223,21 +269,21 @@ class Session:
 
 
 async def _connect(site: Site) -> Any:
-    """Return the driver's connection; a cancellation always ends it.
+    """Return the driver's connection; a cancellation always ends it, and at once.
 
-    Before Python 3.12 ``asyncio.wait_for``, which the driver uses, forgets one that comes with the connection.
+    Before Python 3.12 ``asyncio.wait_for``, which the driver uses, forgets one that comes with the connection, and the
+    driver would then wait for the server's first word.
     """
-    task, connection = asyncio.current_task(), None
-    assert task is not None
-    cancellations = task.cancelling()
+    connecting = asyncio.ensure_future(asyncmy.connect(**_arguments(site)))
     try:
-        connection = await asyncmy.connect(**_arguments(site))
-    finally:
-        if task.cancelling() > cancellations:
-            if connection is not None:
-                connection.close()
-            raise asyncio.CancelledError
-    return connection
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        while not connecting.done():
+            connecting.cancel()
+            await asyncio.wait({connecting}, timeout=CANCEL_SECONDS)
+        if not connecting.cancelled() and connecting.exception() is None:
+            connecting.result().close()
+        raise
 
 
 def _arguments(site: Site) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cdcd.observe import logs
 from cdcd.observe.status import STATES, LinkView
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -48,6 +49,7 @@ class _LinkCollector(Collector):
         yield from _counters(links)
         yield from _gauges(links)
         yield from _stage_metrics(links)
+        yield CounterMetricFamily("cdcd_log_lines_dropped", "Log lines that nobody will read.", logs.lines_dropped())
 
 
 def _counters(links: list[LinkView]) -> Iterator[Metric]:
@@ -62,14 +64,16 @@ def _gauges(links: list[LinkView]) -> Iterator[Metric]:
     lag = GaugeMetricFamily("cdcd_lag_seconds", "Age of the oldest source commit that is not applied.", labels=["link"])
     up = GaugeMetricFamily("cdcd_up", "1 while the link is streaming.", labels=["link"])
     state = GaugeMetricFamily("cdcd_state", "1 for the state that the link is in.", labels=["link", "state"])
+    blocked = GaugeMetricFamily("cdcd_blocked", "1 while the target does not answer a writer.", labels=["link"])
     for link in links:
+        blocked.add_metric([link.name], link.blocked is not None)
         # An unknown lag has no sample: a zero would be a lie.
         if link.lag_seconds is not None:
             lag.add_metric([link.name], link.lag_seconds)
         up.add_metric([link.name], link.state == "streaming")
         for name in STATES:
             state.add_metric([link.name, name], link.state == name)
-    yield from (lag, up, state)
+    yield from (lag, up, state, blocked)
 
 
 def _stage_metrics(links: list[LinkView]) -> Iterator[Metric]:

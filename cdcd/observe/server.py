@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Self
 
@@ -15,9 +14,12 @@ from cdcd.errors import ConfigError
 from cdcd.observe import metrics, status
 from cdcd.observe.status import LinkView
 
+# From the connection to the end of the answer, however busily a client trickles.
 REQUEST_SECONDS_MAX = 5
 REQUEST_BYTES_MAX = 16 * 1024
 CONNECTIONS_MAX = 32
+# Connections that the kernel holds until the loop comes round to them.
+BACKLOG = 512
 
 TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
@@ -37,19 +39,26 @@ class StatusServer:
         self._links = links
         self._metrics = metrics.Metrics(links)
         self._server: asyncio.Server | None = None
-        self._requests: set[asyncio.Task[None]] = set()
+        self._requests: dict[asyncio.Task[None], None] = {}  # the oldest first
 
     @property
     def port(self) -> int:
         """The port that is listened on, 0 when none is."""
         return int(self._server.sockets[0].getsockname()[1]) if self._server else 0
 
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._requests)
+
     async def __aenter__(self) -> Self:
         """Start to listen; raise ConfigError when the address can't be had."""
         if self._listen:
             host, port = parse_listen(self._listen)
             try:
-                self._server = await asyncio.start_server(self._serve, host, port, limit=REQUEST_BYTES_MAX)
+                self._server = await asyncio.start_server(
+                    self._serve, host, port, limit=REQUEST_BYTES_MAX, backlog=BACKLOG
+                )
             except OSError as error:
                 raise ConfigError([f"daemon.listen: {self._listen}: {_reason(error)}"]) from error
         return self
@@ -59,28 +68,33 @@ class StatusServer:
         if self._server:
             self._server.close()
             self._server = None
-        for request in self._requests:
+        requests = list(self._requests)
+        for request in requests:
             request.cancel()
-        await asyncio.gather(*self._requests, return_exceptions=True)
+        await asyncio.gather(*requests, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._requests) >= CONNECTIONS_MAX:
-            writer.transport.abort()
-            return
         request = asyncio.current_task()
         assert request
-        self._requests.add(request)
+        self._make_room()
+        self._requests[request] = None
         try:
             async with asyncio.timeout(REQUEST_SECONDS_MAX):
                 writer.write(_response(*await self._answer(reader)))
-                await writer.drain()
-        except (TimeoutError, OSError):
-            writer.transport.abort()
-        finally:
-            self._requests.discard(request)
-            writer.close()
-            with suppress(OSError):
+                writer.close()
                 await writer.wait_closed()
+        except (TimeoutError, OSError):
+            pass
+        finally:
+            self._requests.pop(request, None)
+            writer.transport.abort()
+
+    def _make_room(self) -> None:
+        """End the oldest connections for a new one: who asks is answered at once, so these have nothing to ask."""
+        while len(self._requests) >= CONNECTIONS_MAX:
+            oldest = next(iter(self._requests))
+            del self._requests[oldest]
+            oldest.cancel()
 
     async def _answer(self, reader: asyncio.StreamReader) -> Page:
         try:

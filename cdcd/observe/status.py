@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Protocol
 
+from cdcd.observe import logs
+
 State = Literal["starting", "streaming", "reconnecting", "draining", "stopped", "failed"]
 STATES: tuple[State, ...] = ("starting", "streaming", "reconnecting", "draining", "stopped", "failed")
 
@@ -49,13 +51,17 @@ class LinkView(Protocol):
         """Why the link is not streaming, or None."""
 
     @property
+    def blocked(self) -> str | None:
+        """Why nothing moves although the link streams, or None."""
+
+    @property
     def stages(self) -> Mapping[str, Mapping[str, float]]:
         """Each stage's own numbers, as ``{"source": {"seconds_busy": 1.2, "bytes_queued": 0}}``."""
 
 
 def document(links: Iterable[LinkView]) -> dict[str, Any]:
     """Return the document of ``GET /status`` and ``cdcd status --json``."""
-    return {"links": {link.name: _link(link) for link in links}}
+    return {"links": {link.name: _link(link) for link in links}, "log_lines_dropped": logs.lines_dropped()}
 
 
 def healthy(links: Iterable[LinkView]) -> bool:
@@ -64,11 +70,11 @@ def healthy(links: Iterable[LinkView]) -> bool:
 
 
 def unhealthy(links: Iterable[LinkView]) -> list[str]:
-    """Return a line for each link that is not streaming, saying why."""
+    """Return a line for each link that is not streaming, or stands still, saying why."""
     return [
-        f"{link.name}: {link.state}" + (f": {link.error}" if link.error else "")
+        f"{link.name}: {link.state}" + (f": {reason}" if (reason := link.error or link.blocked) else "")
         for link in links
-        if link.state != "streaming"
+        if link.state != "streaming" or link.blocked
     ]
 
 
@@ -82,5 +88,6 @@ def _link(link: LinkView) -> dict[str, Any]:
         "suppressed": link.suppressed,
         "conflicts": link.conflicts,
         "error": link.error,
+        "blocked": link.blocked,
         "stages": {stage: dict(numbers) for stage, numbers in link.stages.items()},
     }

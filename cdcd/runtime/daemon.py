@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -16,6 +17,7 @@ from cdcd.observe.server import StatusServer
 from cdcd.runtime import notify
 from cdcd.runtime.link import LinkRunner
 from cdcd.runtime.precheck import precheck
+from cdcd.runtime.precheck.problem import Problem
 
 log = structlog.get_logger()
 
@@ -33,17 +35,29 @@ class Daemon:
             for name, link in config.links.items()
         }
         self._failed = False
+        self._stopping = asyncio.Event()
+
+    async def problems(self) -> list[Problem] | None:
+        """Return what the precheck finds, or None when told to stop meanwhile."""
+        checking = asyncio.create_task(precheck(self.config), name="precheck")
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({checking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return checking.result() if checking.done() else None
+        finally:
+            checking.cancel()
+            stopping.cancel()
+            await asyncio.wait({checking, stopping})
 
     async def run(self) -> int:
         """Run until every link has ended; return the exit status: 0 after a clean stop, 1 when a link failed."""
         # What is loaded by now stays, and what a transaction leaves has no cycles: collecting often finds nothing.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.drain)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
         async with StatusServer(self.config.daemon.listen, self.links.values):
+            # Held back until now (cli.start): a reload needs links.
+            on_signal(signal.SIGHUP, self.reload)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
             beat = asyncio.create_task(self._watchdog(), name="watchdog")
             notify.ready(f"{len(self.links)} links")
             log.info("daemon_started", links=sorted(self.links))
@@ -68,6 +82,7 @@ class Daemon:
     def drain(self) -> None:
         """Let every link finish what it has accepted, and end."""
         log.info("daemon_stopping")
+        self._stopping.set()
         notify.stopping()
         for link in self.links.values():
             link.drain()
@@ -110,6 +125,15 @@ class Daemon:
             await asyncio.sleep(seconds / 2)
 
 
+def on_signal(number: signal.Signals, act: Callable[[], None]) -> None:
+    """Have something done on the loop at each signal.
+
+    The loop's own handlers end with the loop, and leave a moment in which a signal would kill.
+    """
+    loop = asyncio.get_running_loop()
+    signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
+
+
 def _fixed_keys(name: str, old: Link, new: Link) -> list[str]:
     return [
         f"links.{name}.{key}: cannot change while running; restart to apply it"
@@ -125,7 +149,13 @@ async def run(config: Config, path: Path) -> int:
     that cannot be reached is no such thing: the links wait for it.
     """
     logs.configure(config.daemon.log_level, config.daemon.log_format)
-    problems = [problem for problem in await precheck(config) if problem.level == "error" and not problem.transient]
+    daemon = Daemon(config, path)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        on_signal(number, daemon.drain)
+    if (found := await daemon.problems()) is None:
+        log.info("daemon_stopped", failed=False)
+        return 0
+    problems = [problem for problem in found if problem.level == "error" and not problem.transient]
     if problems:
         for problem in problems:
             log.error("precheck_failed", path=problem.path, problem=problem.text, fix=problem.fix)
@@ -133,4 +163,4 @@ async def run(config: Config, path: Path) -> int:
             "\n".join(f"{problem.path}: {problem.text}" for problem in problems),
             hint="`cdcd check` prints what fixes each",
         )
-    return await Daemon(config, path).run()
+    return await daemon.run()

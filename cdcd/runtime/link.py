@@ -24,6 +24,7 @@ from cdcd.runtime.pipeline import Pipeline
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats, stage_figures
 from cdcd.runtime.tables import Tables
+from cdcd.runtime.watch import Watch
 from cdcd.source.start import resolve_start
 from cdcd.source.stream import BinlogStream, SourceStats
 
@@ -65,6 +66,11 @@ class LinkRunner:
     def error(self) -> str | None:
         """Why the link is not streaming, or None."""
         return self._source_stats.error if self._is_mending else self._error
+
+    @property
+    def blocked(self) -> str | None:
+        """Why nothing moves although the link streams, or None."""
+        return self._pipeline.watch.blocked if self._pipeline is not None else None
 
     @property
     def _is_mending(self) -> bool:
@@ -216,19 +222,25 @@ class LinkRunner:
 
     async def _writing(self, stack: AsyncExitStack) -> Session:
         """Open a session that stores exactly the values that it is given."""
-        session = await Session.open(self._target, TargetLost, *MARIADB.writer_settings, patient=True)
+        session = await Session.open(self._target, TargetLost, *MARIADB.writer_settings)
         stack.callback(session.abort)
         return session
 
     async def _connect(self, stack: AsyncExitStack) -> Pipeline:
         control = await self._asking(stack, self._target, TargetLost)
         source = await self._asking(stack, self._source, SourceLost)
-        row = await control.fetch_one("SELECT @@max_allowed_packet")
-        packet_bytes_max = int(row[0]) if row else 0
+        [(packet_bytes_max, server)] = await control.fetch(f"SELECT @@max_allowed_packet, {Watch.IDENTITY}")
+        watched: list[Session] = []
+
+        def watch(session: Session) -> Session:
+            session.be_patient()
+            watched.append(session)
+            return session
 
         async def open_writer(slot: int) -> Writer:
-            writer = Writer(slot, await self._writing(stack), packet_bytes_max)
+            writer = Writer(slot, await self._writing(stack), int(packet_bytes_max))
             await writer.prepare()
+            watch(writer.session)
             return writer
 
         async def add_writer(slot: int) -> Writer:
@@ -239,7 +251,7 @@ class LinkRunner:
         writers = [await open_writer(slot) for slot in range(self.link.writers)]
         claim = await self._claim(control, source, writers)
         tables = await Tables.open(self.link, self._source, source, control)
-        changes = SchemaChanges(self.link, tables.rules, tables.collations, await self._writing(stack))
+        changes = SchemaChanges(self.link, tables.rules, tables.collations, watch(await self._writing(stack)))
         await changes.load(source)
         stream = BinlogStream(self._source, self.link, claim.progress.position, time.monotonic, self._source_stats)
         return Pipeline(
@@ -257,7 +269,11 @@ class LinkRunner:
             clock=time.monotonic,
             stats=self.stats,
             backlog=Backlog(claim.progress),
+            watch=Watch(watched, self._looking, server, lambda: self.link.heartbeat_seconds),
         )
+
+    async def _looking(self) -> Session:
+        return await Session.open(self._target, TargetLost)
 
     async def _claim(self, control: Session, source: Session, writers: list[Writer]) -> Claim:
         async def start() -> Position:

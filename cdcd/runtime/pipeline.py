@@ -28,6 +28,7 @@ from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats
 from cdcd.runtime.tables import Tables
+from cdcd.runtime.watch import Watch
 from cdcd.source.stream import BinlogStream, Chunk
 
 log = structlog.get_logger()
@@ -63,6 +64,7 @@ class Pipeline:
     clock: Callable[[], float]
     stats: PipelineStats
     backlog: Backlog
+    watch: Watch
 
     def __post_init__(self) -> None:
         self._draining = False
@@ -81,8 +83,10 @@ class Pipeline:
                 collector = group.create_task(self._collect(), name="collector")
                 group.create_task(self._dispatch(), name="dispatcher")
                 beat = group.create_task(self._beat(), name="heartbeat")
+                watch = group.create_task(self.watch.run(), name="watch")
                 await collector
                 beat.cancel()
+                watch.cancel()
         except BaseExceptionGroup as group_of_errors:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
         finally:

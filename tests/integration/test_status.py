@@ -5,6 +5,7 @@ import asyncio
 import orjson
 import pytest
 
+from cdcd.observe import logs
 from cdcd.observe.server import StatusServer
 from tests.fixtures.link_view import Link
 from tests.fixtures.mariadb import free_port
@@ -40,7 +41,7 @@ async def status(cdcd):
 
 async def test_the_table_has_a_line_for_each_link_and_its_error(status):
     """A person sees at a glance which link is behind, and why one does not stream."""
-    failed = Link("reverse", "failed", None, "", 0, 0, 0, 0, "the source has purged the log")
+    failed = Link("reverse", "failed", None, "", 0, 0, 0, 0, error="the source has purged the log")
 
     assert (
         0,
@@ -66,8 +67,17 @@ async def test_json_is_the_document_of_the_listener(status):
         "suppressed": 7,
         "conflicts": 1,
         "error": None,
+        "blocked": None,
         "stages": {"apply": {"seconds_busy": 1.5}},
     } == orjson.loads(out)["links"]["forward"]
+
+
+async def test_dropped_log_lines_are_shown(status, monkeypatch):
+    """Whoever looks for a line that is not in the log must know that some are missing."""
+    monkeypatch.setattr(logs, "lines_dropped", lambda: 3)
+    _, out, _ = await status()
+
+    assert "3 log lines were dropped" in out.splitlines()[-1]
 
 
 def test_no_daemon_is_exit_status_1(cdcd):

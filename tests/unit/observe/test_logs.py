@@ -1,5 +1,6 @@
 """Logs are machine-readable facts and never hold a secret."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -19,6 +20,7 @@ class Stdout:
 
     @property
     def text(self):
+        logs.flush(20)
         self._written += self._capture.readouterr().out
         return self._written.decode()
 
@@ -28,8 +30,11 @@ class Stdout:
 
 
 @pytest.fixture
-def stdout(capsysbinary):
+def stdout(capsysbinary, monkeypatch):
+    monkeypatch.setattr(logs, "_writer", None)
+    monkeypatch.setattr(logs, "_dropped_before", 0)
     yield Stdout(capsysbinary)
+    logs.close()
     structlog.reset_defaults()
 
 
@@ -90,6 +95,29 @@ def test_facts_that_json_has_no_form_for_are_logged_as_text(stdout):
     (event,) = stdout.events
 
     assert ("0-1-7", {"1": 2}) == (event["position"], event["counts"])
+
+
+@pytest.mark.parametrize("fact", ["caf\udce9", 1 << 70], ids=["bytes that are no text", "a large number"])
+def test_facts_of_any_value_are_logged(stdout, fact):
+    """A statement with a broken name must not end the link that reports it."""
+    logs.configure("info", "json")
+    structlog.get_logger().info("met", fact=fact)
+
+    [line] = stdout.text.splitlines()
+    assert fact == json.loads(line)["fact"]
+
+
+def test_lines_after_the_end_are_counted(stdout):
+    """The count in the status must hold for what a late task logs too."""
+    logs.configure("info", "json")
+    before = logs.lines_dropped()
+    log = structlog.get_logger()
+    log.info("kept")
+    logs.close()
+    log.info("dropped")
+
+    assert ["kept"] == [event["event"] for event in stdout.events]
+    assert before == logs.lines_dropped() - 1
 
 
 @pytest.mark.parametrize("form", ["json", "console"])

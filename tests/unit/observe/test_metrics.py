@@ -2,6 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from cdcd.observe import logs
 from cdcd.observe.metrics import Metrics
 
 
@@ -59,3 +60,10 @@ def test_each_text_shows_the_links_of_the_moment(link):
 
     assert b'cdcd_rows_total{link="forward"} 1.0' in before
     assert b'cdcd_rows_total{link="forward"} 2.0' in metrics.text()
+
+
+def test_dropped_log_lines_are_a_counter(monkeypatch):
+    """Whoever watches the metrics learns that the log has holes."""
+    monkeypatch.setattr(logs, "lines_dropped", lambda: 3)
+
+    assert 3 == samples()[("cdcd_log_lines_dropped_total",)]

@@ -1,6 +1,7 @@
 """The listener serves three read-only pages and survives bad clients."""
 
 import asyncio
+import contextlib
 from contextlib import suppress
 
 import orjson
@@ -89,12 +90,57 @@ async def test_a_client_that_sends_nothing_is_dropped(link, monkeypatch):
         writer.close()
 
 
-async def test_too_many_clients_are_refused(link, monkeypatch):
-    """A flood costs a bounded number of open connections."""
-    monkeypatch.setattr(server, "CONNECTIONS_MAX", 0)
+@contextlib.asynccontextmanager
+async def clients(port, count, *sent):
+    """Open many connections; each sends something, and stays."""
+    opened = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(count)))
+    try:
+        for _, writer in opened:
+            writer.writelines(sent)
+        yield opened
+    finally:
+        for _, writer in opened:
+            writer.close()
+
+
+@pytest.mark.parametrize("sent", [(), (b"GET /healthz HT",)], ids=["nothing", "half a request"])
+async def test_the_newest_client_is_served_however_many_stand_idle(link, sent):
+    """A probe that gets no answer restarts a healthy daemon; connections that ask nothing must give way."""
     async with listening(link()) as status:
-        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-            await get(status.port, "/status")
+        async with clients(status.port, 200, *sent):
+            for _ in range(5):
+                assert (200, b"ok\n") == await get(status.port, "/healthz")
+            assert len(asyncio.all_tasks()) <= server.CONNECTIONS_MAX + 2
+
+
+async def test_a_client_that_sends_its_request_byte_by_byte_is_dropped(link, monkeypatch):
+    """What counts is when the whole request is there: each byte buys no more time."""
+    monkeypatch.setattr(server, "REQUEST_SECONDS_MAX", 0.2)
+    async with listening(link()) as status:
+        reader, writer = await asyncio.open_connection("127.0.0.1", status.port)
+        ended = asyncio.create_task(reader.read())
+        async with asyncio.timeout(20):
+            while not ended.done():
+                writer.write(b"G")
+                await asyncio.sleep(0.01)
+        with suppress(ConnectionResetError):
+            assert b"" == ended.result()
+        writer.close()
+
+
+async def test_a_client_that_does_not_read_its_answer_is_dropped(link, monkeypatch):
+    """An answer larger than the sockets' buffers would stay in memory for as long as such a client likes."""
+    monkeypatch.setattr(server, "REQUEST_SECONDS_MAX", 0.2)
+    async with listening(link(error="x" * 32_000_000)) as status:
+        _, writer = await asyncio.open_connection("127.0.0.1", status.port, limit=1024)
+        writer.write(b"GET /status HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(20):
+            while len(asyncio.all_tasks()) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert not status.connections
+        writer.close()
 
 
 async def test_leaving_drops_open_requests(link):

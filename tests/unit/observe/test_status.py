@@ -2,12 +2,13 @@
 
 import pytest
 
-from cdcd.observe import status
+from cdcd.observe import logs, status
 
 
-def test_the_document_has_the_promised_form(link):
+def test_the_document_has_the_promised_form(link, monkeypatch):
     """Outside readers rely on these names."""
     stages = {"source": {"seconds_busy": 1.5, "bytes_queued": 0}}
+    monkeypatch.setattr(logs, "lines_dropped", lambda: 3)
 
     expected = {
         "links": {
@@ -20,9 +21,11 @@ def test_the_document_has_the_promised_form(link):
                 "suppressed": 7,
                 "conflicts": 1,
                 "error": None,
+                "blocked": None,
                 "stages": stages,
             }
-        }
+        },
+        "log_lines_dropped": 3,
     }
 
     assert expected == status.document([link(stages=stages)])
@@ -54,3 +57,8 @@ def test_an_unhealthy_link_says_why(link):
     ]
 
     assert ["reverse: failed: connection lost", "c: starting"] == status.unhealthy(links)
+
+
+def test_a_link_that_stands_still_is_unhealthy(link):
+    """A probe must see a target that does not answer before the users of the target do."""
+    assert ["forward: streaming: no answer"] == status.unhealthy([link(blocked="no answer")])
