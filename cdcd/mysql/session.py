@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import asyncmy
+from asyncmy.connection import Connection
 from asyncmy.constants.CLIENT import FOUND_ROWS
 from asyncmy.errors import MySQLError
 
 from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetBusy
+from cdcd.mysql import password
+from cdcd.mysql.flavor import MARIADB
 
 CONNECT_SECONDS = 10
 # A question about the server that takes longer will not be answered; a statement that may wait for a lock has no limit.
@@ -25,7 +27,8 @@ ANSWER_SECONDS = 30
 DEAD_PEER_SECONDS = 30
 COM_QUERY = 0x03
 
-_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151})
+# 2059 and 2061: the driver's own, of an authentication plug-in that it does not have or that failed.
+_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151, 2059, 2061})
 _LOST = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317, 1927})
 _BUSY = frozenset({3, 1021, 1637, 1969, 1020, 1205, 1213, 1290, 1836, 1792})
 
@@ -34,13 +37,18 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
     """Turn a driver's error into ours; ``lost`` says which side this connection belongs to."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     message = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
-    if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
-        return lost(f"connection lost: {message}")
     if code in _DENIED:
         return AccessDenied(message)
+    if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
+        return lost(f"connection lost: {message}")
     if code in _BUSY:
         return TargetBusy(f"server error {code}: {message}")
     return ServerError(code, message)
+
+
+def is_verified(context: ssl.SSLContext | None) -> bool:
+    """Return whether a connection under this context is to a server whose certificate was verified."""
+    return context is not None and context.verify_mode is ssl.CERT_REQUIRED
 
 
 def is_loopback(site: Site) -> bool:
@@ -67,15 +75,19 @@ def tls_context(site: Site) -> ssl.SSLContext | None:
     return context
 
 
-class RefuseClearPassword:
-    """Answers a server that asks for the password in clear text: never."""
+class _GuardedConnection(Connection):  # type: ignore[misc]
+    """The driver's connection, without its ways to tell the password to a server that is not proven."""
 
-    def __init__(self, connection: object) -> None:
-        """Accept the driver's connection, as its plug-in interface demands."""
+    async def _request_authentication(self) -> Any:
+        self._verified = is_verified(self._ssl_context)
+        self._auth_plugin_name = password.greeted(
+            self._auth_plugin_name, self.server_capabilities, verified=self._verified
+        )
+        return await super()._request_authentication()
 
-    async def authenticate(self, _packet: object) -> None:
-        """Refuse."""
-        raise AccessDenied("the server asked for the password in clear text, which cdcd never sends")
+    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
+        password.check_switch(plugin_name.decode("latin1"), verified=self._verified)
+        return await super()._process_auth(plugin_name, auth_packet)
 
 
 class Answer(NamedTuple):
@@ -98,8 +110,9 @@ class Session:
 
     @classmethod
     async def open(cls, site: Site, lost: type[Lost], *settings: str, patient: bool = False) -> Session:
-        """Connect and apply ``settings`` (SET statements); raise ``lost`` or AccessDenied.
+        """Connect, make the session ours, and apply ``settings`` (SET statements); raise ``lost`` or AccessDenied.
 
+        What the server's defaults and its ``init_connect`` left in the session does not matter (``flavor``).
         A ``patient`` session waits for the answer to a statement however long it takes, as long as the server's
         machine is there.
         Affected-row counts are of matched rows (CLIENT_FOUND_ROWS), so an UPDATE that changes nothing still
@@ -110,11 +123,15 @@ class Session:
                 connection = await _connect(site)
         except TimeoutError:
             raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(site=site.name) from None
-        except (MySQLError, OSError) as error:
+        except AccessDenied as error:
+            raise error.at(site=site.name, address=site.address) from None
+        except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, lost).at(site=site.name, address=site.address) from error
         session = cls(connection, site, lost, ANSWER_SECONDS)
         session.guard_socket()
         try:
+            await session.execute_many(MARIADB.session_settings)
+            await session._check_log_settings()
             for setting in settings:
                 await session.execute(setting)
         except BaseException:
@@ -122,6 +139,23 @@ class Session:
             raise
         session._answer_seconds = None if patient else ANSWER_SECONDS
         return session
+
+    async def _check_log_settings(self) -> None:
+        """Put back what decides how this session's work is logged; raise AccessDenied where that is forbidden.
+
+        Setting one of them takes a privilege even where it changes nothing, so they are looked at first.
+        """
+        wanted = MARIADB.log_settings
+        right = await self.fetch_one("SELECT " + ",".join(f"@@{name} <=> {value}" for name, value in wanted.items()))
+        for (name, value), is_right in zip(wanted.items(), right or (), strict=True):
+            if not is_right:
+                try:
+                    await self.execute(f"SET SESSION {name} = {value}")
+                except AccessDenied as error:
+                    raise AccessDenied(
+                        f"something set {name} for this session, and the account may not set it back: {error.message}",
+                        hint="see init_connect of the server, or give the account the privilege",
+                    ).at(site=self.site.name) from None
 
     @property
     def thread_id(self) -> int:
@@ -231,7 +265,9 @@ async def _connect(site: Site) -> Any:
     assert task is not None
     cancellations = task.cancelling()
     try:
-        connection = await asyncmy.connect(**_arguments(site))
+        made = _GuardedConnection(**_arguments(site))
+        await made.connect()
+        connection = made
     finally:
         if task.cancelling() > cancellations:
             if connection is not None:
@@ -242,16 +278,13 @@ async def _connect(site: Site) -> Any:
 
 def _arguments(site: Site) -> dict[str, Any]:
     where = {"unix_socket": site.socket} if site.socket else {"host": site.host, "port": site.port}
-    tls = tls_context(site)
-    refused = {} if tls else {"mysql_clear_password": RefuseClearPassword, "dialog": RefuseClearPassword}
     return {
         **where,
         "user": site.user,
         "password": site.password.encode(),
         "charset": "utf8mb4",
-        "autocommit": True,
+        "autocommit": None,
         "client_flag": FOUND_ROWS,
-        "ssl": tls,
-        "auth_plugin_map": refused,
+        "ssl": tls_context(site),
         "program_name": "cdcd",
     }
