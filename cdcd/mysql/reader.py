@@ -16,23 +16,19 @@ from aiomysql.connection import FIELD_TYPE, Connection  # type: ignore[import-un
 
 from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied, Lost
-from cdcd.mysql.session import CONNECT_SECONDS, DEAD_PEER_SECONDS, tls_context, translate
+from cdcd.mysql import password
+from cdcd.mysql.flavor import MARIADB
+from cdcd.mysql.session import CONNECT_SECONDS, DEAD_PEER_SECONDS, is_verified, tls_context, translate
 
 _INTEGERS = ("TINY", "SHORT", "INT24", "LONG", "LONGLONG", "YEAR")
 _DECODERS = {getattr(FIELD_TYPE, name): int for name in _INTEGERS}
 _CLIENT_SSL = 1 << 11  # The capability bit by which a server offers TLS.
 
-_SETTINGS = (
-    "SET NAMES utf8mb4",
-    "SET SESSION time_zone = '+00:00'",
-    "SET SESSION sql_mode = ''",
-    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "SET SESSION TRANSACTION READ ONLY",
-)
+_READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 
 
 class _GuardedConnection(Connection):  # type: ignore[misc]
-    """aiomysql's connection, without its two ways to send a password in the clear."""
+    """aiomysql's connection, without its ways to tell the password to a server that is not proven."""
 
     async def _request_authentication(self) -> None:
         if self._ssl_context and not self.server_capabilities & _CLIENT_SSL:
@@ -40,16 +36,15 @@ class _GuardedConnection(Connection):  # type: ignore[misc]
                 "the server offers no TLS, and the site's `tls` asks for it",
                 hint="enable TLS on the server, or set `tls` to what is meant",
             )
-        self._refuse_clear_password(self._server_auth_plugin)
+        self._verified = is_verified(self._ssl_context)
+        self._server_auth_plugin = password.greeted(
+            self._server_auth_plugin, self.server_capabilities, verified=self._verified
+        )
         await super()._request_authentication()
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
-        self._refuse_clear_password(plugin_name.decode("latin1"))
+        password.check_switch(plugin_name.decode("latin1"), verified=self._verified)
         return await super()._process_auth(plugin_name, auth_packet)
-
-    def _refuse_clear_password(self, plugin: str) -> None:
-        if plugin == "mysql_clear_password" and not self._ssl_context:
-            raise AccessDenied("the server asked for the password in clear text, which cdcd never sends")
 
 
 class Reader:
@@ -62,14 +57,14 @@ class Reader:
 
     @classmethod
     async def open(cls, site: Site, lost: type[Lost]) -> Reader:
-        """Connect, and set how values are read: UTC, utf8mb4, no sql_mode; raise ``lost`` or AccessDenied."""
+        """Connect, and set how values are read: UTC, utf8mb4, our sql_mode; raise ``lost`` or AccessDenied."""
         connection = _GuardedConnection(**_arguments(site))
         reader = cls(connection, site, lost)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection._connect()
                 reader._guard_socket()
-                for setting in _SETTINGS:
+                for setting in (*MARIADB.session_settings, _READ_ONLY):
                     await connection.query(setting)
         except TimeoutError:
             reader.abort()
@@ -122,7 +117,7 @@ def _arguments(site: Site) -> dict[str, Any]:
         # aiomysql encodes passwords as latin1; this way the server gets their UTF-8 bytes.
         "password": site.password.encode().decode("latin1"),
         "charset": "utf8mb4",
-        "autocommit": True,
+        "autocommit": None,
         "conv": _DECODERS,
         "ssl": tls_context(site),
         "program_name": "cdcd",

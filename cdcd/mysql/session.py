@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-import asyncmy
+from asyncmy.connection import Connection
 from asyncmy.constants.CLIENT import FOUND_ROWS
 from asyncmy.errors import MySQLError
 
 from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetBusy
+from cdcd.mysql import password
+from cdcd.mysql.flavor import MARIADB
 
 CONNECT_SECONDS = 10
 # A question about the server that takes longer will not be answered; a statement that may wait for a lock has no limit.
@@ -30,7 +32,8 @@ DEAD_PEER_SECONDS = 30
 COM_QUERY = 0x03
 CANCEL_SECONDS = 0.05
 
-_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151})
+# 2059 and 2061: the driver's own, of an authentication plug-in that it does not have or that failed.
+_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151, 2059, 2061})
 _LOST = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317, 1927})
 _FULL = frozenset({1040, 1203, 1226})
 _BUSY = frozenset({3, 1021, 1637, 1969, 1020, 1205, 1213, 1290, 1836, 1792})
@@ -40,10 +43,10 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
     """Turn a driver's error into ours; ``lost`` says which side this connection belongs to."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     message = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
-    if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
-        return lost(f"connection lost: {message}")
     if code in _DENIED:
         return AccessDenied(message)
+    if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
+        return lost(f"connection lost: {message}")
     if code in _BUSY:
         return TargetBusy(f"server error {code}: {message}")
     return ServerError(code, message)
@@ -53,6 +56,11 @@ def is_full(error: CdcdError) -> bool:
     """Return whether a server that is well refused one connection more."""
     cause = error.__cause__
     return cause is not None and bool(cause.args) and cause.args[0] in _FULL
+
+
+def is_verified(context: ssl.SSLContext | None) -> bool:
+    """Return whether a connection under this context is to a server whose certificate was verified."""
+    return context is not None and context.verify_mode is ssl.CERT_REQUIRED
 
 
 def is_loopback(site: Site) -> bool:
@@ -79,15 +87,19 @@ def tls_context(site: Site) -> ssl.SSLContext | None:
     return context
 
 
-class RefuseClearPassword:
-    """Answers a server that asks for the password in clear text: never."""
+class _GuardedConnection(Connection):  # type: ignore[misc]
+    """The driver's connection, without its ways to tell the password to a server that is not proven."""
 
-    def __init__(self, connection: object) -> None:
-        """Accept the driver's connection, as its plug-in interface demands."""
+    async def _request_authentication(self) -> Any:
+        self._verified = is_verified(self._ssl_context)
+        self._auth_plugin_name = password.greeted(
+            self._auth_plugin_name, self.server_capabilities, verified=self._verified
+        )
+        return await super()._request_authentication()
 
-    async def authenticate(self, _packet: object) -> None:
-        """Refuse."""
-        raise AccessDenied("the server asked for the password in clear text, which cdcd never sends")
+    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
+        password.check_switch(plugin_name.decode("latin1"), verified=self._verified)
+        return await super()._process_auth(plugin_name, auth_packet)
 
 
 class Waiting(NamedTuple):
@@ -122,8 +134,9 @@ class Session:
 
     @classmethod
     async def open(cls, site: Site, lost: type[Lost], *settings: str) -> Session:
-        """Connect and apply ``settings`` (SET statements); raise ``lost`` or AccessDenied.
+        """Connect, make the session ours, and apply ``settings`` (SET statements); raise ``lost`` or AccessDenied.
 
+        What the server's defaults and its ``init_connect`` left in the session does not matter (``flavor``).
         Affected-row counts are of matched rows (CLIENT_FOUND_ROWS), so an UPDATE that changes nothing still
         counts the row that it found.
         """
@@ -132,11 +145,15 @@ class Session:
                 connection = await _connect(site)
         except TimeoutError:
             raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(site=site.name) from None
-        except (MySQLError, OSError) as error:
+        except AccessDenied as error:
+            raise error.at(site=site.name, address=site.address) from None
+        except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, lost).at(site=site.name, address=site.address) from error
         session = cls(connection, site, lost, ANSWER_SECONDS)
         session.guard_socket()
         try:
+            await session.execute_many(MARIADB.session_settings)
+            await session._check_log_settings()
             for setting in settings:
                 await session.execute(setting)
         except BaseException:
@@ -163,6 +180,23 @@ class Session:
         with suppress(OSError, AttributeError):
             fcntl.ioctl(raw.fileno(), termios.TIOCOUTQ, unconfirmed)
         return int(transport.get_write_buffer_size()) + int.from_bytes(unconfirmed, sys.byteorder)
+
+    async def _check_log_settings(self) -> None:
+        """Put back what decides how this session's work is logged; raise AccessDenied where that is forbidden.
+
+        Setting one of them takes a privilege even where it changes nothing, so they are looked at first.
+        """
+        wanted = MARIADB.log_settings
+        right = await self.fetch_one("SELECT " + ",".join(f"@@{name} <=> {value}" for name, value in wanted.items()))
+        for (name, value), is_right in zip(wanted.items(), right or (), strict=True):
+            if not is_right:
+                try:
+                    await self.execute(f"SET SESSION {name} = {value}")
+                except AccessDenied as error:
+                    raise AccessDenied(
+                        f"something set {name} for this session, and the account may not set it back: {error.message}",
+                        hint="see init_connect of the server, or give the account the privilege",
+                    ).at(site=self.site.name) from None
 
     @property
     def thread_id(self) -> int:
@@ -274,7 +308,7 @@ async def _connect(site: Site) -> Any:
     Before Python 3.12 ``asyncio.wait_for``, which the driver uses, forgets one that comes with the connection, and the
     driver would then wait for the server's first word.
     """
-    connecting = asyncio.ensure_future(asyncmy.connect(**_arguments(site)))
+    connecting = asyncio.ensure_future(_connected(site))
     try:
         return await asyncio.shield(connecting)
     except asyncio.CancelledError:
@@ -286,18 +320,21 @@ async def _connect(site: Site) -> Any:
         raise
 
 
+async def _connected(site: Site) -> Any:
+    connection = _GuardedConnection(**_arguments(site))
+    await connection.connect()
+    return connection
+
+
 def _arguments(site: Site) -> dict[str, Any]:
     where = {"unix_socket": site.socket} if site.socket else {"host": site.host, "port": site.port}
-    tls = tls_context(site)
-    refused = {} if tls else {"mysql_clear_password": RefuseClearPassword, "dialog": RefuseClearPassword}
     return {
         **where,
         "user": site.user,
         "password": site.password.encode(),
         "charset": "utf8mb4",
-        "autocommit": True,
+        "autocommit": None,
         "client_flag": FOUND_ROWS,
-        "ssl": tls,
-        "auth_plugin_map": refused,
+        "ssl": tls_context(site),
         "program_name": "cdcd",
     }

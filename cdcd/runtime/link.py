@@ -215,8 +215,7 @@ class LinkRunner:
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
-        settings = "SET time_zone = '+00:00', wait_timeout = 31536000, max_statement_time = 0"
-        session = await Session.open(site, lost, settings)
+        session = await Session.open(site, lost)
         stack.callback(session.abort)
         return session
 
