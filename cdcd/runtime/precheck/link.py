@@ -11,6 +11,7 @@ from cdcd.mysql.schema import list_tables, read_tables
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
 from cdcd.runtime.precheck import grants
+from cdcd.runtime.precheck.filters import check_filters
 from cdcd.runtime.precheck.pair import check_counters, check_pair
 from cdcd.runtime.precheck.problem import Problem
 from cdcd.runtime.precheck.server import Server, list_sequences, read_facts
@@ -31,7 +32,7 @@ async def check_link(link: Link, source: Connected, target: Connected, *, is_pai
         problems += _check_sequences(path, sequences)
         if names:
             problems += _check_servers(path, link, names, source[1], target[1])
-            problems += await _check_tables(path, names, rules, source, target, is_paired)
+            problems += await _check_tables(link, names, rules, source, target, is_paired)
         else:
             problems.append(_nothing_carried(path, link, source[1]))
     except CdcdError as error:
@@ -41,13 +42,14 @@ async def check_link(link: Link, source: Connected, target: Connected, *, is_pai
 
 
 async def _check_tables(
-    path: str, names: Names, rules: Rules, source: Connected, target: Connected, is_paired: bool
+    link: Link, names: Names, rules: Rules, source: Connected, target: Connected, is_paired: bool
 ) -> list[Problem]:
+    path = f"links.{link.name}"
     wanted = frozenset(names.values())
     source_facts = await read_facts(source[0], names.__contains__)
     target_facts = await read_facts(target[0], wanted.__contains__)
     source_tables, target_tables = await read_tables(source[0], names), await read_tables(target[0], wanted)
-    problems: list[Problem] = []
+    problems = list(check_filters(path, link.where, source_tables))
     for name, table in source_tables.items():
         there = names[name]
         if there not in target_tables:
