@@ -29,13 +29,16 @@ _AS_SERVER = {
     "hebrew": {0xAF: "\u203e"},
     "koi8u": {0x2219: "\u2022"},
     "big5": dict.fromkeys((0x2CD, 0x2574, 0x5341, 0x5345, 0xFF0F, 0xFF3C, 0xFFE3), ""),
-    "sjis": {0xFF3C: ""},
+    "sjis": {0x5C: "", 0xFF3C: ""},
     "ujis": {0xFF3C: ""},
+    "cp932": dict.fromkeys((0x80, 0xF8F0, 0xF8F1, 0xF8F2, 0xF8F3), ""),
     "eucjpms": {
         0x301C: "\uff5e", 0x2016: "\u2225", 0x2212: "\uff0d", 0xA2: "\uffe0", 0xA3: "\uffe1", 0xAC: "\uffe2",
-        0xA6: "\uffe4",
+        0xA6: "\uffe4", 0x2116: "",
     },
 }  # fmt: skip
+# The first bytes of NEC's copies of IBM's characters, which Python writes and servers do not.
+_NEC_COPIES = b"\xed\xee"
 _UNCERTAIN = re.compile("[\ud800-\udfff]")
 
 
@@ -52,12 +55,14 @@ def decode(text: bytes, charset: str) -> str:
     if (name := _CODECS.get(charset)) is None:
         raise ValueError(f"charset {charset} cannot be read exactly")
     read = text.decode(name, "surrogateescape")
-    if read.isascii() and len(read) == len(text):
+    differs = _AS_SERVER.get(charset)
+    if differs is None and read.isascii() and len(read) == len(text):
         return read
-    certain = {python: server or "\ud800" for python, server in _AS_SERVER.get(charset, {}).items()}
-    shown = read.translate(certain) if certain else read
+    shown = read.translate({python: server or "\ud800" for python, server in differs.items()}) if differs else read
     if _UNCERTAIN.search(shown) or read.encode(name, "surrogateescape") != text:
         raise ValueError(f"bytes whose characters charset {charset} leaves open")
     if charset == "ucs2" and max(shown) > "\uffff":
         raise ValueError("a character of two halves, which charset ucs2 does not have")
+    if charset == "cp932" and any(character.encode(name)[0] in _NEC_COPIES for character in shown):
+        raise ValueError("a character that charset cp932 has twice")
     return shown

@@ -141,6 +141,8 @@ def _adapt_string(operand: Operand, other: Operand) -> Operand:
             return constant("bytes", text.encode("ascii"), operand.node)
         case "temporal":
             return constant("temporal", _moment(text), operand.node)
+    if other.column is not None and other.column.charset:
+        raise ValueError(f"is compared with text in charset {other.column.charset}, which cannot be read exactly")
     raise ValueError("is a string, and can't be compared with this")
 
 

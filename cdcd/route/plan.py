@@ -17,7 +17,7 @@ from cdcd.binlog.keys import UniqueKey
 from cdcd.binlog.rows import Plan
 from cdcd.binlog.table_map import ColumnType, Description
 from cdcd.errors import SchemaMismatch
-from cdcd.model.charset import codec
+from cdcd.model.charset import decode
 from cdcd.model.table import Column, Key, Table
 
 Collations = Mapping[int, tuple[str, str]]
@@ -243,10 +243,13 @@ def _check_members(
 
 def _declared(kind: str, column: ColumnType, collations: Collations) -> str:
     """Return COLUMN_TYPE as the event's members make it; empty when the event does not tell them."""
-    name = codec(collations.get(column.collation_id or 0, ("", ""))[0])
-    if column.members is None or name is None:
+    name = collations.get(column.collation_id or 0, ("", ""))[0]
+    if column.members is None:
         return ""
-    members = [member.decode(name, "surrogateescape") for member in column.members]
+    try:
+        members = [decode(member, name) for member in column.members]
+    except ValueError:
+        return ""
     quoted = ("'" + member.translate(_ESCAPED).replace("'", "''") + "'" for member in members)
     return f"{kind}({','.join(quoted)})"
 

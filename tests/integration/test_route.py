@@ -182,15 +182,15 @@ async def test_a_table_may_be_altered_on_both_sides_while_the_link_runs(both: Bo
 CHARSETS = {
     "cp850": "é", "cp852": "š", "cp866": "Ж", "koi8u": "ї", "macroman": "é", "macce": "š", "tis620": "ก",
     "eucjpms": "表", "cp932": "表", "sjis": "表", "gbk": "誠", "big5": "表", "euckr": "똠", "ucs2": "é",
-    "utf16": "😀", "utf16le": "😀", "utf32": "😀", "latin1": "\x81", "latin7": "ž", "cp1256": "س", "hp8": "é",
+    "utf16": "é", "utf16le": "é", "utf32": "é", "latin1": "\x81", "latin7": "ž", "cp1256": "س", "hp8": "é",
 }  # fmt: skip
 
 
 async def test_a_filter_reads_every_charset(both: Both) -> None:
     """A column that was read as if it held UTF-8 would let no row pass, and nobody would know."""
     columns = "".join(
-        f", v_{name} VARCHAR(9) CHARACTER SET {name} COLLATE {name}_bin, e_{name} ENUM('a','{text}') CHARACTER SET {name}"
-        f" COLLATE {name}_bin, z_{name} VARCHAR(300) COMPRESSED CHARACTER SET {name} COLLATE {name}_bin"
+        f", v_{name} VARCHAR(9) CHARACTER SET {name} COLLATE {name}_bin, e_{name} ENUM('a','{text}')"
+        f" CHARACTER SET {name} COLLATE {name}_bin, z_{name} VARCHAR(300) COMPRESSED CHARACTER SET {name} COLLATE {name}_bin"
         for name, text in CHARSETS.items()
     )
     condition = " AND ".join(

@@ -289,7 +289,7 @@ WRONG_FILTERS = {
     "unknown column": ("regoin = 'eu'", "'regoin' is not a column of the table; it has id, region, note, at"),
     "type": ("region = 5", "compares varchar(9) with a integer, which a server converts in ways of its own"),
     "order": ("region < 'eu'", "can't be decided in collation 'utf8mb4_general_ci'"),
-    "charset": ("note = 'x'", "compares varchar(9) with"),
+    "charset": ("note = 'x'", "text in charset armscii8, which cannot be read exactly"),
     "moment": ("at > 'soon'", "is no full date or time"),
 }
 
