@@ -1,13 +1,20 @@
+from collections.abc import Set
+
 from typing_extensions import Buffer
 
 from cdcd.binlog.transaction import Transaction
 from cdcd.errors import CdcdError
-from cdcd.model.position import Position
+from cdcd.model.position import Gtid, Position
 
 class Decoder:
     transaction_bytes_max: int
     def __init__(
-        self, position: Position, *, relay_except: str | None = None, transaction_bytes_max: int = ...
+        self,
+        position: Position,
+        *,
+        relay_except: str | None = None,
+        applied: Set[Gtid] = ...,
+        transaction_bytes_max: int = ...,
     ) -> None: ...
     @property
     def position(self) -> Position: ...

@@ -81,6 +81,8 @@ cdef class Decoder:
     ``relay_except`` is None for a link that carries only what was born at its source: transactions that
     begin with the marker are passed over by length. For a relaying link it is the target's name: other
     origins' transactions are carried.
+    ``applied``: transactions to pass over, whatever is in them: applied already, or skipped by an operator. Each is
+    handed on without rows, with its statement if it has one.
     ``transaction_bytes_max``: a transaction past this is handed on in parts.
     """
 
@@ -91,11 +93,11 @@ cdef class Decoder:
     cdef readonly object failure            # raised by the next feed; what came before it is still handed on
     cdef public size_t transaction_bytes_max
     cdef readonly str file
-    cdef object _relay_except
+    cdef object _relay_except, _applied
     cdef uint8_t* _buffer
     cdef size_t _length, _capacity
     cdef bint _checksum, _checked_format
-    cdef bint _skipping, _standalone
+    cdef bint _skipping, _passing, _standalone
     cdef Transaction _open
     cdef list _moved                        # transactions read since ``position`` was last folded
     cdef dict _maps                         # TABLE_MAP body -> TableMap
@@ -104,9 +106,10 @@ cdef class Decoder:
     cdef list _done
     cdef double _received
 
-    def __cinit__(self, position, *, relay_except=None, size_t transaction_bytes_max=64 << 20):
+    def __cinit__(self, position, *, relay_except=None, applied=frozenset(), size_t transaction_bytes_max=64 << 20):
         self.position = position
         self._relay_except = relay_except
+        self._applied = applied
         self.transaction_bytes_max = transaction_bytes_max
         self._buffer = NULL
         self._length = self._capacity = 0
@@ -137,6 +140,8 @@ cdef class Decoder:
             self._consume()
         except (BinlogError, SourceLost, ServerError) as error:
             self.failure = error
+            if self._open is not None and isinstance(error, (MalformedEvent, UnsupportedEvent)):
+                error.at(transaction=self._open.gtid)
         if self._moved:
             self.position = self.position.after(self._moved)
             self._moved = []
@@ -249,6 +254,8 @@ cdef class Decoder:
             if body < 4:
                 raise MalformedEvent("an event too short for its checksum")
             body -= 4
+        if self._passing and kind != EVENT_INCIDENT:
+            return self._pass(event, body, kind)
         if self._skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
             return 0
         if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
@@ -277,7 +284,28 @@ cdef class Decoder:
         if kind == EVENT_INCIDENT:
             hint = "the source says that its log lost changes: take a new copy of the data"
         raise UnsupportedEvent(f"event type {kind} ({name}) cannot be carried exactly", hint=hint).at(
-            file=self.file, after=self.position, transaction=self._open.gtid if self._open else "none")
+            file=self.file, after=self.position)
+
+    cdef int _pass(self, const uint8_t* event, size_t body, uint8_t kind) except -1:
+        """Of a transaction to pass over, only its end matters, and that a statement may change tables."""
+        if kind == EVENT_GTID:
+            self._commit()      # Its own end could not be read.
+            return self._begin(event + HEADER, body, _u32(event), _u32(event + 5))
+        if kind == EVENT_XID or kind == EVENT_XA_PREPARE:
+            return self._commit()
+        if kind == EVENT_QUERY or kind == EVENT_QUERY_COMPRESSED:
+            try:
+                found = query_event.parse(event[HEADER:HEADER + body], kind == EVENT_QUERY_COMPRESSED,
+                                          not self._standalone)
+            except MalformedEvent:
+                found = query_event.UNREADABLE
+            verb = query_event.control(found.statement)
+            if verb is None:
+                self._open.query = found
+                self._forget_tables()
+            if self._standalone or verb in ("commit", "rollback"):
+                return self._commit()
+        return 0
 
     cdef int _rotate(self, const uint8_t* event, size_t length) except -1:
         """Note the file's name. The first ROTATE of a stream comes before the format says if it has a CRC32."""
@@ -309,7 +337,7 @@ cdef class Decoder:
         if _u32(event + HEADER + 52):
             self._forget_tables()
             self._open = None
-            self._skipping = False
+            self._skipping = self._passing = False
         return 0
 
     cdef int _begin(self, const uint8_t* body, size_t length, uint32_t timestamp, uint32_t server) except -1:
@@ -318,21 +346,26 @@ cdef class Decoder:
         gtid = Gtid(_u32(body + 8), server, _u64(body))
         if self._open is not None:
             raise MalformedEvent(f"transaction {gtid} begins inside {self._open.gtid}").at(file=self.file)
-        if body[12] & GTID_XA:
-            raise UnsupportedEvent(
-                "an XA transaction: its rows may still be rolled back after the log shows them",
-                hint="cdcd carries ordinary transactions only; the link must be started after this one",
-            ).at(transaction=gtid, file=self.file)
-        cdef size_t extra = 21 if body[12] & GTID_GROUP_COMMIT else 13
-        if length > extra and body[extra] & GTID_EXTRA_ALTER:
-            raise UnsupportedEvent(
-                "an ALTER TABLE that is logged at its beginning and again at its end",
-                hint="set binlog_alter_two_phase=OFF on the source; the link must be started after this one",
-            ).at(transaction=gtid, file=self.file)
         self._open = Transaction(gtid, timestamp)
         self._standalone = body[12] & GTID_STANDALONE
         self._ids.clear()
+        self._passing = bool(self._applied) and gtid in self._applied
+        cdef size_t extra = 21 if body[12] & GTID_GROUP_COMMIT else 13
+        if not self._passing:
+            self._check(body[12], body[extra] if length > extra else 0)
         return 0
+
+    def _check(self, flags, more):
+        """Raise UnsupportedEvent for a transaction that its GTID event says cannot be carried."""
+        if flags & GTID_XA:
+            raise UnsupportedEvent(
+                "an XA transaction: its rows may still be rolled back after the log shows them",
+                hint="cdcd carries ordinary transactions only").at(file=self.file)
+        if more & GTID_EXTRA_ALTER:
+            raise UnsupportedEvent(
+                "an ALTER TABLE that is logged at its beginning and again at its end",
+                hint="set binlog_alter_two_phase=OFF on the source, and run this one on the target by hand",
+            ).at(file=self.file)
 
     cdef int _table_map(self, const uint8_t* body, size_t length) except -1:
         if self._open is None:
@@ -440,6 +473,7 @@ cdef class Decoder:
             raise MalformedEvent("a commit outside a transaction").at(file=self.file)
         self._moved.append(done.gtid)
         self._open = None
+        self._passing = False
         if self._skipping:
             self._skipping = False
             self.suppressed += 1

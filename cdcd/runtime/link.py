@@ -241,7 +241,10 @@ class LinkRunner:
         tables = await Tables.open(self.link, self._source, source, control)
         changes = SchemaChanges(self.link, tables.rules, tables.collations, await self._writing(stack))
         await changes.load(source)
-        stream = BinlogStream(self._source, self.link, claim.progress.position, time.monotonic, self._source_stats)
+        done = claim.progress
+        stream = BinlogStream(
+            self._source, self.link, done.position, time.monotonic, self._source_stats, applied=done.applied
+        )
         return Pipeline(
             link=self.link,
             stream=stream,

@@ -188,7 +188,7 @@ class Pipeline:
         elif transaction.part or not transaction.complete:
             await self._take_part(transaction)
         else:
-            await self.tables.plan(transaction, self.backlog.progress.position)
+            await self.tables.plan(transaction, self.backlog.progress)
             if transaction.origin != self.backlog.origin:
                 await self.backlog.drained()
                 self.backlog.origin = transaction.origin
@@ -224,7 +224,7 @@ class Pipeline:
         if not transaction.complete:
             await self._take_part(transaction)
             return
-        await self.tables.plan(transaction, self.backlog.progress.position)
+        await self.tables.plan(transaction, self.backlog.progress)
         if _carries(transaction):
             self.backlog.origin = transaction.origin
             self.backlog.add(transaction)
@@ -240,7 +240,7 @@ class Pipeline:
 
     async def _take_part(self, transaction: Transaction) -> None:
         """Apply one part of a transaction that is too large to hold, inside one open target transaction."""
-        await self.tables.plan(transaction, self.backlog.progress.position)
+        await self.tables.plan(transaction, self.backlog.progress)
         if transaction.part == 0:
             await self.backlog.drained()
             after = self.backlog.progress.after([transaction.gtid])

@@ -13,7 +13,7 @@ from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import BinlogError, Lost
-from cdcd.model.position import Position
+from cdcd.model.position import Gtid, Position
 from cdcd.mysql.stream import ReplicationStream
 
 log = structlog.get_logger()
@@ -61,6 +61,7 @@ class BinlogStream:
     position: Position
     clock: Callable[[], float]
     stats: SourceStats = field(default_factory=SourceStats)
+    applied: frozenset[Gtid] = frozenset()  # after the position, and to be passed over
     last_heard: float = 0.0
     lost: asyncio.Event = field(default_factory=asyncio.Event)  # set at each loss, for whoever clears it
     _stream: ReplicationStream | None = None
@@ -139,6 +140,7 @@ class BinlogStream:
         self._decoder = Decoder(
             self.position,
             relay_except=self.link.target if self.link.relay else None,
+            applied=self.applied,
             transaction_bytes_max=self.link.transaction_bytes_max,
         )
         self.stats.connected = True
