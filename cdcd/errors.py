@@ -16,6 +16,7 @@ CdcdError
 ├── ApplyFailed              the target refuses a statement for good
 ├── LayoutMismatch           cdcd's own tables on a server are not what this version can use
 ├── Fenced                   another run has taken this link over
+├── LinkRuns                 what an operator asks for needs a link that does not run
 ├── ServerError              any other error that a server answers; ``code`` is the server's number
 └── PrecheckFailed           what `cdcd check` would report stops the start
 """
@@ -103,7 +104,10 @@ class BinlogError(CdcdError):
 class BinlogPurged(BinlogError):
     """The source no longer has the position that the link must resume from."""
 
-    hint = "take a new copy of the data: the source has purged the log that this link still needed"
+    hint = (
+        "the source has purged the log that this link still needed: take a new copy of the data, then give its position"
+        " with `cdcd position set --link NAME POSITION`"
+    )
 
 
 class MalformedEvent(BinlogError):
@@ -134,6 +138,12 @@ class Fenced(CdcdError):
     """A later run of the same link has taken over; this one may not write any more."""
 
     hint = "another cdcd runs this link, or took it over: stop one of the two"
+
+
+class LinkRuns(CdcdError):
+    """A command would change what a running link relies on."""
+
+    hint = "stop the daemon that runs it (systemctl stop), then give the command again"
 
 
 class PrecheckFailed(CdcdError):

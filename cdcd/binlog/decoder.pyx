@@ -14,8 +14,8 @@ from cdcd.binlog.checksum cimport crc32
 from cdcd.binlog.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
-from cdcd.binlog import table_map
-from cdcd.errors import BinlogError, BinlogPurged, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
+from cdcd.binlog import refusal, table_map
+from cdcd.errors import BinlogError, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
 from cdcd.model.position import Gtid
 
 cdef enum:
@@ -53,12 +53,6 @@ cdef enum:
     GTID_GROUP_COMMIT = 2
     GTID_EXTRA_ALTER = 2 | 4 | 8
     GTID_XA = 64 | 128
-
-_NAMES = {
-    5: "INTVAR", 13: "RAND", 14: "USER_VAR", 17: "BEGIN_LOAD_QUERY", 18: "EXECUTE_LOAD_QUERY",
-    26: "INCIDENT", 30: "WRITE_ROWS v2", 31: "UPDATE_ROWS v2", 32: "DELETE_ROWS v2", 33: "GTID (MySQL)",
-    38: "XA_PREPARE", 39: "PARTIAL_UPDATE_ROWS", 40: "TRANSACTION_PAYLOAD", 42: "GTID_TAGGED",
-}
 
 cdef uint64_t TABLE_ID = 0xFFFFFFFFFFFF     # six bytes
 
@@ -217,26 +211,12 @@ cdef class Decoder:
         if length == 0:
             raise MalformedEvent("an empty packet in the replication stream")
         if payload[0] == 0xFF:
-            self._server_error(payload[:length])
+            raise refusal.server_error(payload[:length]).at(position=self.position)
         if payload[0] == 0xFE and length < 9:
             raise SourceLost("the source ended the stream")
         if payload[0] != 0:
             raise MalformedEvent(f"a packet that begins with {payload[0]:#x} in the replication stream")
         return self._event(payload + 1, length - 1)
-
-    def _server_error(self, payload):
-        """Turn an error packet into ours (MariaDB Knowledge Base, "ERR_Packet")."""
-        code = int.from_bytes(payload[1:3], "little")
-        message = payload[9:] if payload[3:4] == b"#" else payload[3:]
-        text = message.decode("utf-8", "replace")
-        if code == 1236 and ("purged" in text or "first log file" in text):
-            raise BinlogPurged(f"the source cannot send its log from here: {text}").at(position=self.position)
-        if code == 1236:
-            raise BinlogError(f"the source cannot send its log from here: {text}").at(position=self.position)
-        # 4052: another connection reads under the same server_id, most likely a later run of the link.
-        if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161, 4052):
-            raise SourceLost(f"the source ended the stream: {text}")
-        raise ServerError(code, text).at(position=self.position)
 
     cdef int _event(self, const uint8_t* event, size_t length) except -1:
         if length < HEADER:
@@ -276,15 +256,7 @@ cdef class Decoder:
         if kind in (EVENT_ANNOTATE, EVENT_CHECKPOINT, EVENT_GTID_LIST, EVENT_HEARTBEAT, EVENT_STOP,
                     EVENT_START_ENCRYPTION):
             return 0
-        self._unsupported(kind)
-
-    def _unsupported(self, kind):
-        name = _NAMES.get(kind, "unknown")
-        hint = "cdcd carries row events only: set binlog_format=ROW for every session of the source"
-        if kind == EVENT_INCIDENT:
-            hint = "the source says that its log lost changes: take a new copy of the data"
-        raise UnsupportedEvent(f"event type {kind} ({name}) cannot be carried exactly", hint=hint).at(
-            file=self.file, after=self.position)
+        raise refusal.unsupported(kind).at(file=self.file, after=self.position)
 
     cdef int _pass(self, const uint8_t* event, size_t body, uint8_t kind) except -1:
         """Of a transaction to pass over, only its end matters, and that a statement may change tables."""

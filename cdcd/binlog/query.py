@@ -44,7 +44,7 @@ class Query:
 
 
 UNREADABLE = Query("", "?", 0, None, True, False, None, "")
-"""Stands for a statement that was passed over and could not be read: nobody may take it for one that changes nothing."""
+"""Stands for a statement that was passed over and cannot be read: not for one that changes nothing."""
 
 
 def control(statement: str) -> str | None:

@@ -10,13 +10,14 @@ import structlog
 
 from cdcd.checkpoint import layout
 from cdcd.errors import Fenced, ServerError, TargetBusy
-from cdcd.model.position import Position, Progress, pack, unpack
+from cdcd.model.position import Gtid, Position, Progress, pack, unpack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
 
 log = structlog.get_logger()
 
 NO_SUCH_THREAD = 1094
+FAILURE_CHARACTERS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,10 @@ class Claim:
 class Checkpoint:
     """One link's rows in ``cdcd.checkpoint`` of its target, and the epoch under which this process writes them."""
 
-    def __init__(self, link: str, origin: str) -> None:
+    def __init__(self, link: str, origin: str, target: str) -> None:
         self.link = link
         self.origin = origin
+        self.target = target
         self._epoch = 0
 
     async def prepare(self, session: Session) -> None:
@@ -61,16 +63,17 @@ class Checkpoint:
             await self._end_old_sessions(session)
             raise
         epoch = self._next_epoch([row[3] for row in rows])
-        claim = _read(rows, epoch) if rows else Claim(epoch, 0, Progress(await start()))
+        claim = read(rows, epoch) if rows else Claim(epoch, 0, Progress(await start()))
         held = {row[0] for row in rows}
         if held:
             await session.execute(
-                f"UPDATE cdcd.checkpoint SET epoch = {epoch},"
+                f"UPDATE cdcd.checkpoint SET epoch = {epoch}, updated_at = NOW(6),"
                 f" session = COALESCE(ELT(slot + 1, {','.join(map(str, writers))}), 0)"
                 f" WHERE link = {quote.text(self.link)}"
             )
         if missing := {slot: thread for slot, thread in enumerate(writers) if slot not in held}:
             await session.execute(self._insert(missing, claim))
+        await session.execute(f"UPDATE cdcd.link SET failed_gtid = '', failure = '' WHERE {self._witness}")
         await session.execute("COMMIT")
         self._epoch = epoch
         log.info(
@@ -98,13 +101,39 @@ class Checkpoint:
         if row is None or row[0] != self._epoch:
             raise Fenced("this run's marker matches no row")
 
+    async def note_failure(self, session: Session, gtid: Gtid, reason: str) -> bool:
+        """Note the transaction that stopped this run, for `cdcd skip`; return False where a later run has the link."""
+        await session.execute("BEGIN")
+        ours = await session.execute(
+            "UPDATE cdcd.checkpoint SET updated_at = NOW(6)"
+            f" WHERE link = {quote.text(self.link)} AND slot = 0 AND epoch = {self._epoch}"
+        )
+        if ours:
+            shown = reason[:FAILURE_CHARACTERS_MAX].encode("utf-8", "backslashreplace")
+            await session.execute(
+                "INSERT INTO cdcd.link (link,source,target,source_server,target_server,rules,position,failed_gtid,failure)"
+                f" VALUES ({quote.text(self.link)},{quote.text(self.origin)},{quote.text(self.target)},'','','','',"
+                f"{quote.text(str(gtid))},_utf8mb4 {quote.binary(shown)})"
+                " ON DUPLICATE KEY UPDATE failed_gtid=VALUES(failed_gtid),failure=VALUES(failure)"
+            )
+        await session.execute("COMMIT" if ours else "ROLLBACK")
+        return bool(ours)
+
+    @property
+    def _witness(self) -> str:
+        """The link's row in cdcd.link."""
+        return (
+            f"link = {quote.text(self.link)} AND source = {quote.text(self.origin)}"
+            f" AND target = {quote.text(self.target)}"
+        )
+
     async def add_slot(self, session: Session, slot: int) -> None:
         """Give this session a row of its own, in the run's epoch; raise Fenced when the epoch has passed."""
         matched = await session.execute(
             "INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session)"
             f" SELECT link,{slot},origin,position,'',epoch,0,CONNECTION_ID() FROM cdcd.checkpoint"
             f" WHERE link={quote.text(self.link)} AND slot=0 AND epoch={self._epoch} FOR UPDATE"
-            " ON DUPLICATE KEY UPDATE session=CONNECTION_ID()"
+            " ON DUPLICATE KEY UPDATE session=CONNECTION_ID(),updated_at=NOW(6)"
         )
         await session.execute("COMMIT")
         if matched == 0:
@@ -153,8 +182,8 @@ class Checkpoint:
         ).encode()
 
 
-def _read(rows: list[tuple[int, bytes, bytes, int, int]], epoch: int) -> Claim:
-    """Return what slots say together: only those of the latest batch count."""
+def read(rows: Sequence[tuple[int, bytes, bytes, int, int]], epoch: int) -> Claim:
+    """Return what slots (slot, position, applied, epoch, batch) say together: only those of the latest batch count."""
     batch = max(row[4] for row in rows)
     latest = [row for row in rows if row[4] == batch]
     position = Position.parse(_text(latest[0][1]))

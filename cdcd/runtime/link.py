@@ -14,8 +14,8 @@ from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
 from cdcd.checkpoint.store import Checkpoint, Claim
 from cdcd.config.schema import Link, Site
-from cdcd.errors import CdcdError, Lost, OnError, ServerError, SourceLost, TargetLost
-from cdcd.model.position import Position
+from cdcd.errors import CdcdError, Fenced, Lost, OnError, ServerError, SourceLost, TargetLost
+from cdcd.model.position import Gtid, Position
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
@@ -30,6 +30,7 @@ from cdcd.source.stream import BinlogStream, SourceStats
 BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
 # A drain that takes longer is cut off: what is open rolls back, and the next run does it again.
 DRAIN_SECONDS_MAX = 30
+NOTE_SECONDS_MAX = 15
 # MariaDB stamps events with whole seconds.
 CLOCK_SECONDS = 1.0
 
@@ -43,7 +44,7 @@ class LinkRunner:
         self._target = target
         self._state = State.STARTING
         self._error: str | None = None
-        self._checkpoint = Checkpoint(link.name, link.source)
+        self._checkpoint = Checkpoint(link.name, link.source, link.target)
         self.stats = PipelineStats()
         self._source_stats = SourceStats()
         self._pipeline: Pipeline | None = None
@@ -127,7 +128,7 @@ class LinkRunner:
             except CdcdError as error:
                 error.at(link=self.link.name)
                 if error.on_error is OnError.STOP:
-                    self.fail(str(error))
+                    await self._stop(error)
                     raise
                 if self._draining.is_set():
                     self._log.warning("drain_ended_early", error=str(error))
@@ -137,6 +138,22 @@ class LinkRunner:
         self._become(State.DRAINING)
         self._become(State.STOPPED)
         self._log.info("link_stopped", position=self.position, transactions=self.transactions)
+
+    async def _stop(self, error: CdcdError) -> None:
+        """Fail, saying what the operator can do; where one transaction is the reason, it is noted on the target."""
+        gtid = _transaction(error)
+        if gtid is not None:
+            skip = f"`cdcd skip --link {self.name} --gtid {gtid}` shows this transaction and leaves it out"
+            error.hint = f"{error.hint}; {skip}" if error.hint else skip
+        error.hint = error.hint.replace("--link NAME", f"--link {self.name}")
+        if gtid is not None:
+            try:
+                async with asyncio.timeout(NOTE_SECONDS_MAX), AsyncExitStack() as stack:
+                    session = await self._asking(stack, self._target, TargetLost)
+                    await self._checkpoint.note_failure(session, gtid, str(error))
+            except (CdcdError, TimeoutError) as reason:
+                self._log.warning("failure_not_noted", transaction=str(gtid), error=str(reason))
+        self.fail(str(error))
 
     def fail(self, reason: str) -> None:
         """Note that the link has stopped for good, and why."""
@@ -272,3 +289,11 @@ class LinkRunner:
         except ServerError as error:
             error.at(target=self._target.name)
             raise
+
+
+def _transaction(error: CdcdError) -> Gtid | None:
+    """Return the one transaction that is the reason of an error; a run that was taken over stopped at none."""
+    text = error.where.get("transaction") or error.where.get("gtid")
+    if text is None or isinstance(error, Fenced):
+        return None
+    return Gtid.parse(text)
