@@ -16,7 +16,7 @@ from cdcd.binlog.transaction cimport TableMap, Transaction
 from cdcd.binlog import query as query_event
 from cdcd.binlog import table_map
 from cdcd.errors import BinlogError, BinlogPurged, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
-from cdcd.model.position import Gtid
+from cdcd.model.position import UNKNOWN, Gtid
 
 cdef enum:
     HEADER = 19
@@ -82,6 +82,7 @@ cdef class Decoder:
     begin with the marker are passed over by length. For a relaying link it is the target's name: other
     origins' transactions are carried.
     ``transaction_bytes_max``: a transaction past this is handed on in parts.
+    ``server``: the source's identity, and ``at`` the coordinates of ``position``, where they are known.
     """
 
     cdef readonly object position           # after the last transaction that was read whole
@@ -91,6 +92,12 @@ cdef class Decoder:
     cdef readonly object failure            # raised by the next feed; what came before it is still handed on
     cdef public size_t transaction_bytes_max
     cdef readonly str file
+    cdef readonly object at                 # the coordinates of ``position``
+    cdef tuple _log                         # the server and the file
+    cdef uint64_t _offset                   # after the event in hand, as its header says it: modulo 4 GiB
+    cdef uint64_t _committed                # after the last transaction in the file
+    cdef bint _wrapped                      # the file has grown past 4 GiB
+    cdef Transaction _last                  # read since ``position`` was last folded
     cdef object _relay_except
     cdef uint8_t* _buffer
     cdef size_t _length, _capacity
@@ -104,7 +111,8 @@ cdef class Decoder:
     cdef list _done
     cdef double _received
 
-    def __cinit__(self, position, *, relay_except=None, size_t transaction_bytes_max=64 << 20):
+    def __cinit__(self, position, *, relay_except=None, size_t transaction_bytes_max=64 << 20, str server="",
+                  at=UNKNOWN):
         self.position = position
         self._relay_except = relay_except
         self.transaction_bytes_max = transaction_bytes_max
@@ -117,6 +125,8 @@ cdef class Decoder:
         self._moved = []
         self._done = []
         self.file = ""
+        self.at = at
+        self._log = (server, "")
 
     def __dealloc__(self):
         free(self._buffer)
@@ -139,7 +149,9 @@ cdef class Decoder:
             self.failure = error
         if self._moved:
             self.position = self.position.after(self._moved)
+            self.at = self._last.coordinates
             self._moved = []
+            self._last = None
         done = self._done
         self._done = []
         return done
@@ -253,6 +265,7 @@ cdef class Decoder:
             return 0
         if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
             raise MalformedEvent("an event fails its CRC32").at(file=self.file, after=self.position)
+        self._offset = _u32(event + 13)
         event += HEADER
         if kind == EVENT_TABLE_MAP:
             return self._table_map(event, body)
@@ -286,6 +299,9 @@ cdef class Decoder:
         elif self._checksum or length < HEADER + 8:
             raise MalformedEvent("a ROTATE event that is too short, or fails its CRC32").at(after=self.position)
         self.file = event[HEADER + 8:length].decode("utf-8", "replace")
+        self._log = (self._log[0], self.file)
+        self._committed = 0
+        self._wrapped = False
         return 0
 
     cdef int _format(self, const uint8_t* event, size_t length) except -1:
@@ -438,7 +454,12 @@ cdef class Decoder:
         cdef Transaction done = self._open
         if done is None:
             raise MalformedEvent("a commit outside a transaction").at(file=self.file)
+        self._wrapped |= self._offset <= self._committed
+        self._committed = self._offset
+        done.log = self._log
+        done.offset = 0 if self._wrapped else self._offset
         self._moved.append(done.gtid)
+        self._last = done
         self._open = None
         if self._skipping:
             self._skipping = False
