@@ -9,12 +9,15 @@ CdcdError
 ├── AccessDenied             wrong password or a missing privilege
 ├── BinlogError
 │   ├── BinlogPurged         the source no longer has the position
+│   ├── SourceRewound        the source's log is another than the one that the position is from
 │   ├── MalformedEvent       bytes that do not follow the format, or fail their CRC32
 │   └── UnsupportedEvent     an event that cannot be carried exactly
 ├── SchemaMismatch           an event and a table do not fit
 ├── Conflict                 the target's rows contradict the change, and no policy may decide
 ├── ApplyFailed              the target refuses a statement for good
 ├── LayoutMismatch           cdcd's own tables on a server are not what this version can use
+├── CheckpointLost           a link has run before, and what is applied is not known any more
+├── CheckpointForeign        the checkpoint of this name was written for another link
 ├── Fenced                   another run has taken this link over
 ├── LinkRuns                 what an operator asks for needs a link that does not run
 ├── ServerError              any other error that a server answers; ``code`` is the server's number
@@ -110,6 +113,15 @@ class BinlogPurged(BinlogError):
     )
 
 
+class SourceRewound(BinlogError):
+    """The source's log does not hold the position: it was reset, restored or replaced, or is another server's."""
+
+    hint = (
+        "compare the data of both sides: take a new copy, or say where to go on with"
+        " `cdcd position set --link NAME POSITION`"
+    )
+
+
 class MalformedEvent(BinlogError):
     """Bytes that do not follow the binary log format."""
 
@@ -132,6 +144,14 @@ class ApplyFailed(CdcdError):
 
 class LayoutMismatch(CdcdError):
     """cdcd's own tables on a server are of another version, or not what exactly once needs."""
+
+
+class CheckpointLost(CdcdError):
+    """A link has run before, and its checkpoint is gone or is kept under another name."""
+
+
+class CheckpointForeign(CdcdError):
+    """The target holds a checkpoint under the link's name that is another link's."""
 
 
 class Fenced(CdcdError):

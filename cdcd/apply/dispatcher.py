@@ -88,6 +88,12 @@ class Dispatcher:
         await self.writers[0].begin(self._marker(0, origin, after))
         return self.writers[0]
 
+    async def end(self, writer: Writer, *, after: Progress, origin: str | None) -> None:
+        """Commit what :meth:`begin` opened; ``after`` says where it ends, too."""
+        self.batch_number += 1
+        await writer.begin(self._marker(0, origin, after))
+        await writer.commit()
+
     async def move(self, after: Progress) -> None:
         """Make a position durable that no change leads to."""
         self.batch_number += 1

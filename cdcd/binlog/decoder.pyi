@@ -4,7 +4,7 @@ from typing_extensions import Buffer
 
 from cdcd.binlog.transaction import Transaction
 from cdcd.errors import CdcdError
-from cdcd.model.position import Gtid, Position
+from cdcd.model.position import Coordinates, Gtid, Position
 
 class Decoder:
     transaction_bytes_max: int
@@ -15,9 +15,13 @@ class Decoder:
         relay_except: str | None = None,
         applied: Set[Gtid] = ...,
         transaction_bytes_max: int = ...,
+        server: str = "",
+        at: Coordinates = ...,
     ) -> None: ...
     @property
     def position(self) -> Position: ...
+    @property
+    def at(self) -> Coordinates: ...
     @property
     def suppressed(self) -> int: ...
     @property

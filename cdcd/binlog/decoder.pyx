@@ -16,7 +16,7 @@ from cdcd.binlog.transaction cimport TableMap, Transaction
 from cdcd.binlog import query as query_event
 from cdcd.binlog import refusal, table_map
 from cdcd.errors import BinlogError, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
-from cdcd.model.position import Gtid
+from cdcd.model.position import UNKNOWN, Gtid
 
 cdef enum:
     HEADER = 19
@@ -78,6 +78,7 @@ cdef class Decoder:
     ``applied``: transactions to pass over, whatever is in them: applied already, or skipped by an operator. Each is
     handed on without rows, with its statement if it has one.
     ``transaction_bytes_max``: a transaction past this is handed on in parts.
+    ``server``: the source's identity, and ``at`` the coordinates of ``position``, where they are known.
     """
 
     cdef readonly object position           # after the last transaction that was read whole
@@ -87,6 +88,12 @@ cdef class Decoder:
     cdef readonly object failure            # raised by the next feed; what came before it is still handed on
     cdef public size_t transaction_bytes_max
     cdef readonly str file
+    cdef readonly object at                 # the coordinates of ``position``
+    cdef tuple _log                         # the server and the file
+    cdef uint64_t _offset                   # after the event in hand, as its header says it: modulo 4 GiB
+    cdef uint64_t _committed                # after the last transaction in the file
+    cdef bint _wrapped                      # the file has grown past 4 GiB
+    cdef Transaction _last                  # read since ``position`` was last folded
     cdef object _relay_except, _applied
     cdef uint8_t* _buffer
     cdef size_t _length, _capacity
@@ -100,7 +107,8 @@ cdef class Decoder:
     cdef list _done
     cdef double _received
 
-    def __cinit__(self, position, *, relay_except=None, applied=frozenset(), size_t transaction_bytes_max=64 << 20):
+    def __cinit__(self, position, *, relay_except=None, applied=frozenset(), size_t transaction_bytes_max=64 << 20,
+                  str server="", at=UNKNOWN):
         self.position = position
         self._relay_except = relay_except
         self._applied = applied
@@ -114,6 +122,8 @@ cdef class Decoder:
         self._moved = []
         self._done = []
         self.file = ""
+        self.at = at
+        self._log = (server, "")
 
     def __dealloc__(self):
         free(self._buffer)
@@ -138,7 +148,9 @@ cdef class Decoder:
                 error.at(transaction=self._open.gtid)
         if self._moved:
             self.position = self.position.after(self._moved)
+            self.at = self._last.coordinates
             self._moved = []
+            self._last = None
         done = self._done
         self._done = []
         return done
@@ -234,6 +246,7 @@ cdef class Decoder:
             if body < 4:
                 raise MalformedEvent("an event too short for its checksum")
             body -= 4
+        self._offset = _u32(event + 13)
         if self._passing and kind != EVENT_INCIDENT:
             return self._pass(event, body, kind)
         if self._skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
@@ -260,8 +273,11 @@ cdef class Decoder:
 
     cdef int _pass(self, const uint8_t* event, size_t body, uint8_t kind) except -1:
         """Of a transaction to pass over, only its end matters, and that a statement may change tables."""
+        if self._checksum and crc32(event, HEADER + body) != _u32(event + HEADER + body):
+            self._offset = 0        # unknown
         if kind == EVENT_GTID:
-            self._commit()      # Its own end could not be read.
+            self._offset = 0        # Its own end could not be read.
+            self._commit()
             return self._begin(event + HEADER, body, _u32(event), _u32(event + 5))
         if kind == EVENT_XID or kind == EVENT_XA_PREPARE:
             return self._commit()
@@ -286,6 +302,9 @@ cdef class Decoder:
         elif self._checksum or length < HEADER + 8:
             raise MalformedEvent("a ROTATE event that is too short, or fails its CRC32").at(after=self.position)
         self.file = event[HEADER + 8:length].decode("utf-8", "replace")
+        self._log = (self._log[0], self.file)
+        self._committed = 0
+        self._wrapped = False
         return 0
 
     cdef int _format(self, const uint8_t* event, size_t length) except -1:
@@ -443,7 +462,12 @@ cdef class Decoder:
         cdef Transaction done = self._open
         if done is None:
             raise MalformedEvent("a commit outside a transaction").at(file=self.file)
+        self._wrapped |= self._offset <= self._committed
+        self._committed = self._offset
+        done.log = self._log
+        done.offset = 0 if self._wrapped else self._offset
         self._moved.append(done.gtid)
+        self._last = done
         self._open = None
         self._passing = False
         if self._skipping:

@@ -14,19 +14,20 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from cdcd.checkpoint import layout
-from cdcd.checkpoint.store import read
+from cdcd.checkpoint.store import COLUMNS, SLOTS_MAX, place, read
 from cdcd.errors import CdcdError, LinkRuns, TargetBusy
-from cdcd.model.position import Gtid, Position, Progress, pack
+from cdcd.model.position import Gtid, Progress, pack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
 
 # A server notices within milliseconds that a process is gone, unless it is busy.
 ENDING_TRIES, ENDING_SECONDS = 20, 0.1
 TABLES = ("checkpoint", "ddl", "link", "skipped")
+_STARTED = "SELECT variable_value + 1 FROM information_schema.global_status WHERE variable_name = 'UPTIME'"
+# The first eleven as ``store.read`` takes them; then when they were written, and whether the server ran already.
 _COLUMNS = (
-    "slot, position, applied, epoch, batch, session, origin, CAST(updated_at AS CHAR),"
-    " updated_at > NOW(6) - INTERVAL (SELECT variable_value + 1 FROM information_schema.global_status"
-    " WHERE variable_name = 'UPTIME') SECOND, source_server, log_file, log_offset, event_time"
+    "slot, position, applied, epoch, batch, session, origin, source_server, log_file, log_offset, event_time,"
+    f" CAST(updated_at AS CHAR), updated_at > NOW(6) - INTERVAL ({_STARTED}) SECOND"
 )
 
 
@@ -37,11 +38,9 @@ class State:
     progress: Progress | None
     epoch: int = 0
     batch: int = 0
-    slots: int = 0
     origin: str = ""
     updated_at: str = ""
     sessions: tuple[int, ...] = ()  # those that it names and that are alive
-    coordinates: tuple[str, str, int, int] = ("", "", 0, 0)  # server, file, offset, and time of its last event
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +63,21 @@ async def present(session: Session) -> bool:
 
 async def look(session: Session, link: str, *, lock: bool = False) -> State:
     """Return what a link's checkpoint says now."""
-    query = f"SELECT {_COLUMNS} FROM cdcd.checkpoint WHERE link = {quote.text(link)} ORDER BY batch DESC, slot"
-    rows = await session.fetch(query + (" FOR UPDATE" if lock else ""))
+    rows = await session.fetch(
+        f"SELECT {_COLUMNS} FROM cdcd.checkpoint WHERE link = {quote.text(link)}"
+        f" ORDER BY slot LIMIT {SLOTS_MAX}" + (" FOR UPDATE" if lock else "")
+    )
     if not rows:
         return State(None)
-    claim = read([row[:5] for row in rows], max(row[3] for row in rows))
-    named = {int(row[5]) for row in rows if row[8]}  # What was written before the server started names no session.
+    batch, held = read([row[:11] for row in rows])
+    named = {int(row[5]) for row in rows if row[12]}  # What was written before the server started names no session.
     return State(
-        progress=claim.progress,
-        epoch=claim.epoch,
-        batch=claim.batch,
-        slots=len(rows),
-        origin=_text(rows[0][6]),
-        updated_at=max(_text(row[7]) for row in rows),
+        progress=held.progress,
+        epoch=max(row[3] for row in rows),
+        batch=batch,
+        origin=min(held.origins),
+        updated_at=max(_text(row[11]) for row in rows),
         sessions=await _alive(session, named),
-        coordinates=(_text(rows[0][9]), _text(rows[0][10]), int(rows[0][11]), int(rows[0][12])),
     )
 
 
@@ -127,7 +126,7 @@ class Held:
     @property
     def _epoch(self) -> int:
         """An epoch that no run has had, whether or not the link's rows were there."""
-        return max(self.state.epoch + 1, 0 if self.state.slots else time.time_ns() // 1_000_000)
+        return max(self.state.epoch + 1, time.time_ns() // 1000)
 
     async def skip(self, gtid: Gtid, content: str, by: str) -> None:
         """Count a transaction as applied, and keep what it held.
@@ -136,7 +135,7 @@ class Held:
         """
         progress = self.state.progress
         assert progress is not None
-        await self._write(progress.besides([gtid]), self.state.coordinates)
+        await self._write(progress.besides([gtid]))
         await self.session.execute(
             f"DELETE FROM cdcd.ddl WHERE {self._where} AND gtid = {quote.text(str(gtid))}"  # It will not run.
         )
@@ -145,16 +144,15 @@ class Held:
             f" VALUES ({quote.text(self.link)}, {quote.text(str(gtid))}, {_literal(content)}, {_literal(by[:255])})"
         )
 
-    async def move(self, position: Position, origin: str) -> None:
+    async def move(self, progress: Progress, origin: str) -> None:
         """Put the link at a position, with nothing applied after it; make its checkpoint where it is gone."""
-        if self.state.slots:
-            await self._write(Progress(position), ("", "", 0, 0))
-            return
-        await self.session.execute(
-            "INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session)"
-            f" VALUES ({quote.text(self.link)},0,{quote.text(origin)},{quote.binary(str(position).encode())},'',"
-            f"{self._epoch},0,0)"
-        )
+        if self.state.progress is None:
+            await self.session.execute(
+                f"INSERT INTO cdcd.checkpoint ({COLUMNS}) VALUES ({quote.text(self.link)},0,{quote.text(origin)},"
+                f"{quote.binary(str(progress.position).encode())},'',{self._epoch},0,0,{place(progress.at)})"
+            )
+        else:
+            await self._write(progress, f", origin = {quote.text(origin)}")
 
     async def rename(self, new: str) -> None:
         """Give all that the target keeps of the link another link's name."""
@@ -172,14 +170,15 @@ class Held:
         for table in ("checkpoint", "ddl", "skipped"):
             await self.session.execute(f"DELETE FROM cdcd.{table} WHERE {self._where}")
 
-    async def _write(self, progress: Progress, coordinates: tuple[str, str, int, int]) -> None:
-        server, file, offset, moment = coordinates
+    async def _write(self, progress: Progress, more: str = "") -> None:
+        at = progress.at
         await self.session.execute(
             f"UPDATE cdcd.checkpoint SET epoch = {self._epoch}, session = 0, updated_at = NOW(6),"
             f" position = {quote.binary(str(progress.position).encode())},"
             f" applied = IF(slot = 0, {quote.binary(pack(progress.applied))}, ''),"
-            f" batch = {self.state.batch} + (slot = 0), source_server = {quote.text(server)},"
-            f" log_file = {quote.text(file)}, log_offset = {offset}, event_time = {moment} WHERE {self._where}"
+            f" batch = {self.state.batch} + (slot = 0), source_server = {quote.text(at.server)},"
+            f" log_file = {quote.text(at.file)}, log_offset = {at.offset}, event_time = {at.time}{more}"
+            f" WHERE {self._where}"
         )
 
 

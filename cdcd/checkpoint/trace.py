@@ -1,4 +1,4 @@
-"""Where a link has left traces: its witnesses on both servers and in the state folder, kept in step by commands."""
+"""Where a link has left traces: its its witnesses in cdcd.link of both servers, kept in step by commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from cdcd.checkpoint import witness
 from cdcd.checkpoint.offline import mark
-from cdcd.checkpoint.witness import StateFiles, Witness
+from cdcd.checkpoint.witness import Witness
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
 
@@ -21,9 +21,14 @@ class Trace:
     source: str
     target: str
 
+    @classmethod
+    def of(cls, found: Witness) -> Trace:
+        """Return the link that a witness is of."""
+        return cls(found.link, found.source, found.target)
+
     def is_of(self, found: Witness) -> bool:
         """Return whether a witness is of this link."""
-        return (found.link, found.source, found.target) == (self.link, self.source, self.target)
+        return Trace.of(found) == self
 
     @property
     def where(self) -> str:
@@ -43,20 +48,6 @@ class Trace:
         """Remove its row in cdcd.link."""
         if any(self.is_of(found) for found in await witness.read(session)):
             await session.execute(f"DELETE FROM cdcd.link WHERE {self.where}")
-
-    async def move_on(self, session: Session, position: str) -> None:
-        """Say in its row in cdcd.link that it is at a position now, and has stopped at nothing."""
-        if any(self.is_of(found) for found in await witness.read(session)):
-            await session.execute(
-                f"UPDATE cdcd.link SET position = {quote.binary(position.encode())}, failed_gtid = '', failure = '',"
-                f" updated_at = NOW(6) WHERE {self.where}"
-            )
-
-    def move_files(self, files: StateFiles, position: str) -> None:
-        """Say the same in its state files."""
-        for found in files.read():
-            if self.is_of(found):
-                files.write(replace(found, position=position))
 
 
 @asynccontextmanager

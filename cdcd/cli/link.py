@@ -42,7 +42,7 @@ class Kept:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept."""
-        found = self.state.slots or self.on_target or self.on_source or self.in_files
+        found = self.state.progress or self.on_target or self.on_source or self.in_files
         return not (found or self.schema_changes or self.skipped)
 
     def __str__(self) -> str:
@@ -89,9 +89,9 @@ async def rename(config: Config, path: Path, old: str, new: str, answer: Answer)
         if kept.is_empty:
             raise _unknown(old)
         taken = await offline.settled(kept.target, new)
-        if taken.slots and kept.state.slots:
+        if taken.progress and kept.state.progress:
             raise CdcdError(
-                f"{new} has a checkpoint on {trace.target} too, at {taken.progress and taken.progress.position}",
+                f"{new} has a checkpoint on {trace.target} too, at {taken.progress.position}",
                 hint=f"forget the one that is not to go on: `cdcd link forget --link {new}`",
             )
         offline.refuse_running(taken, new, trace.target)
@@ -114,13 +114,13 @@ async def _find(config: Config, path: Path, name: str, new: str = "") -> Trace:
     """Return between which sites a link runs, or ran: as the file says, else as whatever remembers it says."""
     if (link := config.links.get(name)) is not None:
         return Trace(name, link.source, link.target)
-    found = {Trace(name, w.source, w.target) for w in StateFiles(state_folder(path)).read() if w.link == name}
+    found = {Trace.of(w) for w in StateFiles(state_folder(path)).read() if w.link == name}
     for site in config.sites.values():
         async with session_at(site, TargetLost) as session:
             if await offline.present(session):
-                found |= {Trace(name, w.source, w.target) for w in await witness.read(session) if w.link == name}
+                found |= {Trace.of(w) for w in await witness.read(session) if w.link == name}
                 state = await offline.look(session, name)
-                if state.slots and not any(trace.target == site.name for trace in found):
+                if state.progress and not any(trace.target == site.name for trace in found):
                     found.add(Trace(name, state.origin, site.name))
     if len(found) > 1 and (link := config.links.get(new)) is not None:
         found &= {Trace(name, link.source, link.target)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -13,9 +14,11 @@ from cdcd.config import Config, Link
 from cdcd.config.grammar import Place
 from cdcd.config.values import start as checked_start
 from cdcd.errors import CdcdError, ConfigError, SourceLost, TargetLost
-from cdcd.model.position import Position
+from cdcd.model.position import Position, Progress
 from cdcd.mysql.flavor import MARIADB
+from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
+from cdcd.runtime.resume import describe
 from cdcd.source import passage
 from cdcd.source.start import current_position, resolve_start
 
@@ -45,15 +48,15 @@ async def show(config: Config, link_name: str, answer: Answer) -> int:
         failed = await offline.failure(target, link.name, link.source, link.target)
     if state.progress is None:
         raise _no_checkpoint(link)
-    server, file, offset, moment = state.coordinates
+    at = state.progress.at
     facts = {
         "link": link.name,
         "position": str(state.progress.position),
         "applied_after": sorted(map(str, state.progress.applied)),
-        "source_server": server,
-        "log_file": file,
-        "log_offset": offset,
-        "event_time": moment,
+        "source_server": at.server,
+        "log_file": at.file,
+        "log_offset": at.offset,
+        "event_time": at.time,
         "epoch": state.epoch,
         "updated_at": f"{state.updated_at} UTC",
         "sessions": state.sessions,
@@ -91,44 +94,50 @@ async def set_(config: Config, path: Path, link_name: str, text: str, answer: An
         session_at(config.sites[link.source], SourceLost) as source,
         session_at(config.sites[link.target], TargetLost) as target,
     ):
-        position = await _resolve(config, link, source, text)
+        progress = await _resolve(config, link, source, text)
         state = offline.State(None)
         if await offline.present(target):
             await layout.prepare(target)
             state = await offline.settled(target, link.name)
             offline.refuse_running(state, link.name, link.target)
-        answer.show(_difference(link, state, position))
+        answer.show(_difference(link, state, progress.position))
         if dry_run:
-            answer.give("nothing was changed", link=link.name, position=str(position), changed=False)
+            answer.give("nothing was changed", link=link.name, position=str(progress.position), changed=False)
             return DONE
         if not answer.agreed(f"Put {link.name} there?"):
             return NOT_DONE
-        trace = Trace(link.name, link.source, link.target)
-        async with offline.hold(target, link.name) as held:
-            await held.move(position, link.source)
-            await trace.move_on(target, str(position))
-            if any(map(trace.is_of, await witness.read(source))):
-                async with own_transaction(source):
-                    await trace.move_on(source, str(position))
-            trace.move_files(StateFiles(state_folder(path)), str(position))
-    answer.give(
-        f"{link.name} is at {position or 'the beginning'}", link=link.name, position=str(position), changed=True
-    )
+        await _move(link, source, target, progress, StateFiles(state_folder(path)))
+    position = str(progress.position)
+    answer.give(f"{link.name} is at {position or 'the beginning'}", link=link.name, position=position, changed=True)
     return DONE
 
 
-async def _resolve(config: Config, link: Link, source: Session, text: str) -> Position:
-    """Return the position that a text names, once the source has shown that it sends its log from there."""
+async def _move(link: Link, source: Session, target: Session, progress: Progress, files: StateFiles) -> None:
+    """Write the position, and tell the witnesses, so that the next run does not wonder."""
+    servers = await read_identity(source), await read_identity(target)
+    noted = replace(describe(link), source_server=servers[0], target_server=servers[1], position=str(progress.position))
+    async with offline.hold(target, link.name) as held:
+        await held.move(progress, link.source)
+        await target.execute(witness.statement(noted))
+        await target.execute(f"UPDATE cdcd.link SET failed_gtid = '', failure = '' WHERE {Trace.of(noted).where}")
+        if any(map(Trace.of(noted).is_of, await witness.read(source))):
+            async with own_transaction(source):
+                await source.execute(witness.statement(noted))
+        files.write(noted)
+
+
+async def _resolve(config: Config, link: Link, source: Session, text: str) -> Progress:
+    """Return what a text names, once the source has shown that it sends its log from there."""
     end = await current_position(source, MARIADB)
-    position = await resolve_start(source, MARIADB, text)
-    for gtid in position:
+    progress = await resolve_start(source, MARIADB, text, await read_identity(source))
+    for gtid in progress.position:
         if not end.includes(gtid):
             raise CdcdError(
                 f"the log of {link.source} has no {gtid}: it ends at {end or 'its beginning'}",
                 hint=f"`cdcd position --site {link.source}` prints where it ends",
             )
-    await passage.probe(config.sites[link.source], link, position, end)
-    return position
+    await passage.probe(config.sites[link.source], link, progress.position, end)
+    return progress
 
 
 def _difference(link: Link, state: offline.State, position: Position) -> str:

@@ -11,13 +11,16 @@ _SQL_MODE = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGI
 class Flavor:
     """One kind of server.
 
-    ``position`` asks for where its log ends; ``position_of`` turns a file and an offset into the same kind of
-    position; ``writer_settings`` make a session store exactly the values that it is given.
+    ``position`` asks for where its log ends, ``end`` for the same as a file and an offset, and ``position_of`` turns
+    these into the same kind of position; ``written`` asks for the last GTID of each domain and server;
+    ``writer_settings`` make a session store exactly the values that it is given.
     """
 
     name: str
     position: str
     position_of: str
+    end: str
+    written: str
     earliest: str
     writer_settings: tuple[str, ...]
 
@@ -26,6 +29,8 @@ MARIADB = Flavor(
     name="mariadb",
     position="SELECT @@global.gtid_binlog_pos",
     position_of="SELECT BINLOG_GTID_POS({file}, {offset})",
+    end="SHOW MASTER STATUS",
+    written="SELECT @@global.gtid_binlog_state",
     earliest="SHOW BINARY LOGS",
     writer_settings=(
         f"SET NAMES binary, sql_mode = '{_SQL_MODE}', time_zone = '+00:00', foreign_key_checks = 1,"

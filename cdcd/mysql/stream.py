@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 
 from asyncmy.errors import MySQLError
 
@@ -25,6 +26,9 @@ CHUNK_BYTES = 1024 * 1024
 ROOM_BYTES_MIN = 64 * 1024
 
 
+Check = Callable[[Session], Awaitable[str]]
+
+
 class ReplicationStream:
     """Chunks of one source's log, from the position that it was opened at."""
 
@@ -33,21 +37,31 @@ class ReplicationStream:
         self._chunks = chunks
 
     @classmethod
-    async def open(cls, site: Site, *, position: str, server_id: int, heartbeat_seconds: float) -> ReplicationStream:
+    async def open(
+        cls, site: Site, *, position: str, server_id: int, heartbeat_seconds: float, check: Check | None = None
+    ) -> ReplicationStream:
         """Connect as a replica and ask for the log after ``position`` (MariaDB GTIDs).
 
-        Raises SourceLost or AccessDenied. A server that no longer has the position says so in the stream.
+        ``check`` may ask this very connection about the server first, since another one may lead to another server;
+        it returns the position to ask for. Raises SourceLost, AccessDenied, and what ``check`` raises. A server that
+        no longer has the position says so in the stream.
         """
         session = await Session.open(
             site,
             SourceLost,
             "SET @master_binlog_checksum = @@global.binlog_checksum, @mariadb_slave_capability = 4,"
             f" @master_heartbeat_period = {int(heartbeat_seconds * 1e9)},"
-            f" @slave_connect_state = {quote.text(position)},"
             " @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0",
             # The source drops a replica that does not read for this long; a stalled target is no reason to.
             "SET net_write_timeout = 86400",
         )
+        try:
+            if check is not None:
+                position = await check(session)
+            await session.execute(f"SET @slave_connect_state = {quote.text(position)}")
+        except BaseException:
+            session.abort()
+            raise
         driver = session.driver
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

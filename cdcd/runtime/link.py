@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 
 import structlog
@@ -13,19 +13,20 @@ import structlog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
 from cdcd.checkpoint.store import Checkpoint, Claim
+from cdcd.checkpoint.witness import StateFiles
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Fenced, Lost, OnError, ServerError, SourceLost, TargetLost
-from cdcd.model.position import Gtid, Position
+from cdcd.model.position import Gtid
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.lifecycle import State, check
 from cdcd.runtime.pipeline import Pipeline
+from cdcd.runtime.resume import Resumption
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats, stage_figures
 from cdcd.runtime.tables import Tables
-from cdcd.source.start import resolve_start
-from cdcd.source.stream import BinlogStream, SourceStats
+from cdcd.source.stream import BinlogStream, SourceStats, replica_server_id
 
 BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
 # A drain that takes longer is cut off: what is open rolls back, and the next run does it again.
@@ -38,13 +39,23 @@ CLOCK_SECONDS = 1.0
 class LinkRunner:
     """Runs one link until it is drained or fails; also what ``observe`` looks at."""
 
-    def __init__(self, link: Link, source: Site, target: Site) -> None:
+    def __init__(
+        self,
+        link: Link,
+        source: Site,
+        target: Site,
+        *,
+        names: Collection[str] | None = None,
+        state: StateFiles | None = None,
+    ) -> None:
+        """``names`` are the links of the configuration file, where there is one; ``state`` the daemon's own files."""
         self.link = link
         self._source = source
         self._target = target
         self._state = State.STARTING
         self._error: str | None = None
         self._checkpoint = Checkpoint(link.name, link.source, link.target)
+        self._resumption = Resumption(link, source, target, self._checkpoint, names, state)
         self.stats = PipelineStats()
         self._source_stats = SourceStats()
         self._pipeline: Pipeline | None = None
@@ -213,16 +224,21 @@ class LinkRunner:
             self._become(State.STARTING)
         self._source_stats.error = None
         async with AsyncExitStack() as stack:
-            pipeline = self._pipeline = await self._connect(stack)
+            control = await self._asking(stack, self._target, TargetLost)
+            source = await self._asking(stack, self._source, SourceLost)
+            pipeline = self._pipeline = await self._connect(stack, control, source)
             self._error = None
             self._become(State.STREAMING)
             if self._draining.is_set():  # Since the last moments of connecting.
                 pipeline.drain()
+            noting = asyncio.create_task(self._resumption.keep(lambda: pipeline.backlog.progress.position))
             try:
                 await pipeline.run()
             finally:
+                noting.cancel()
                 self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
+            await self._resumption.note(pipeline.backlog.progress.position, control, source)
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
@@ -237,9 +253,7 @@ class LinkRunner:
         stack.callback(session.abort)
         return session
 
-    async def _connect(self, stack: AsyncExitStack) -> Pipeline:
-        control = await self._asking(stack, self._target, TargetLost)
-        source = await self._asking(stack, self._source, SourceLost)
+    async def _connect(self, stack: AsyncExitStack, control: Session, source: Session) -> Pipeline:
         row = await control.fetch_one("SELECT @@max_allowed_packet")
         packet_bytes_max = int(row[0]) if row else 0
 
@@ -255,12 +269,20 @@ class LinkRunner:
 
         writers = [await open_writer(slot) for slot in range(self.link.writers)]
         claim = await self._claim(control, source, writers)
-        tables = await Tables.open(self.link, self._source, source, control)
+        reader = replica_server_id(self.link, self._resumption.mine.target_server)
+        tables = await Tables.open(self.link, self._source, reader, source, control)
         changes = SchemaChanges(self.link, tables.rules, tables.collations, await self._writing(stack))
         await changes.load(source)
-        done = claim.progress
+        progress = claim.progress
         stream = BinlogStream(
-            self._source, self.link, done.position, time.monotonic, self._source_stats, applied=done.applied
+            self._source,
+            self.link,
+            reader,
+            progress.position,
+            progress.at,
+            time.monotonic,
+            self._source_stats,
+            applied=progress.applied,
         )
         return Pipeline(
             link=self.link,
@@ -276,16 +298,12 @@ class LinkRunner:
             ),
             clock=time.monotonic,
             stats=self.stats,
-            backlog=Backlog(claim.progress),
+            backlog=Backlog(progress),
         )
 
     async def _claim(self, control: Session, source: Session, writers: list[Writer]) -> Claim:
-        async def start() -> Position:
-            return await resolve_start(source, MARIADB, self.link.start)
-
         try:
-            await self._checkpoint.prepare(control)
-            return await self._checkpoint.claim(control, [writer.session.thread_id for writer in writers], start)
+            return await self._resumption.claim(control, source, [writer.session.thread_id for writer in writers])
         except ServerError as error:
             error.at(target=self._target.name)
             raise
@@ -294,6 +312,7 @@ class LinkRunner:
 def _transaction(error: CdcdError) -> Gtid | None:
     """Return the one transaction that is the reason of an error; a run that was taken over stopped at none."""
     text = error.where.get("transaction") or error.where.get("gtid")
-    if text is None or isinstance(error, Fenced):
+    try:
+        return Gtid.parse(text) if text and not isinstance(error, Fenced) else None
+    except ValueError:  # An error may name several.
         return None
-    return Gtid.parse(text)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -23,7 +23,7 @@ from cdcd.batch.net import Batch
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
-from cdcd.model.position import Gtid, Progress
+from cdcd.model.position import Coordinates, Gtid, Progress
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats
@@ -205,8 +205,8 @@ class Pipeline:
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""
         if transaction.complete:
-            self.backlog.see(transaction.gtid)
-        self._unwritten = self._unwritten or not (own or transaction.origin)
+            self.backlog.see([transaction])
+        self._unwritten = self._unwritten or not (own or transaction.origin or _is_bookkeeping(transaction))
 
     async def _change_schema(self, transaction: Transaction) -> None:
         await self.backlog.drained()
@@ -233,7 +233,7 @@ class Pipeline:
             self._pass_over(transaction)
 
     async def _finish_alone(self, transaction: Transaction) -> None:
-        after = self.backlog.progress.after([transaction.gtid])
+        after = self.backlog.progress.after([transaction.gtid], transaction.coordinates)
         await self.dispatcher.move(after)
         self.backlog.progress = after
         self.stats.transactions += 1
@@ -254,9 +254,11 @@ class Pipeline:
         parts.applying = self._group.create_task(self._apply_part(parts.writer, batch), name="parts")
         if transaction.complete:
             await parts.applied()
-            await parts.writer.commit()
+            # Only now is it known where in the log it ends.
+            after = replace(parts.after, at=transaction.coordinates)
+            await self.dispatcher.end(parts.writer, after=after, origin=transaction.origin)
             self._parts = None
-            self.backlog.progress = parts.after
+            self.backlog.progress = after
             self.stats.transactions += 1
             self.stats.rows += parts.rows
             self.stats.conflicts += parts.conflicts
@@ -284,10 +286,10 @@ class Pipeline:
             self.backlog.applying = None
             self.backlog.notify()
 
-    async def _apply(self, batch: Batch, seen: list[Gtid]) -> None:
+    async def _apply(self, batch: Batch, seen: list[Gtid], seen_at: Coordinates) -> None:
         started = self.clock()
         async with self.backlog.writing:
-            after = self.backlog.progress.after(seen)
+            after = self.backlog.progress.after(seen, seen_at)
             if batch.row_count:
                 if len(self.dispatcher.writers) != self.link.writers and not batch.is_split:
                     await self.dispatcher.resize(self.link.writers)
@@ -324,9 +326,14 @@ class Pipeline:
             return
         self._unwritten = False
         seen, self.backlog.seen = self.backlog.seen, []
-        after = Progress(self.stream.position, self.backlog.progress.after(seen).applied)
+        after = Progress(self.stream.position, self.backlog.progress.after(seen).applied, self.stream.at)
         await self.dispatcher.move(after)
         self.backlog.progress = after
+
+
+def _is_bookkeeping(transaction: Transaction) -> bool:
+    """Whether it changes nothing but cdcd's own tables: as a reason to write, two links would answer each other."""
+    return bool(transaction.tables) and all(table.description.name[0] == "cdcd" for table in transaction.tables)
 
 
 def _carries(transaction: Transaction) -> bool:

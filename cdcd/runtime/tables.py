@@ -44,9 +44,9 @@ class Tables:
         self.rules = Rules(link.tables, link.exclude, link.rename)
 
     @classmethod
-    async def open(cls, link: Link, site: Site, source: Session, target: Session) -> Tables:
-        """Read what is the same for all tables of the source."""
-        return cls(link, LogAhead(site, link, source, await read_collations(source)), target)
+    async def open(cls, link: Link, site: Site, reader: int, source: Session, target: Session) -> Tables:
+        """Read what is the same for all tables of the source; ``reader`` is the link's server_id there."""
+        return cls(link, LogAhead(site, link, reader, source, await read_collations(source)), target)
 
     async def plan(self, transaction: Transaction, before: Progress) -> None:
         """Give every table of a transaction its plan, or False where the link does not carry it.

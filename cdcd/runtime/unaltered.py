@@ -39,6 +39,7 @@ class LogAhead:
 
     site: Site
     link: Link
+    reader: int  # the server_id under which the link reads: as this one's, it is its own
     session: Session
     collations: Collations
 
@@ -53,7 +54,7 @@ class LogAhead:
         stream = await ReplicationStream.open(
             self.site,
             position=str(start.position),
-            server_id=0xC0000000 | zlib.crc32(f"{self.link.name}/{'.'.join(name)}".encode()) >> 2,
+            server_id=0xC0000000 | zlib.crc32(f"{self.reader}/{'.'.join(name)}".encode()) >> 2,
             heartbeat_seconds=self.link.heartbeat_seconds / 2,
         )
         everything = "" if self.link.relay else None

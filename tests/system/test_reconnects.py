@@ -169,7 +169,7 @@ async def test_a_question_to_a_dead_source_is_not_waited_for_forever(both, east,
 def test_the_reading_id_of_a_link_is_its_own(database):
     """The source ends an older reader of the same server_id, so two links must not share one."""
     names = [f"{database}{n}" for n in range(2000)]
-    assert 2000 == len({replica_server_id(a_link(name)) for name in names})
+    assert 2000 == len({replica_server_id(a_link(name), "w:1") for name in names})
 
 
 async def test_a_transaction_that_a_crash_cut_off_in_the_log_is_not_applied(server_factory):
