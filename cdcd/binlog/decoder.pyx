@@ -440,7 +440,7 @@ cdef class Decoder:
     cdef int _query(self, bytes body, bint compressed) except -1:
         found = query_event.parse(body, compressed, not self._standalone)
         if self._open is None:
-            raise UnsupportedEvent("a statement outside a transaction", hint="the log has no GTIDs here").at(
+            raise UnsupportedEvent("a statement outside a transaction", hint=refusal.NO_GTIDS).at(
                 file=self.file, after=self.position)
         verb = query_event.control(found.statement)
         if verb == "commit":

@@ -10,6 +10,7 @@ _NAMES = {
     26: "INCIDENT", 30: "WRITE_ROWS v2", 31: "UPDATE_ROWS v2", 32: "DELETE_ROWS v2", 33: "GTID (MySQL)",
     38: "XA_PREPARE", 39: "PARTIAL_UPDATE_ROWS", 40: "TRANSACTION_PAYLOAD", 42: "GTID_TAGGED",
 }  # fmt: skip
+NO_GTIDS = "the log has no GTIDs here: past this, the link is put with `cdcd position set --link NAME POSITION`"
 ROW_FORMAT = "cdcd carries row events only: set binlog_format=ROW for every session of the source"
 
 
