@@ -18,9 +18,9 @@ from cdcd.mysql.session import Session
 log = structlog.get_logger()
 
 NO_SUCH_THREAD = 1094
-_PLACE = "source_server,log_file,log_offset,event_time"
+_PLACE = "source_server,log_file,log_offset,event_time,log_began"
 _COLUMNS = f"link,slot,origin,position,applied,epoch,batch,session,{_PLACE}"
-Row = tuple[Any, ...]  # slot, position, applied, epoch, batch, session, origin, and the place: four columns
+Row = tuple[Any, ...]  # slot, position, applied, epoch, batch, session, origin, and the place: five columns
 
 
 # No sql_select_limit of the server's applies to a query with a LIMIT of its own.
@@ -76,8 +76,8 @@ class Checkpoint:
         await session.execute("BEGIN")
         try:
             rows = await session.fetch(
-                "SELECT slot, position, applied, epoch, batch, session, origin, source_server, log_file, log_offset,"
-                f" event_time FROM cdcd.checkpoint WHERE link = {quote.text(self.link)}"
+                f"SELECT slot, position, applied, epoch, batch, session, origin, {_PLACE}"
+                f" FROM cdcd.checkpoint WHERE link = {quote.text(self.link)}"
                 f" ORDER BY slot LIMIT {SLOTS_MAX} FOR UPDATE"
             )
         except TargetBusy:
@@ -184,12 +184,12 @@ class Checkpoint:
             f" batch=VALUES(batch)+0*(18446744073709551614+IF(epoch={self._epoch} AND batch<{batch},1,2)),"
             "origin=VALUES(origin),position=VALUES(position),applied=VALUES(applied),session=VALUES(session),"
             "source_server=VALUES(source_server),log_file=VALUES(log_file),log_offset=VALUES(log_offset),"
-            "event_time=VALUES(event_time),updated_at=NOW(6)"
+            "event_time=VALUES(event_time),log_began=VALUES(log_began),updated_at=NOW(6)"
         ).encode()
 
 
 def _place(at: Coordinates) -> str:
-    return f"{quote.text(at.server)},{quote.text(at.file)},{at.offset},{at.time}"
+    return f"{quote.text(at.server)},{quote.text(at.file)},{at.offset},{at.time},{at.began}"
 
 
 def _read(rows: Sequence[Row]) -> tuple[int, Held]:
@@ -198,8 +198,8 @@ def _read(rows: Sequence[Row]) -> tuple[int, Held]:
     latest = [row for row in rows if row[4] == batch]
     position = Position.parse(_text(latest[0][1]))
     applied = frozenset(gtid for row in latest for gtid in unpack(_bytes(row[2])))
-    server, file, offset, seconds = latest[0][7:]
-    at = Coordinates(_text(server), _text(file), offset, seconds)
+    server, file, *numbers = latest[0][7:]
+    at = Coordinates(_text(server), _text(file), *numbers)
     return batch, Held(frozenset(_text(row[6]) for row in rows), Progress(position, applied, at))
 
 
