@@ -15,7 +15,7 @@ from cdcd.binlog.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
 from cdcd.binlog import refusal, table_map
-from cdcd.errors import BinlogError, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
+from cdcd.errors import BinlogError, MalformedEvent, ServerError, SourceLost, SourceRewound, UnsupportedEvent
 from cdcd.model.position import UNKNOWN, Gtid
 
 cdef enum:
@@ -89,7 +89,7 @@ cdef class Decoder:
     cdef public size_t transaction_bytes_max
     cdef readonly str file
     cdef readonly object at                 # the coordinates of ``position``
-    cdef tuple _log                         # the server and the file
+    cdef tuple _log                         # the server, the file, and when it was begun
     cdef uint64_t _offset                   # after the event in hand, as its header says it: modulo 4 GiB
     cdef uint64_t _committed                # after the last transaction in the file
     cdef bint _wrapped                      # the file has grown past 4 GiB
@@ -123,7 +123,7 @@ cdef class Decoder:
         self._done = []
         self.file = ""
         self.at = at
-        self._log = (server, "")
+        self._log = (server, "", 0)
 
     def __dealloc__(self):
         free(self._buffer)
@@ -302,7 +302,7 @@ cdef class Decoder:
         elif self._checksum or length < HEADER + 8:
             raise MalformedEvent("a ROTATE event that is too short, or fails its CRC32").at(after=self.position)
         self.file = event[HEADER + 8:length].decode("utf-8", "replace")
-        self._log = (self._log[0], self.file)
+        self._log = (self._log[0], self.file, 0)
         self._committed = 0
         self._wrapped = False
         return 0
@@ -325,10 +325,21 @@ cdef class Decoder:
         self._checksum = algorithm == 1
         if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
             raise MalformedEvent("the format description fails its CRC32")
+        self._begin_file(_u32(event))
         if _u32(event + HEADER + 52):
             self._forget_tables()
             self._open = None
             self._skipping = self._passing = False
+        return 0
+
+    cdef int _begin_file(self, uint32_t began) except -1:
+        """Note when the file was begun; the file in which the position lies must be the same as then."""
+        self._log = (self._log[0], self.file, began)
+        if self.at.began and self.at[:2] == self._log[:2] and self.at.began != began:
+            raise SourceRewound(
+                f"the source's log is not the one that the position is from: {self.file} was begun at {began}, and"
+                f" was at {self.at.began} then"
+            ).at(position=self.position)
         return 0
 
     cdef int _begin(self, const uint8_t* body, size_t length, uint32_t timestamp, uint32_t server) except -1:

@@ -40,7 +40,7 @@ cdef class Transaction:
         self.part = part
         self.complete = False
         self.received = 0
-        self.log = ("", "")
+        self.log = ("", "", 0)
         self.offset = 0
         self.data = NULL
         self.refs = NULL
@@ -110,7 +110,7 @@ cdef class Transaction:
     @property
     def coordinates(self):
         """Where in its source's log it ends; a part that is not the last ends at an unknown place."""
-        return Coordinates(self.log[0], self.log[1], self.offset, self.timestamp)
+        return Coordinates(self.log[0], self.log[1], self.offset, self.timestamp, self.log[2])
 
     @property
     def events(self):

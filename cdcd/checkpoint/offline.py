@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from cdcd.checkpoint import layout
-from cdcd.checkpoint.store import COLUMNS, SLOTS_MAX, place, read
+from cdcd.checkpoint.store import COLUMNS, PLACE, SLOTS_MAX, place, read
 from cdcd.errors import CdcdError, LinkRuns, TargetBusy
 from cdcd.model.position import Gtid, Progress, pack
 from cdcd.mysql import quote
@@ -24,9 +24,9 @@ from cdcd.mysql.session import Session
 ENDING_TRIES, ENDING_SECONDS = 20, 0.1
 TABLES = ("checkpoint", "ddl", "link", "skipped")
 _STARTED = "SELECT variable_value + 1 FROM information_schema.global_status WHERE variable_name = 'UPTIME'"
-# The first eleven as ``store.read`` takes them; then when they were written, and whether the server ran already.
+# The first twelve as ``store.read`` takes them; then when they were written, and whether the server ran already.
 _COLUMNS = (
-    "slot, position, applied, epoch, batch, session, origin, source_server, log_file, log_offset, event_time,"
+    f"slot, position, applied, epoch, batch, session, origin, {PLACE},"
     f" CAST(updated_at AS CHAR), updated_at > NOW(6) - INTERVAL ({_STARTED}) SECOND"
 )
 
@@ -69,14 +69,14 @@ async def look(session: Session, link: str, *, lock: bool = False) -> State:
     )
     if not rows:
         return State(None)
-    batch, held = read([row[:11] for row in rows])
-    named = {int(row[5]) for row in rows if row[12]}  # What was written before the server started names no session.
+    batch, held = read([row[:12] for row in rows])
+    named = {int(row[5]) for row in rows if row[13]}  # What was written before the server started names no session.
     return State(
         progress=held.progress,
         epoch=max(row[3] for row in rows),
         batch=batch,
         origin=min(held.origins),
-        updated_at=max(_text(row[11]) for row in rows),
+        updated_at=max(_text(row[12]) for row in rows),
         sessions=await _alive(session, named),
     )
 
@@ -149,7 +149,7 @@ class Held:
         if self.state.progress is None:
             await self.session.execute(
                 f"INSERT INTO cdcd.checkpoint ({COLUMNS}) VALUES ({quote.text(self.link)},0,{quote.text(origin)},"
-                f"{quote.binary(str(progress.position).encode())},'',{self._epoch},0,0,{place(progress.at)})"
+                f"{quote.binary(str(progress.position).encode())},'',{self._epoch},0,0,{','.join(place(progress.at))})"
             )
         else:
             await self._write(progress, f", origin = {quote.text(origin)}")
@@ -171,13 +171,12 @@ class Held:
             await self.session.execute(f"DELETE FROM cdcd.{table} WHERE {self._where}")
 
     async def _write(self, progress: Progress, more: str = "") -> None:
-        at = progress.at
+        lies = zip(PLACE.split(","), place(progress.at), strict=True)
         await self.session.execute(
             f"UPDATE cdcd.checkpoint SET epoch = {self._epoch}, session = 0, updated_at = NOW(6),"
             f" position = {quote.binary(str(progress.position).encode())},"
             f" applied = IF(slot = 0, {quote.binary(pack(progress.applied))}, ''),"
-            f" batch = {self.state.batch} + (slot = 0), source_server = {quote.text(at.server)},"
-            f" log_file = {quote.text(at.file)}, log_offset = {at.offset}, event_time = {at.time}{more}"
+            f" batch = {self.state.batch} + (slot = 0), {', '.join(f'{name} = {value}' for name, value in lies)}{more}"
             f" WHERE {self._where}"
         )
 

@@ -19,9 +19,9 @@ log = structlog.get_logger()
 
 NO_SUCH_THREAD = 1094
 FAILURE_CHARACTERS_MAX = 10_000
-_PLACE = "source_server,log_file,log_offset,event_time"
-COLUMNS = f"link,slot,origin,position,applied,epoch,batch,session,{_PLACE}"
-Row = tuple[Any, ...]  # slot, position, applied, epoch, batch, session, origin, and the place: four columns
+PLACE = "source_server,log_file,log_offset,event_time,log_began"
+COLUMNS = f"link,slot,origin,position,applied,epoch,batch,session,{PLACE}"
+Row = tuple[Any, ...]  # slot, position, applied, epoch, batch, session, origin, and the place: five columns
 
 
 # No sql_select_limit of the server's applies to a query with a LIMIT of its own.
@@ -78,8 +78,8 @@ class Checkpoint:
         await session.execute("BEGIN")
         try:
             rows = await session.fetch(
-                "SELECT slot, position, applied, epoch, batch, session, origin, source_server, log_file, log_offset,"
-                f" event_time FROM cdcd.checkpoint WHERE link = {quote.text(self.link)}"
+                f"SELECT slot, position, applied, epoch, batch, session, origin, {PLACE}"
+                f" FROM cdcd.checkpoint WHERE link = {quote.text(self.link)}"
                 f" ORDER BY slot LIMIT {SLOTS_MAX} FOR UPDATE"
             )
         except TargetBusy:
@@ -163,7 +163,7 @@ class Checkpoint:
         """Give this session a row of its own, in the run's epoch; raise Fenced when the epoch has passed."""
         matched = await session.execute(
             f"INSERT INTO cdcd.checkpoint ({COLUMNS})"
-            f" SELECT link,{slot},origin,position,'',epoch,0,CONNECTION_ID(),{_PLACE} FROM cdcd.checkpoint"
+            f" SELECT link,{slot},origin,position,'',epoch,0,CONNECTION_ID(),{PLACE} FROM cdcd.checkpoint"
             f" WHERE link={quote.text(self.link)} AND slot=0 AND epoch={self._epoch} FOR UPDATE"
             " ON DUPLICATE KEY UPDATE session=CONNECTION_ID(),updated_at=NOW(6)"
         )
@@ -176,7 +176,7 @@ class Checkpoint:
         batch = 0 if claim.progress.applied else claim.batch
         rows = ",".join(
             f"({quote.text(self.link)},{slot},{quote.text(self.origin)},{position},'',{claim.epoch},{batch},{thread},"
-            f"{place(claim.progress.at)})"
+            f"{','.join(place(claim.progress.at))})"
             for slot, thread in slots.items()
         )
         return f"INSERT INTO cdcd.checkpoint ({COLUMNS}) VALUES {rows}"
@@ -207,17 +207,17 @@ class Checkpoint:
         return (
             f"INSERT INTO cdcd.checkpoint ({COLUMNS})"
             f" VALUES ({quote.text(self.link)},{slot},{quote.text(origin or self.origin)},'{progress.position}',"
-            f"{applied},{self._epoch},{batch},CONNECTION_ID(),{place(progress.at)}) ON DUPLICATE KEY UPDATE"
+            f"{applied},{self._epoch},{batch},CONNECTION_ID(),{','.join(place(progress.at))}) ON DUPLICATE KEY UPDATE"
             f" batch=VALUES(batch)+0*(18446744073709551614+IF(epoch={self._epoch} AND batch<{batch},1,2)),"
             "origin=VALUES(origin),position=VALUES(position),applied=VALUES(applied),session=VALUES(session),"
             "source_server=VALUES(source_server),log_file=VALUES(log_file),log_offset=VALUES(log_offset),"
-            "event_time=VALUES(event_time),updated_at=NOW(6)"
+            "event_time=VALUES(event_time),log_began=VALUES(log_began),updated_at=NOW(6)"
         ).encode()
 
 
-def place(at: Coordinates) -> str:
+def place(at: Coordinates) -> tuple[str, ...]:
     """Return the values of the columns that say where a position lies."""
-    return f"{quote.text(at.server)},{quote.text(at.file)},{at.offset},{at.time}"
+    return quote.text(at.server), quote.text(at.file), str(at.offset), str(at.time), str(at.began)
 
 
 def read(rows: Sequence[Row]) -> tuple[int, Held]:
@@ -226,8 +226,8 @@ def read(rows: Sequence[Row]) -> tuple[int, Held]:
     latest = [row for row in rows if row[4] == batch]
     position = Position.parse(_text(latest[0][1]))
     applied = frozenset(gtid for row in latest for gtid in unpack(_bytes(row[2])))
-    server, file, offset, seconds = latest[0][7:]
-    at = Coordinates(_text(server), _text(file), offset, seconds)
+    server, file, *numbers = latest[0][7:]
+    at = Coordinates(_text(server), _text(file), *numbers)
     return batch, Held(frozenset(_text(row[6]) for row in rows), Progress(position, applied, at))
 
 

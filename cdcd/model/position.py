@@ -91,6 +91,7 @@ class Coordinates(NamedTuple):
     file: str = ""
     offset: int = 0  # bytes, after its last event; 0 where unknown: events tell it modulo 4 GiB
     time: int = 0  # of its first event, in the source's seconds
+    began: int = 0  # when the file was begun, in the source's seconds: one of the same name may be another
 
 
 UNKNOWN = Coordinates()

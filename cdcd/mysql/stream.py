@@ -26,7 +26,7 @@ CHUNK_BYTES = 1024 * 1024
 ROOM_BYTES_MIN = 64 * 1024
 
 
-Check = Callable[[Session], Awaitable[str]]
+Check = Callable[[Session], Awaitable[None]]
 
 
 class ReplicationStream:
@@ -42,8 +42,8 @@ class ReplicationStream:
     ) -> ReplicationStream:
         """Connect as a replica and ask for the log after ``position`` (MariaDB GTIDs).
 
-        ``check`` may ask this very connection about the server first, since another one may lead to another server;
-        it returns the position to ask for. Raises SourceLost, AccessDenied, and what ``check`` raises. A server that
+        ``check`` may ask this very connection about the server first, since another one may lead to another server.
+        Raises SourceLost, AccessDenied, and what ``check`` raises. A server that
         no longer has the position says so in the stream.
         """
         session = await Session.open(
@@ -51,14 +51,14 @@ class ReplicationStream:
             SourceLost,
             "SET @master_binlog_checksum = @@global.binlog_checksum, @mariadb_slave_capability = 4,"
             f" @master_heartbeat_period = {int(heartbeat_seconds * 1e9)},"
+            f" @slave_connect_state = {quote.text(position)},"
             " @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0",
             # The source drops a replica that does not read for this long; a stalled target is no reason to.
             "SET net_write_timeout = 86400",
         )
         try:
             if check is not None:
-                position = await check(session)
-            await session.execute(f"SET @slave_connect_state = {quote.text(position)}")
+                await check(session)
         except BaseException:
             session.abort()
             raise

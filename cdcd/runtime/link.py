@@ -231,14 +231,18 @@ class LinkRunner:
             self._become(State.STREAMING)
             if self._draining.is_set():  # Since the last moments of connecting.
                 pipeline.drain()
-            noting = asyncio.create_task(self._resumption.keep(lambda: pipeline.backlog.progress.position))
+            beside = [
+                asyncio.create_task(self._resumption.keep(lambda: pipeline.dispatcher.written), name="noting"),
+                asyncio.create_task(pipeline.stream.watch(), name="watching"),
+            ]
             try:
                 await pipeline.run()
             finally:
-                noting.cancel()
+                for task in beside:
+                    task.cancel()
                 self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
-            await self._resumption.note(pipeline.backlog.progress.position, control, source)
+            await self._resumption.note(pipeline.dispatcher.written, control, source)
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""

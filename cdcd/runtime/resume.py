@@ -97,11 +97,11 @@ class Resumption:
     def _seen(self, progress: Progress) -> Witness:
         return replace(self.mine, position=str(progress.position))
 
-    async def keep(self, position: Callable[[], Position]) -> None:
-        """Note a position that has moved, again and again until cancelled; never raises for what a server says."""
+    async def keep(self, written: Callable[[], Position | None]) -> None:
+        """Note a position that was written, again and again until cancelled; never raises for what a server says."""
         while True:
             await asyncio.sleep(NOTED_SECONDS)
-            if str(position()) == self.mine.position:
+            if not self._is_news(position := written()):
                 continue
             try:
                 async with AsyncExitStack() as stack:
@@ -109,13 +109,17 @@ class Resumption:
                     stack.push_async_callback(control.close)
                     source = await Session.open(self.source, SourceLost)
                     stack.push_async_callback(source.close)
-                    await self.note(position(), control, source)
+                    await self.note(position, control, source)
             except CdcdError as error:
                 log.info("position_not_noted", error=str(error))
 
-    async def note(self, position: Position, control: Session, source: Session) -> None:
-        """Note a position that has moved, in all places that take it; a server that does not is no reason to stop."""
-        if str(position) != self.mine.position:
+    def _is_news(self, written: Position | None) -> bool:
+        """Whether it was written since it was noted: one that only moved on past cdcd's own notes is no reason."""
+        return written is not None and str(written) != self.mine.position
+
+    async def note(self, position: Position | None, control: Session, source: Session) -> None:
+        """Note a position that was written; a server that does not take it is no reason to stop."""
+        if self._is_news(position):
             self.mine = replace(self.mine, position=str(position))
             await self._note_beside(control, source)
 

@@ -26,26 +26,21 @@ OFFSET_MAX = 0xFFFFFFFF
 FILE_START = 4
 
 
-async def check_continuity(
-    session: Session, flavor: Flavor, server: str, position: Position, at: Coordinates
-) -> Position:
-    """Return the position to ask the server for; raise SourceRewound where its log is not the one it is from.
+async def check_continuity(session: Session, flavor: Flavor, server: str, position: Position, at: Coordinates) -> None:
+    """Raise SourceRewound where a server's log is not the one that a position is from.
 
-    ``server`` is the server's identity, ``at`` where the position ends, as far as that is known. A domain that the
-    server was told to forget is left out.
+    ``server`` is the server's identity, ``at`` where the position ends, as far as that is known.
     """
     if not list(position):
-        return position  # All that the log ever held comes after it, or the server says that it was purged.
+        return  # All that the log ever held comes after it, or the server says that it was purged.
     last = await _fetch_text(session, flavor.written)
     written = {(gtid.domain, gtid.server): gtid.sequence for gtid in parse_gtids(last or "")}
-    if at.server == server and at.file and at.offset:
-        await _check_place(session, flavor, position, at)
-        position = _without_forgotten(position, {domain for domain, _ in written})
-    elif at.server not in ("", server):
-        log.warning("source_server_changed", before=at.server, now=server, position=str(position))
     if missing := [gtid for gtid in position if written.get((gtid.domain, gtid.server), -1) < gtid.sequence]:
         raise _rewound(f"it ends at {last or 'its beginning'} and lacks {_list(missing)}", position, at)
-    return position
+    if at.server == server and at.file and at.offset:
+        await _check_place(session, flavor, position, at)
+    elif at.server not in ("", server):
+        log.warning("source_server_changed", before=at.server, now=server, position=str(position))
 
 
 async def _check_place(session: Session, flavor: Flavor, position: Position, at: Coordinates) -> None:
@@ -60,29 +55,28 @@ async def _check_place(session: Session, flavor: Flavor, position: Position, at:
     if found is None:
         raise _rewound(f"no event ends at {at.file}:{at.offset}", position, at)
     there = {gtid.domain: gtid for gtid in found}
-    pairs = [(gtid, there[gtid.domain]) for gtid in position if gtid.domain in there]
+    _check_domains(position, found, f"{at.file}:{at.offset}", at)
+    pairs = [(gtid, there[gtid.domain]) for gtid in position]
     # The last transaction ended there. Those of other domains may be further on, where a link was told to begin so.
     passed = any(other.server == ours.server and other.sequence > ours.sequence for ours, other in pairs)
     if passed or not any(ours == other for ours, other in pairs):
-        raise _rewound(f"{at.file}:{at.offset} is the end of {found or 'nothing'}", position, at)
+        raise _rewound(f"{at.file}:{at.offset} is the end of {found}", position, at)
 
 
 async def _check_purged(session: Session, flavor: Flavor, first: str, position: Position, at: Coordinates) -> None:
     """See that all of a position came before the first file that is left."""
-    found = await _position_at(session, flavor, first, FILE_START)
-    there = {gtid.domain: gtid.sequence for gtid in found or ()}
-    known = [gtid for gtid in position if gtid.domain in there]
-    if not known or any(there[gtid.domain] < gtid.sequence for gtid in known):
-        raise _rewound(f"it has no file {at.file}, and begins at {found or 'its beginning'}", position, at)
+    found = await _position_at(session, flavor, first, FILE_START) or Position()
+    _check_domains(position, found, f"{first}, its first file,", at)
+    there = {gtid.domain: gtid.sequence for gtid in found}
+    if any(there[gtid.domain] < gtid.sequence for gtid in position):
+        raise _rewound(f"it has no file {at.file}, and begins at {found}", position, at)
 
 
-def _without_forgotten(position: Position, known: set[int]) -> Position:
-    """Leave out domains that the server was told to forget (FLUSH BINARY LOGS DELETE_DOMAIN_ID)."""
-    kept = [gtid for gtid in position if gtid.domain in known]
-    if not kept or len(kept) == len(list(position)):
-        return position
-    log.warning("domains_forgotten", position=str(position), kept=_list(kept))
-    return Position(kept)
+def _check_domains(position: Position, found: Position, where: str, at: Coordinates) -> None:
+    """A domain that the server was told to forget (DELETE_DOMAIN_ID), and that is used again, counts from 1."""
+    known = {gtid.domain for gtid in found}
+    if missing := [gtid for gtid in position if gtid.domain not in known]:
+        raise _rewound(f"before {where} it knows nothing of {_list(missing)}", position, at)
 
 
 async def _position_at(session: Session, flavor: Flavor, file: str, offset: int) -> Position | None:

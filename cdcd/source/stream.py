@@ -12,13 +12,14 @@ import structlog
 from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
-from cdcd.errors import BinlogError, Lost
+from cdcd.errors import BinlogError, CdcdError, Lost, SourceLost, SourceRewound
 from cdcd.model.position import Coordinates, Gtid, Position
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
 from cdcd.mysql.stream import ReplicationStream
 from cdcd.source.continuity import check_continuity
+from cdcd.source.start import current_position
 
 log = structlog.get_logger()
 
@@ -159,11 +160,46 @@ class BinlogStream:
         self._connected_at, self._connected_at_position = self.clock(), self.position
         log.info("source_connected", position=str(self.position))
 
-    async def _check(self, session: Session) -> str:
+    async def _check(self, session: Session) -> None:
         """See that this server's log leads on from the position, however the connection came about."""
         self._server = await read_identity(session)
-        self.position = await check_continuity(session, MARIADB, self._server, self.position, self.at)
-        return str(self.position)
+        await check_continuity(session, MARIADB, self._server, self.position, self.at)
+
+    async def watch(self) -> None:
+        """While nothing comes, see that the log that is followed is still the source's; never raises for that.
+
+        A source that is reset under its readers goes on sending the log that it has removed, which is to say nothing.
+        What is found out is left to the next connection to say.
+        """
+        before, session = None, None
+        try:
+            while True:
+                await asyncio.sleep(self.link.heartbeat_seconds)
+                rests = self.stats.connected and self.position == before and not self.bytes_received
+                before = self.position
+                if not rests:
+                    continue
+                try:
+                    session = session or await Session.open(self.site, SourceLost)
+                    await self._look(session)
+                except SourceRewound as error:
+                    log.warning("source_rewound", error=str(error))
+                    if self._stream is not None:
+                        self._stream.close()
+                except CdcdError as error:
+                    log.info("source_not_asked", error=str(error))
+                    if session is not None:
+                        session.abort()
+                    session = None
+        finally:
+            if session is not None:
+                session.abort()
+
+    async def _look(self, session: Session) -> None:
+        position, at, server = self.position, self.at, self._server
+        # Another server behind the same address has a log of its own.
+        if await current_position(session, MARIADB) != position and await read_identity(session) == server:
+            await check_continuity(session, MARIADB, server, position, at)
 
     def _may_go_on(self, error: BinlogError) -> bool:
         """Return whether to ask for the log again: when whole transactions came before the source's error.

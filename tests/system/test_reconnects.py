@@ -69,6 +69,7 @@ async def test_ended_sessions_are_opened_again(both, east, west, database):
     """A DBA's KILL, of the dump thread or of a writer, is no reason to stop or to double anything."""
     both("CREATE TABLE trace (n INT) ENGINE=InnoDB")
     async with running(a_link(database), east, west) as link:
+        await wait_until(lambda: link.runner._source_stats.connected)
         for n in range(6):
             server, session = (west, writer_session(link)) if n % 2 else (east, dump_session(east))
             server.sql(f"KILL {session}")

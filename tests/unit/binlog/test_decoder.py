@@ -8,8 +8,16 @@ from itertools import pairwise
 import pytest
 
 from cdcd.binlog.decoder import Decoder
-from cdcd.errors import BinlogError, BinlogPurged, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
-from cdcd.model.position import Gtid, Position
+from cdcd.errors import (
+    BinlogError,
+    BinlogPurged,
+    MalformedEvent,
+    ServerError,
+    SourceLost,
+    SourceRewound,
+    UnsupportedEvent,
+)
+from cdcd.model.position import Coordinates, Gtid, Position
 from cdcd.model.table import Key
 from tests.fixtures.binlog_bytes import Log, LoggedTable, event, format_description, with_checksums
 
@@ -20,7 +28,7 @@ MARKER = LoggedTable(
     name=("cdcd", "checkpoint"),
     table_id=2,
 )
-GTID, XID, QUERY = 162, 16, 2
+GTID, XID, QUERY, ROTATE = 162, 16, 2, 4
 
 
 def begin(sequence: int = 1, flags: int = 0) -> bytes:
@@ -28,9 +36,14 @@ def begin(sequence: int = 1, flags: int = 0) -> bytes:
     return event(GTID, struct.pack("<QIB6x", sequence, 0, flags))
 
 
-def commit() -> bytes:
-    """Return the event that ends a transaction of rows."""
-    return event(XID, bytes(8))
+def commit(end: int = 0) -> bytes:
+    """Return the event that ends a transaction of rows, and ``end``s in its file."""
+    return event(XID, bytes(8), end=end)
+
+
+def rotate(file: str) -> bytes:
+    """Return the event that names the file that follows."""
+    return event(ROTATE, struct.pack("<Q", 4) + file.encode())
 
 
 def statement(text: str, database: str = "shop") -> bytes:
@@ -327,3 +340,52 @@ def test_what_cannot_be_read_in_a_transaction_names_it() -> None:
     for events in (event(99, bytes(30)), event(19, b"\xff" * 30), event(24, bytes(30)), statement("DELETE FROM t") * 2):
         assert str(GONE) == failure_of(begin() + events).where["transaction"]
     assert "transaction" not in failure_of(begin() + commit() + event(99, bytes(30))).where
+
+
+def test_a_transaction_knows_where_in_the_log_it_ends() -> None:
+    """What a position is checked by: the server, the file, the offset and the time of its last transaction."""
+    decoder = Decoder(Position(), server="e:1")
+    log = [rotate("binlog.000007"), format_description(), begin(1), TABLE.insert((1, "a")), commit(900)]
+    [first] = decoder.feed(b"".join(log))
+    assert Coordinates("e:1", "binlog.000007", 900, 1_700_000_000, 1_700_000_000) == first.coordinates == decoder.at
+    # A new file alone moves nothing: the place is where the last transaction ended.
+    assert [] == decoder.feed(rotate("binlog.000008"))
+    assert first.coordinates == decoder.at
+    [second] = decoder.feed(begin(2) + TABLE.insert((2, "b")) + commit(600))
+    assert ("binlog.000008", 600) == second.coordinates[1:3]
+
+
+def test_a_transaction_that_is_passed_over_moves_the_place_too() -> None:
+    """An idle pair reads nothing but what the other link wrote, and must not fall behind."""
+    decoder = Decoder(Position(), server="e:1")
+    decoder.feed(format_description() + rotate("binlog.000001"))
+    assert [] == decoder.feed(begin(1) + MARKER.insert(("reverse", 0, "west", "")) + commit(500))
+    assert (Position.parse("0-1-1"), 500) == (decoder.position, decoder.at.offset)
+
+
+def test_an_offset_past_4_gib_is_unknown_until_the_next_file() -> None:
+    """Headers have 32 bits for it: a wrong offset would make a good position look like another log's."""
+    decoder = Decoder(Position(), server="e:1")
+    ends = [0xFFFFFF00, 0x100000200, 0x1FFFFFFF0]
+    log = [format_description(), rotate("binlog.000001")]
+    for sequence, end in enumerate(ends, 1):
+        log += [begin(sequence), TABLE.insert((sequence, "a")), commit(end)]
+    log += [rotate("binlog.000002"), begin(9), TABLE.insert((9, "a")), commit(400)]
+    assert [0xFFFFFF00, 0, 0, 400] == [each.coordinates.offset for each in decoder.feed(b"".join(log))]
+
+
+@pytest.mark.parametrize(
+    ("server", "file", "began", "failure"),
+    [
+        ("e:1", "binlog.000001", 1_600_000_000, SourceRewound),
+        ("e:1", "binlog.000001", 1_700_000_000, type(None)),
+        ("e:1", "binlog.000001", 0, type(None)),  # not known
+        ("e:1", "binlog.000002", 1_600_000_000, type(None)),
+        ("e:2", "binlog.000001", 1_600_000_000, type(None)),
+    ],
+)
+def test_a_file_of_the_same_name_that_was_begun_at_another_time_is_another(server, file, began, failure) -> None:
+    """After a reset or a restore, the same numbers may well end at the same offsets."""
+    decoder = Decoder(Position.parse("0-1-1"), server="e:1", at=Coordinates(server, file, 500, 1, began))
+    decoder.feed(rotate("binlog.000001") + format_description())
+    assert failure is type(decoder.failure)
