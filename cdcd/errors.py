@@ -9,13 +9,17 @@ CdcdError
 ├── AccessDenied             wrong password or a missing privilege
 ├── BinlogError
 │   ├── BinlogPurged         the source no longer has the position
+│   ├── SourceRewound        the source's log is another than the one that the position is from
 │   ├── MalformedEvent       bytes that do not follow the format, or fail their CRC32
 │   └── UnsupportedEvent     an event that cannot be carried exactly
 ├── SchemaMismatch           an event and a table do not fit
 ├── Conflict                 the target's rows contradict the change, and no policy may decide
 ├── ApplyFailed              the target refuses a statement for good
 ├── LayoutMismatch           cdcd's own tables on a server are not what this version can use
+├── CheckpointLost           a link has run before, and what is applied is not known any more
+├── CheckpointForeign        the checkpoint of this name was written for another link
 ├── Fenced                   another run has taken this link over
+├── LinkRuns                 what an operator asks for needs a link that does not run
 ├── ServerError              any other error that a server answers; ``code`` is the server's number
 └── PrecheckFailed           what `cdcd check` would report stops the start
 """
@@ -99,35 +103,82 @@ class AccessDenied(CdcdError):
 class BinlogError(CdcdError):
     """The source's log cannot be followed."""
 
+    hint = (
+        "see the source's own log of errors; past what the source cannot read itself, the link is put with"
+        " `cdcd position set --link NAME POSITION`"
+    )
+
 
 class BinlogPurged(BinlogError):
     """The source no longer has the position that the link must resume from."""
 
-    hint = "take a new copy of the data: the source has purged the log that this link still needed"
+    hint = (
+        "the source has purged the log that this link still needed: take a new copy of the data, then give its position"
+        " with `cdcd position set --link NAME POSITION`"
+    )
+
+
+class SourceRewound(BinlogError):
+    """The source's log does not hold the position: it was reset, restored or replaced, or is another server's."""
+
+    hint = (
+        "compare the data of both sides: take a new copy, or say where to go on with"
+        " `cdcd position set --link NAME POSITION`"
+    )
 
 
 class MalformedEvent(BinlogError):
     """Bytes that do not follow the binary log format."""
 
+    hint = (
+        "start the link again, in case they were damaged on their way; past a log that is damaged itself, it is put"
+        " with `cdcd position set --link NAME POSITION`"
+    )
+
 
 class UnsupportedEvent(BinlogError):
     """An event that cannot be carried exactly, so the link stops instead of skipping it."""
+
+    hint = "do on the target by hand what it did; `cdcd position set --link NAME POSITION` puts the link after it"
 
 
 class SchemaMismatch(CdcdError):
     """An event does not fit the table that it names, on the source or on the target."""
 
+    hint = "make the target's table what the source's is, or leave it out of the link with `exclude`"
+
 
 class Conflict(CdcdError):
     """The target holds rows that contradict a change, and overwriting them would lose another row."""
+
+    hint = "compare the sites with `cdcd verify --link NAME`, put the row right by hand, then start the link again"
 
 
 class ApplyFailed(CdcdError):
     """The target refuses a statement; running it again would not help."""
 
+    hint = "put right on the target what it complains of, then start the link again"
+
 
 class LayoutMismatch(CdcdError):
     """cdcd's own tables on a server are of another version, or not what exactly once needs."""
+
+    hint = "run a cdcd that knows them, or see what was done to the tables of database cdcd"
+
+
+class CheckpointLost(CdcdError):
+    """A link has run before, and its checkpoint is gone or is kept under another name."""
+
+    hint = (
+        "say where to go on with `cdcd position set --link NAME POSITION`, or begin anew after"
+        " `cdcd link forget --link NAME`"
+    )
+
+
+class CheckpointForeign(CdcdError):
+    """The target holds a checkpoint under the link's name that is another link's."""
+
+    hint = "give this link a name of its own"
 
 
 class Fenced(CdcdError):
@@ -136,12 +187,22 @@ class Fenced(CdcdError):
     hint = "another cdcd runs this link, or took it over: stop one of the two"
 
 
+class LinkRuns(CdcdError):
+    """A command would change what a running link relies on."""
+
+    hint = "stop the daemon that runs it (systemctl stop), then give the command again"
+
+
 class PrecheckFailed(CdcdError):
     """Something must be fixed before any data moves."""
+
+    hint = "`cdcd check` prints what fixes it"
 
 
 class ServerError(CdcdError):
     """A server answered a statement with an error that no more specific class names."""
+
+    hint = "put right what the server complains of, then start the link again"
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"server error {code}: {message}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+import uuid
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +33,15 @@ def pytest_report_header() -> list[str]:
     """Name the versions that decide a result."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("asyncmy", "aiomysql", "PyMySQL", "msgspec"))
     return [f"cdcd: {packages}, {platform.machine()}", f"server: {mariadb.version() or 'no mariadbd'}"]
+
+
+@pytest.fixture(scope="session")
+def state_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder under which each test's daemons keep their state."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(autouse=True)
+def _own_state(state_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test, and the processes that it starts, a state folder of its own: servers' ports come back."""
+    monkeypatch.setenv("STATE_DIRECTORY", str(state_root / uuid.uuid4().hex))

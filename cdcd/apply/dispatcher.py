@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cdcd.apply.writer import Share, Writer
 from cdcd.errors import first_of
-from cdcd.model.position import Gtid, Progress
+from cdcd.model.position import Gtid, Position, Progress
 from cdcd.mysql.session import Session
 
 # A commit costs a flush to disk; below this many rows a writer of its own does not pay for one.
@@ -47,6 +47,7 @@ class Dispatcher:
     check_session: Callable[[Session], Awaitable[None]]  # checkpoint.Checkpoint.check
     open_writer: Callable[[int], Awaitable[Writer]]  # for a slot that this run does not have yet
     batch_number: int
+    written: Position | None = None  # what the target's rows say by themselves, once this run has written any
 
     async def apply(self, batch: SplitBatch, *, before: Progress, after: Progress, origin: str | None) -> int:
         """Apply a batch; return the number of conflicts. Raises what the writers raise, the first of several.
@@ -57,7 +58,9 @@ class Dispatcher:
         shares = self.split(batch)
         self.batch_number += 1
         if len(shares) == 1:
-            return await self.writers[0].apply(shares[0], self._marker(0, origin, after))
+            conflicts = await self.writers[0].apply(shares[0], self._marker(0, origin, after))
+            self.written = after.position
+            return conflicts
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -69,6 +72,7 @@ class Dispatcher:
                 ]
         except BaseExceptionGroup as group_of_errors:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
+        self.written = before.position
         return sum(task.result() for task in tasks)
 
     def split(self, batch: SplitBatch) -> Sequence[BatchShare]:
@@ -88,11 +92,16 @@ class Dispatcher:
         await self.writers[0].begin(self._marker(0, origin, after))
         return self.writers[0]
 
+    async def end(self, writer: Writer, *, after: Progress, origin: str | None) -> None:
+        """Commit what :meth:`begin` opened; ``after`` says where it ends, too."""
+        self.batch_number += 1
+        await writer.begin(self._marker(0, origin, after))
+        await writer.commit()
+        self.written = after.position
+
     async def move(self, after: Progress) -> None:
         """Make a position durable that no change leads to."""
-        self.batch_number += 1
-        await self.writers[0].begin(self._marker(0, None, after))
-        await self.writers[0].commit()
+        await self.end(self.writers[0], after=after, origin=None)
 
     async def check(self) -> None:
         """See that the target answers and that no later run has the link; raise TargetLost or Fenced."""

@@ -1,16 +1,27 @@
+from collections.abc import Set
+
 from typing_extensions import Buffer
 
 from cdcd.binlog.transaction import Transaction
 from cdcd.errors import CdcdError
-from cdcd.model.position import Position
+from cdcd.model.position import Coordinates, Gtid, Position
 
 class Decoder:
     transaction_bytes_max: int
     def __init__(
-        self, position: Position, *, relay_except: str | None = None, transaction_bytes_max: int = ...
+        self,
+        position: Position,
+        *,
+        relay_except: str | None = None,
+        applied: Set[Gtid] = ...,
+        transaction_bytes_max: int = ...,
+        server: str = "",
+        at: Coordinates = ...,
     ) -> None: ...
     @property
     def position(self) -> Position: ...
+    @property
+    def at(self) -> Coordinates: ...
     @property
     def suppressed(self) -> int: ...
     @property

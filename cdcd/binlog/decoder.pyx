@@ -14,9 +14,9 @@ from cdcd.binlog.checksum cimport crc32
 from cdcd.binlog.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
-from cdcd.binlog import table_map
-from cdcd.errors import BinlogError, BinlogPurged, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
-from cdcd.model.position import Gtid
+from cdcd.binlog import refusal, table_map
+from cdcd.errors import BinlogError, MalformedEvent, ServerError, SourceLost, SourceRewound, UnsupportedEvent
+from cdcd.model.position import UNKNOWN, Gtid
 
 cdef enum:
     HEADER = 19
@@ -54,12 +54,6 @@ cdef enum:
     GTID_EXTRA_ALTER = 2 | 4 | 8
     GTID_XA = 64 | 128
 
-_NAMES = {
-    5: "INTVAR", 13: "RAND", 14: "USER_VAR", 17: "BEGIN_LOAD_QUERY", 18: "EXECUTE_LOAD_QUERY",
-    26: "INCIDENT", 30: "WRITE_ROWS v2", 31: "UPDATE_ROWS v2", 32: "DELETE_ROWS v2", 33: "GTID (MySQL)",
-    38: "XA_PREPARE", 39: "PARTIAL_UPDATE_ROWS", 40: "TRANSACTION_PAYLOAD", 42: "GTID_TAGGED",
-}
-
 cdef uint64_t TABLE_ID = 0xFFFFFFFFFFFF     # six bytes
 
 
@@ -81,7 +75,10 @@ cdef class Decoder:
     ``relay_except`` is None for a link that carries only what was born at its source: transactions that
     begin with the marker are passed over by length. For a relaying link it is the target's name: other
     origins' transactions are carried.
+    ``applied``: transactions to pass over, whatever is in them: applied already, or skipped by an operator. Each is
+    handed on without rows, with its statement if it has one.
     ``transaction_bytes_max``: a transaction past this is handed on in parts.
+    ``server``: the source's identity, and ``at`` the coordinates of ``position``, where they are known.
     """
 
     cdef readonly object position           # after the last transaction that was read whole
@@ -91,11 +88,17 @@ cdef class Decoder:
     cdef readonly object failure            # raised by the next feed; what came before it is still handed on
     cdef public size_t transaction_bytes_max
     cdef readonly str file
-    cdef object _relay_except
+    cdef readonly object at                 # the coordinates of ``position``
+    cdef tuple _log                         # the server, the file, and when it was begun
+    cdef uint64_t _offset                   # after the event in hand, as its header says it: modulo 4 GiB
+    cdef uint64_t _committed                # after the last transaction in the file
+    cdef bint _wrapped                      # the file has grown past 4 GiB
+    cdef Transaction _last                  # read since ``position`` was last folded
+    cdef object _relay_except, _applied
     cdef uint8_t* _buffer
     cdef size_t _length, _capacity
     cdef bint _checksum, _checked_format
-    cdef bint _skipping, _standalone
+    cdef bint _skipping, _passing, _standalone
     cdef Transaction _open
     cdef list _moved                        # transactions read since ``position`` was last folded
     cdef dict _maps                         # TABLE_MAP body -> TableMap
@@ -104,9 +107,11 @@ cdef class Decoder:
     cdef list _done
     cdef double _received
 
-    def __cinit__(self, position, *, relay_except=None, size_t transaction_bytes_max=64 << 20):
+    def __cinit__(self, position, *, relay_except=None, applied=frozenset(), size_t transaction_bytes_max=64 << 20,
+                  str server="", at=UNKNOWN):
         self.position = position
         self._relay_except = relay_except
+        self._applied = applied
         self.transaction_bytes_max = transaction_bytes_max
         self._buffer = NULL
         self._length = self._capacity = 0
@@ -117,6 +122,8 @@ cdef class Decoder:
         self._moved = []
         self._done = []
         self.file = ""
+        self.at = at
+        self._log = (server, "", 0)
 
     def __dealloc__(self):
         free(self._buffer)
@@ -137,9 +144,13 @@ cdef class Decoder:
             self._consume()
         except (BinlogError, SourceLost, ServerError) as error:
             self.failure = error
+            if self._open is not None and isinstance(error, (MalformedEvent, UnsupportedEvent)):
+                error.at(transaction=self._open.gtid)
         if self._moved:
             self.position = self.position.after(self._moved)
+            self.at = self._last.coordinates
             self._moved = []
+            self._last = None
         done = self._done
         self._done = []
         return done
@@ -212,26 +223,12 @@ cdef class Decoder:
         if length == 0:
             raise MalformedEvent("an empty packet in the replication stream")
         if payload[0] == 0xFF:
-            self._server_error(payload[:length])
+            raise refusal.server_error(payload[:length]).at(position=self.position)
         if payload[0] == 0xFE and length < 9:
             raise SourceLost("the source ended the stream")
         if payload[0] != 0:
             raise MalformedEvent(f"a packet that begins with {payload[0]:#x} in the replication stream")
         return self._event(payload + 1, length - 1)
-
-    def _server_error(self, payload):
-        """Turn an error packet into ours (MariaDB Knowledge Base, "ERR_Packet")."""
-        code = int.from_bytes(payload[1:3], "little")
-        message = payload[9:] if payload[3:4] == b"#" else payload[3:]
-        text = message.decode("utf-8", "replace")
-        if code == 1236 and ("purged" in text or "first log file" in text):
-            raise BinlogPurged(f"the source cannot send its log from here: {text}").at(position=self.position)
-        if code == 1236:
-            raise BinlogError(f"the source cannot send its log from here: {text}").at(position=self.position)
-        # 4052: another connection reads under the same server_id, most likely a later run of the link.
-        if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161, 4052):
-            raise SourceLost(f"the source ended the stream: {text}")
-        raise ServerError(code, text).at(position=self.position)
 
     cdef int _event(self, const uint8_t* event, size_t length) except -1:
         if length < HEADER:
@@ -249,6 +246,9 @@ cdef class Decoder:
             if body < 4:
                 raise MalformedEvent("an event too short for its checksum")
             body -= 4
+        self._offset = _u32(event + 13)
+        if self._passing and kind != EVENT_INCIDENT:
+            return self._pass(event, body, kind)
         if self._skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
             return 0
         if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
@@ -269,15 +269,31 @@ cdef class Decoder:
         if kind in (EVENT_ANNOTATE, EVENT_CHECKPOINT, EVENT_GTID_LIST, EVENT_HEARTBEAT, EVENT_STOP,
                     EVENT_START_ENCRYPTION):
             return 0
-        self._unsupported(kind)
+        raise refusal.unsupported(kind).at(file=self.file, after=self.position)
 
-    def _unsupported(self, kind):
-        name = _NAMES.get(kind, "unknown")
-        hint = "cdcd carries row events only: set binlog_format=ROW for every session of the source"
-        if kind == EVENT_INCIDENT:
-            hint = "the source says that its log lost changes: take a new copy of the data"
-        raise UnsupportedEvent(f"event type {kind} ({name}) cannot be carried exactly", hint=hint).at(
-            file=self.file, after=self.position, transaction=self._open.gtid if self._open else "none")
+    cdef int _pass(self, const uint8_t* event, size_t body, uint8_t kind) except -1:
+        """Of a transaction to pass over, only its end matters, and that a statement may change tables."""
+        if self._checksum and crc32(event, HEADER + body) != _u32(event + HEADER + body):
+            self._offset = 0        # unknown
+        if kind == EVENT_GTID:
+            self._offset = 0        # Its own end could not be read.
+            self._commit()
+            return self._begin(event + HEADER, body, _u32(event), _u32(event + 5))
+        if kind == EVENT_XID or kind == EVENT_XA_PREPARE:
+            return self._commit()
+        if kind == EVENT_QUERY or kind == EVENT_QUERY_COMPRESSED:
+            try:
+                found = query_event.parse(event[HEADER:HEADER + body], kind == EVENT_QUERY_COMPRESSED,
+                                          not self._standalone)
+            except MalformedEvent:
+                found = query_event.UNREADABLE
+            verb = query_event.control(found.statement)
+            if verb is None:
+                self._open.query = found
+                self._forget_tables()
+            if self._standalone or verb in ("commit", "rollback"):
+                return self._commit()
+        return 0
 
     cdef int _rotate(self, const uint8_t* event, size_t length) except -1:
         """Note the file's name. The first ROTATE of a stream comes before the format says if it has a CRC32."""
@@ -286,6 +302,9 @@ cdef class Decoder:
         elif self._checksum or length < HEADER + 8:
             raise MalformedEvent("a ROTATE event that is too short, or fails its CRC32").at(after=self.position)
         self.file = event[HEADER + 8:length].decode("utf-8", "replace")
+        self._log = (self._log[0], self.file, 0)
+        self._committed = 0
+        self._wrapped = False
         return 0
 
     cdef int _format(self, const uint8_t* event, size_t length) except -1:
@@ -306,10 +325,21 @@ cdef class Decoder:
         self._checksum = algorithm == 1
         if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
             raise MalformedEvent("the format description fails its CRC32")
+        self._begin_file(_u32(event))
         if _u32(event + HEADER + 52):
             self._forget_tables()
             self._open = None
-            self._skipping = False
+            self._skipping = self._passing = False
+        return 0
+
+    cdef int _begin_file(self, uint32_t began) except -1:
+        """Note when the file was begun; the file in which the position lies must be the same as then."""
+        self._log = (self._log[0], self.file, began)
+        if self.at.began and self.at[:2] == self._log[:2] and self.at.began != began:
+            raise SourceRewound(
+                f"the source's log is not the one that the position is from: {self.file} was begun at {began}, and"
+                f" was at {self.at.began} then"
+            ).at(position=self.position)
         return 0
 
     cdef int _begin(self, const uint8_t* body, size_t length, uint32_t timestamp, uint32_t server) except -1:
@@ -318,21 +348,26 @@ cdef class Decoder:
         gtid = Gtid(_u32(body + 8), server, _u64(body))
         if self._open is not None:
             raise MalformedEvent(f"transaction {gtid} begins inside {self._open.gtid}").at(file=self.file)
-        if body[12] & GTID_XA:
-            raise UnsupportedEvent(
-                "an XA transaction: its rows may still be rolled back after the log shows them",
-                hint="cdcd carries ordinary transactions only; the link must be started after this one",
-            ).at(transaction=gtid, file=self.file)
-        cdef size_t extra = 21 if body[12] & GTID_GROUP_COMMIT else 13
-        if length > extra and body[extra] & GTID_EXTRA_ALTER:
-            raise UnsupportedEvent(
-                "an ALTER TABLE that is logged at its beginning and again at its end",
-                hint="set binlog_alter_two_phase=OFF on the source; the link must be started after this one",
-            ).at(transaction=gtid, file=self.file)
         self._open = Transaction(gtid, timestamp)
         self._standalone = body[12] & GTID_STANDALONE
         self._ids.clear()
+        self._passing = bool(self._applied) and gtid in self._applied
+        cdef size_t extra = 21 if body[12] & GTID_GROUP_COMMIT else 13
+        if not self._passing:
+            self._check(body[12], body[extra] if length > extra else 0)
         return 0
+
+    def _check(self, flags, more):
+        """Raise UnsupportedEvent for a transaction that its GTID event says cannot be carried."""
+        if flags & GTID_XA:
+            raise UnsupportedEvent(
+                "an XA transaction: its rows may still be rolled back after the log shows them",
+                hint="cdcd carries ordinary transactions only").at(file=self.file)
+        if more & GTID_EXTRA_ALTER:
+            raise UnsupportedEvent(
+                "an ALTER TABLE that is logged at its beginning and again at its end",
+                hint="set binlog_alter_two_phase=OFF on the source, and run this one on the target by hand",
+            ).at(file=self.file)
 
     cdef int _table_map(self, const uint8_t* body, size_t length) except -1:
         if self._open is None:
@@ -416,7 +451,7 @@ cdef class Decoder:
     cdef int _query(self, bytes body, bint compressed) except -1:
         found = query_event.parse(body, compressed, not self._standalone)
         if self._open is None:
-            raise UnsupportedEvent("a statement outside a transaction", hint="the log has no GTIDs here").at(
+            raise UnsupportedEvent("a statement outside a transaction", hint=refusal.NO_GTIDS).at(
                 file=self.file, after=self.position)
         verb = query_event.control(found.statement)
         if verb == "commit":
@@ -438,8 +473,14 @@ cdef class Decoder:
         cdef Transaction done = self._open
         if done is None:
             raise MalformedEvent("a commit outside a transaction").at(file=self.file)
+        self._wrapped |= self._offset <= self._committed
+        self._committed = self._offset
+        done.log = self._log
+        done.offset = 0 if self._wrapped else self._offset
         self._moved.append(done.gtid)
+        self._last = done
         self._open = None
+        self._passing = False
         if self._skipping:
             self._skipping = False
             self.suppressed += 1

@@ -43,6 +43,10 @@ class Query:
         return shown.encode("utf-8", "backslashreplace").decode()
 
 
+UNREADABLE = Query("", "?", 0, None, True, False, None, "")
+"""Stands for a statement that was passed over and cannot be read: not for one that changes nothing."""
+
+
 def control(statement: str) -> str | None:
     """Return which transaction-control statement this is, or None."""
     if not (match := _CONTROL.match(statement)):

@@ -27,6 +27,8 @@ cdef class Transaction:
     cdef readonly int part
     cdef readonly bint complete
     cdef public double received
+    cdef tuple log              # the server, the file that it ends in, and when that was begun
+    cdef uint64_t offset        # in that file, after its last event; 0: unknown
     cdef uint8_t* data
     cdef readonly size_t size
     cdef size_t capacity

@@ -1,6 +1,6 @@
 from cdcd.binlog.query import Query
 from cdcd.binlog.table_map import Description
-from cdcd.model.position import Gtid
+from cdcd.model.position import Coordinates, Gtid
 
 class TableMap:
     plan: object
@@ -34,5 +34,7 @@ class Transaction:
     def ref_count(self) -> int: ...
     @property
     def is_announcement(self) -> bool: ...
+    @property
+    def coordinates(self) -> Coordinates: ...
     @property
     def events(self) -> list[tuple[TableMap, int, bytes]]: ...

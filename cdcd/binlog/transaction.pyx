@@ -7,6 +7,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
 from cdcd.binlog import table_map
+from cdcd.model.position import Coordinates
 
 
 cdef class TableMap:
@@ -39,6 +40,8 @@ cdef class Transaction:
         self.part = part
         self.complete = False
         self.received = 0
+        self.log = ("", "", 0)
+        self.offset = 0
         self.data = NULL
         self.refs = NULL
         self.size = self.capacity = 0
@@ -103,6 +106,11 @@ cdef class Transaction:
     def is_announcement(self):
         """Whether cdcd announces a schema change with it."""
         return bool(self.tables) and (<TableMap>self.tables[0]).is_announcement
+
+    @property
+    def coordinates(self):
+        """Where in its source's log it ends; a part that is not the last ends at an unknown place."""
+        return Coordinates(self.log[0], self.log[1], self.offset, self.timestamp, self.log[2])
 
     @property
     def events(self):

@@ -24,7 +24,7 @@ _OPTIONS = f"ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='
 
 CREATE_DATABASE = "CREATE DATABASE IF NOT EXISTS cdcd CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 COLUMNS = {
-    # One row a writer. The last four say where the log event lies that ``position`` ends with, and on which server.
+    # One row a writer. The last five say where the log event lies that ``position`` ends with, and on which server.
     "checkpoint": """\
   link          VARCHAR(64)       NOT NULL,
   slot          SMALLINT UNSIGNED NOT NULL,
@@ -39,6 +39,7 @@ COLUMNS = {
   log_file      VARCHAR(255)      NOT NULL DEFAULT '',
   log_offset    BIGINT UNSIGNED   NOT NULL DEFAULT 0,
   event_time    BIGINT UNSIGNED   NOT NULL DEFAULT 0,
+  log_began     BIGINT UNSIGNED   NOT NULL DEFAULT 0,
   PRIMARY KEY (link, slot)""",
     # Announcements of schema changes that a link is about to run.
     "ddl": """\
@@ -80,7 +81,8 @@ _UPGRADES = {
         "ADD COLUMN IF NOT EXISTS source_server VARCHAR(255) NOT NULL DEFAULT '',"
         " ADD COLUMN IF NOT EXISTS log_file VARCHAR(255) NOT NULL DEFAULT '',"
         " ADD COLUMN IF NOT EXISTS log_offset BIGINT UNSIGNED NOT NULL DEFAULT 0,"
-        " ADD COLUMN IF NOT EXISTS event_time BIGINT UNSIGNED NOT NULL DEFAULT 0"
+        " ADD COLUMN IF NOT EXISTS event_time BIGINT UNSIGNED NOT NULL DEFAULT 0,"
+        " ADD COLUMN IF NOT EXISTS log_began BIGINT UNSIGNED NOT NULL DEFAULT 0"
     ),
     "ddl": "MODIFY COLUMN objects MEDIUMTEXT NOT NULL",
 }

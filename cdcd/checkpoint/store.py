@@ -5,18 +5,38 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from cdcd.checkpoint import layout
 from cdcd.errors import Fenced, ServerError, TargetBusy
-from cdcd.model.position import Position, Progress, pack, unpack
+from cdcd.model.position import Coordinates, Gtid, Position, Progress, pack, unpack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
 
 log = structlog.get_logger()
 
 NO_SUCH_THREAD = 1094
+FAILURE_CHARACTERS_MAX = 10_000
+PLACE = "source_server,log_file,log_offset,event_time,log_began"
+COLUMNS = f"link,slot,origin,position,applied,epoch,batch,session,{PLACE}"
+Row = tuple[Any, ...]  # slot, position, applied, epoch, batch, session, origin, and the place: five columns
+
+
+# No sql_select_limit of the server's applies to a query with a LIMIT of its own.
+SLOTS_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a link's rows say before they are claimed."""
+
+    origins: frozenset[str]
+    progress: Progress
+
+
+Begin = Callable[[Held | None], Awaitable[Progress]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +51,26 @@ class Claim:
 class Checkpoint:
     """One link's rows in ``cdcd.checkpoint`` of its target, and the epoch under which this process writes them."""
 
-    def __init__(self, link: str, origin: str) -> None:
+    def __init__(self, link: str, origin: str, target: str) -> None:
         self.link = link
         self.origin = origin
+        self.target = target
         self._epoch = 0
+        self._attempted: tuple[int, Sequence[int]] = (0, ())  # the last claim's epoch and writers, answered or not
 
     async def prepare(self, session: Session) -> None:
         """Create or upgrade cdcd's tables; raise LayoutMismatch where they cannot be used."""
         await layout.prepare(session)
 
-    async def claim(self, session: Session, writers: Sequence[int], start: Callable[[], Awaitable[Position]]) -> Claim:
+    async def claim(
+        self, session: Session, writers: Sequence[int], begin: Begin, note: Callable[[Progress], bytes]
+    ) -> Claim:
         """Take the link over for this run: fence earlier runs, and return what they have applied.
 
         ``writers`` are the connection ids of the run's writers, slot by slot: so that a later run can end one
-        that holds its row. ``start`` gives the position of a link that has no checkpoint; it is made durable
-        here, so that a crash before the first batch begins at the same place. Raises TargetBusy while an
+        that holds its row. ``begin`` is given what the rows say, or None where there are none, and decides where to
+        go on, or raises; that is made durable here, so that a crash before the first batch begins at the same place.
+        ``note`` gives a statement that belongs to the same transaction. Raises TargetBusy while an
         earlier run's transaction stays open, its session has been ended by then; Fenced when another process
         took the link over after this one did.
         """
@@ -53,24 +78,29 @@ class Checkpoint:
         await session.execute("BEGIN")
         try:
             rows = await session.fetch(
-                "SELECT slot, position, applied, epoch, batch FROM cdcd.checkpoint"
-                f" WHERE link = {quote.text(self.link)} ORDER BY slot FOR UPDATE"
+                f"SELECT slot, position, applied, epoch, batch, session, origin, {PLACE}"
+                f" FROM cdcd.checkpoint WHERE link = {quote.text(self.link)}"
+                f" ORDER BY slot LIMIT {SLOTS_MAX} FOR UPDATE"
             )
         except TargetBusy:
             await session.execute("ROLLBACK")
             await self._end_old_sessions(session)
             raise
-        epoch = self._next_epoch([row[3] for row in rows])
-        claim = _read(rows, epoch) if rows else Claim(epoch, 0, Progress(await start()))
+        epoch = self._next_epoch(rows)
+        batch, found = read(rows) if rows else (0, None)
+        claim = Claim(epoch, batch, await begin(found))
         held = {row[0] for row in rows}
+        self._attempted = epoch, tuple(writers)
         if held:
             await session.execute(
-                f"UPDATE cdcd.checkpoint SET epoch = {epoch},"
+                f"UPDATE cdcd.checkpoint SET epoch = {epoch}, updated_at = NOW(6),"
                 f" session = COALESCE(ELT(slot + 1, {','.join(map(str, writers))}), 0)"
                 f" WHERE link = {quote.text(self.link)}"
             )
         if missing := {slot: thread for slot, thread in enumerate(writers) if slot not in held}:
             await session.execute(self._insert(missing, claim))
+        await session.execute(note(claim.progress))
+        await session.execute(f"UPDATE cdcd.link SET failed_gtid = '', failure = '' WHERE {self._witness}")
         await session.execute("COMMIT")
         self._epoch = epoch
         log.info(
@@ -81,15 +111,22 @@ class Checkpoint:
         )
         return claim
 
-    def _next_epoch(self, held: list[int]) -> int:
-        """Return the epoch after the highest; only a process that has never run the link may pass another's."""
-        if self._epoch and not held:
+    def _next_epoch(self, rows: Sequence[Row]) -> int:
+        """Return an epoch after the highest; only a process that has never run the link may pass another's."""
+        if self._epoch and not rows:
             raise Fenced("the link's rows in cdcd.checkpoint were deleted while it ran")
-        # Rows that are deleted must not come back with an epoch that an old run still holds: time gives the first.
-        highest = max(held, default=time.time_ns() // 1_000_000)
-        if self._epoch and highest > self._epoch:
+        highest = max((row[3] for row in rows), default=0)
+        if self._epoch and highest > self._epoch and not self._is_own_attempt(highest, rows):
             raise Fenced("a later run of this link has begun").at(epoch=highest)
-        return highest + 1
+        # By time: rows that are deleted must not come back with an epoch that an old run still holds, and no two
+        # claims of which one was undone may have had the same.
+        return int(max(highest + 1, time.time_ns() // 1000))
+
+    def _is_own_attempt(self, epoch: int, rows: Sequence[Row]) -> bool:
+        """Return whether the rows are what this run's last claim wrote, whose COMMIT was never answered."""
+        attempted, writers = self._attempted
+        sessions = {row[0]: row[5] for row in rows if row[0] < len(writers)}
+        return epoch == attempted and sessions == dict(enumerate(writers))
 
     async def check(self, session: Session) -> None:
         """Raise Fenced when another run has taken the link over; nothing is written."""
@@ -98,13 +135,37 @@ class Checkpoint:
         if row is None or row[0] != self._epoch:
             raise Fenced("this run's marker matches no row")
 
+    async def note_failure(self, session: Session, gtid: Gtid, reason: str) -> bool:
+        """Note the transaction that stopped this run, for `cdcd skip`; return False where a later run has the link."""
+        await session.execute("BEGIN")
+        ours = await session.execute(
+            "UPDATE cdcd.checkpoint SET updated_at = NOW(6)"
+            f" WHERE link = {quote.text(self.link)} AND slot = 0 AND epoch = {self._epoch}"
+        )
+        if ours:
+            shown = reason[:FAILURE_CHARACTERS_MAX].encode("utf-8", "backslashreplace")
+            await session.execute(
+                f"UPDATE cdcd.link SET failed_gtid = {quote.text(str(gtid))}, failure = _utf8mb4 {quote.binary(shown)}"
+                f" WHERE {self._witness}"
+            )
+        await session.execute("COMMIT" if ours else "ROLLBACK")
+        return bool(ours)
+
+    @property
+    def _witness(self) -> str:
+        """The link's row in cdcd.link."""
+        return (
+            f"link = {quote.text(self.link)} AND source = {quote.text(self.origin)}"
+            f" AND target = {quote.text(self.target)}"
+        )
+
     async def add_slot(self, session: Session, slot: int) -> None:
         """Give this session a row of its own, in the run's epoch; raise Fenced when the epoch has passed."""
         matched = await session.execute(
-            "INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session)"
-            f" SELECT link,{slot},origin,position,'',epoch,0,CONNECTION_ID() FROM cdcd.checkpoint"
+            f"INSERT INTO cdcd.checkpoint ({COLUMNS})"
+            f" SELECT link,{slot},origin,position,'',epoch,0,CONNECTION_ID(),{PLACE} FROM cdcd.checkpoint"
             f" WHERE link={quote.text(self.link)} AND slot=0 AND epoch={self._epoch} FOR UPDATE"
-            " ON DUPLICATE KEY UPDATE session=CONNECTION_ID()"
+            " ON DUPLICATE KEY UPDATE session=CONNECTION_ID(),updated_at=NOW(6)"
         )
         await session.execute("COMMIT")
         if matched == 0:
@@ -114,10 +175,11 @@ class Checkpoint:
         position = quote.binary(str(claim.progress.position).encode())
         batch = 0 if claim.progress.applied else claim.batch
         rows = ",".join(
-            f"({quote.text(self.link)},{slot},{quote.text(self.origin)},{position},'',{claim.epoch},{batch},{thread})"
+            f"({quote.text(self.link)},{slot},{quote.text(self.origin)},{position},'',{claim.epoch},{batch},{thread},"
+            f"{','.join(place(claim.progress.at))})"
             for slot, thread in slots.items()
         )
-        return f"INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session) VALUES {rows}"
+        return f"INSERT INTO cdcd.checkpoint ({COLUMNS}) VALUES {rows}"
 
     async def _end_old_sessions(self, session: Session) -> None:
         """End this account's sessions that hold the link's rows: their owner is gone or about to be fenced."""
@@ -143,23 +205,30 @@ class Checkpoint:
         """
         applied = quote.binary(pack(progress.applied)) if progress.applied else "''"
         return (
-            "INSERT INTO cdcd.checkpoint (link,slot,origin,position,applied,epoch,batch,session)"
+            f"INSERT INTO cdcd.checkpoint ({COLUMNS})"
             f" VALUES ({quote.text(self.link)},{slot},{quote.text(origin or self.origin)},'{progress.position}',"
-            f"{applied},{self._epoch},{batch},"
-            "CONNECTION_ID()) ON DUPLICATE KEY UPDATE"
+            f"{applied},{self._epoch},{batch},CONNECTION_ID(),{','.join(place(progress.at))}) ON DUPLICATE KEY UPDATE"
             f" batch=VALUES(batch)+0*(18446744073709551614+IF(epoch={self._epoch} AND batch<{batch},1,2)),"
             "origin=VALUES(origin),position=VALUES(position),applied=VALUES(applied),session=VALUES(session),"
-            "updated_at=NOW(6)"
+            "source_server=VALUES(source_server),log_file=VALUES(log_file),log_offset=VALUES(log_offset),"
+            "event_time=VALUES(event_time),log_began=VALUES(log_began),updated_at=NOW(6)"
         ).encode()
 
 
-def _read(rows: list[tuple[int, bytes, bytes, int, int]], epoch: int) -> Claim:
-    """Return what slots say together: only those of the latest batch count."""
+def place(at: Coordinates) -> tuple[str, ...]:
+    """Return the values of the columns that say where a position lies."""
+    return quote.text(at.server), quote.text(at.file), str(at.offset), str(at.time), str(at.began)
+
+
+def read(rows: Sequence[Row]) -> tuple[int, Held]:
+    """Return the latest batch, and what slots say together: only those of that batch count."""
     batch = max(row[4] for row in rows)
     latest = [row for row in rows if row[4] == batch]
     position = Position.parse(_text(latest[0][1]))
     applied = frozenset(gtid for row in latest for gtid in unpack(_bytes(row[2])))
-    return Claim(epoch, batch, Progress(position, applied))
+    server, file, *numbers = latest[0][7:]
+    at = Coordinates(_text(server), _text(file), *numbers)
+    return batch, Held(frozenset(_text(row[6]) for row in rows), Progress(position, applied, at))
 
 
 def _text(value: bytes | str) -> str:

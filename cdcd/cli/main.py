@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -21,10 +22,17 @@ from cdcd.config import Config, load
 from cdcd.errors import CdcdError, ConfigError, PrecheckFailed
 from cdcd.observe import logs
 
+if TYPE_CHECKING:
+    from cdcd.cli.asking import Answer
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
 FAILED = 1
 WRONG_USAGE = 2
 PRECHECK_FAILED = 3
 INTERRUPTED = 130
+
+CONFIG = "/etc/cdcd/cdcd.toml"
 
 Command = Callable[[argparse.Namespace, Config], Awaitable[int]]
 
@@ -72,6 +80,7 @@ def _complain(exit_status: int, problems: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cdcd", description="Keep MySQL-protocol databases in step, both ways.")
+    _takes_a_file(parser, Path(os.environ.get("CDCD_CONFIG") or CONFIG))
     parser.add_argument("--version", action="version", version=f"cdcd {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add(commands, "run", _run, "run every link in the foreground")
@@ -81,18 +90,55 @@ def _parser() -> argparse.ArgumentParser:
     compares = _add(commands, "verify", _verify, "compare the two sides of a link")
     compares.add_argument("--link", required=True, metavar="NAME", help="the link, as the file names it")
     compares.add_argument("--json", action="store_true", help="print the report as JSON")
-    locates = _add(commands, "position", _position, "print where a site's log ends, as `start` accepts it")
-    locates.add_argument("--site", required=True, metavar="NAME", help="the site, as the file names it")
+    _add_position(commands)
+    skips = _add(commands, "skip", _skip, "leave out the one transaction that a link stopped at, once it has been seen")
+    skips.add_argument("--gtid", required=True, help="the transaction, as the link's error names it")
+    _of_a_link(skips, "skip --link forward --gtid 0-1-4711")
+    _add_link(commands)
     return parser
 
 
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, command: Command, text: str
-) -> argparse.ArgumentParser:
+def _add_position(commands: Commands) -> None:
+    locates = _add(commands, "position", _position, "print where a site's log ends, or where a link is; move a link")
+    locates.add_argument("--site", metavar="NAME", help="the site whose log's end is printed, as `start` accepts it")
+    actions = locates.add_subparsers(metavar="show|set")
+    shows = _add(actions, "show", _position_show, "print a link's checkpoint")
+    _of_a_link(shows, "position show --link forward")
+    sets = _add(actions, "set", _position_set, "put a link that does not run at another position of its source's log")
+    sets.add_argument("position", metavar="POSITION", help="GTIDs, now, earliest or FILE:OFFSET, as `start` takes it")
+    sets.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+    _of_a_link(sets, "position set --link forward 0-1-4711")
+
+
+def _add_link(commands: Commands) -> None:
+    text = "rename or forget what cdcd keeps of a link that does not run"
+    actions = _add(commands, "link", None, text).add_subparsers(required=True, metavar="rename|forget")
+    renames = _add(actions, "rename", _link_rename, "keep a link's place under another name")
+    renames.add_argument("new", metavar="NEW", help="its name from now on")
+    _of_a_link(renames, "link rename --link forward eastwards")
+    forgets = _add(actions, "forget", _link_forget, "remove all that is kept of a link, so that it begins at `start`")
+    _of_a_link(forgets, "link forget --link forward")
+
+
+def _add(commands: Commands, name: str, command: Command | None, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
-    parser.add_argument("-c", "--config", required=True, type=Path, metavar="FILE", help="the configuration file")
-    parser.set_defaults(command=command)
+    _takes_a_file(parser, argparse.SUPPRESS)  # What was given before the command stays.
+    if command is not None:
+        parser.set_defaults(command=command)
     return parser
+
+
+def _takes_a_file(parser: argparse.ArgumentParser, default: object) -> None:
+    text = f"the configuration file (default: $CDCD_CONFIG, then {CONFIG})"
+    parser.add_argument("-c", "--config", default=default, type=Path, metavar="FILE", help=text)
+
+
+def _of_a_link(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add what commands about a link that change something have in common."""
+    parser.add_argument("--link", required=True, metavar="NAME", help="the link")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.epilog = f"example: cdcd {example}"
 
 
 # Each command imports what it needs when it is run: a daemon is up sooner without the others' modules.
@@ -131,5 +177,50 @@ async def _verify(arguments: argparse.Namespace, config: Config) -> int:
 async def _position(arguments: argparse.Namespace, config: Config) -> int:
     from cdcd.cli import position
 
+    if arguments.site is None:
+        raise ConfigError(["cdcd position: give --site NAME, or show or set"])
     await position.run(config, arguments.site, out=sys.stdout)
     return 0
+
+
+async def _position_show(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import position
+
+    return await position.show(config, arguments.link, _answer(arguments))
+
+
+async def _position_set(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import position
+
+    return await position.set_(
+        config,
+        arguments.config,
+        arguments.link,
+        arguments.position,
+        _answer(arguments),
+        dry_run=arguments.dry_run,
+    )
+
+
+async def _skip(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import skip
+
+    return await skip.run(config, arguments.link, arguments.gtid, _answer(arguments))
+
+
+async def _link_rename(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import link
+
+    return await link.rename(config, arguments.config, arguments.link, arguments.new, _answer(arguments))
+
+
+async def _link_forget(arguments: argparse.Namespace, config: Config) -> int:
+    from cdcd.cli import link
+
+    return await link.forget(config, arguments.config, arguments.link, _answer(arguments))
+
+
+def _answer(arguments: argparse.Namespace) -> Answer:
+    from cdcd.cli.asking import Answer
+
+    return Answer(sys.stdout, as_json=arguments.json, yes=arguments.yes)

@@ -1,26 +1,154 @@
-"""``cdcd position``: where a site's log ends now, in the text that ``start`` accepts."""
+"""``cdcd position``: where a site's log ends, where a link is in it, and to put a link elsewhere."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TextIO
 
-from cdcd.config import Config
-from cdcd.errors import CdcdError, ConfigError, SourceLost
+from cdcd.checkpoint import layout, offline, witness
+from cdcd.checkpoint.trace import Trace, own_transaction
+from cdcd.checkpoint.witness import StateFiles, state_folder
+from cdcd.cli.asking import Answer, link_of, session_at
+from cdcd.config import Config, Link
+from cdcd.config.grammar import Place
+from cdcd.config.values import start as checked_start
+from cdcd.errors import CdcdError, ConfigError, SourceLost, TargetLost
+from cdcd.model.position import Position, Progress
 from cdcd.mysql.flavor import MARIADB
+from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
-from cdcd.source.start import current_position
+from cdcd.runtime.resume import describe
+from cdcd.source import passage
+from cdcd.source.start import current_position, resolve_start
+
+DONE, NOT_DONE = 0, 1
 
 
 async def run(config: Config, site_name: str, *, out: TextIO) -> None:
-    """Print the position. Raises ConfigError for an unknown site, and what the connection raises."""
+    """Print where a site's log ends. Raises ConfigError for an unknown site, and what the connection raises."""
     if (site := config.sites.get(site_name)) is None:
         raise ConfigError([f"sites: no site named {site_name!r} (there are: {', '.join(sorted(config.sites))})"])
-    session = await Session.open(site, SourceLost)
-    try:
+    async with session_at(site, SourceLost) as session:
         if await session.fetch_one("SELECT @@log_bin") != (1,):
             raise CdcdError(f"site {site_name} has no binary log", hint="set log_bin on its server")
         position = str(await current_position(session, MARIADB))
-    finally:
-        await session.close()
     # A log without a transaction has no GTID to name; its end is its beginning.
     print(position or "earliest", file=out)
+
+
+async def show(config: Config, link_name: str, answer: Answer) -> int:
+    """Print a link's checkpoint, whether or not a daemon runs the link."""
+    link = link_of(config, link_name)
+    async with session_at(config.sites[link.target], TargetLost) as target:
+        if not await offline.present(target):
+            raise _no_checkpoint(link)
+        await layout.check(target)
+        state = await offline.look(target, link.name)
+        failed = await offline.failure(target, link.name, link.source, link.target)
+    if state.progress is None:
+        raise _no_checkpoint(link)
+    at = state.progress.at
+    facts = {
+        "link": link.name,
+        "position": str(state.progress.position),
+        "applied_after": sorted(map(str, state.progress.applied)),
+        "source_server": at.server,
+        "log_file": at.file,
+        "log_offset": at.offset,
+        "event_time": at.time,
+        "epoch": state.epoch,
+        "updated_at": f"{state.updated_at} UTC",
+        "sessions": state.sessions,
+        "stopped_at": str(failed.gtid) if failed else None,
+        "failure": failed.reason if failed else None,
+    }
+    answer.give("\n".join(f"{name:13} {_shown(value)}" for name, value in facts.items()), **facts)
+    return DONE
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(str, value)) or "-"
+    return "-" if value in ("", 0, None) else str(value)
+
+
+def _no_checkpoint(link: Link) -> CdcdError:
+    return CdcdError(
+        f"{link.name} has no checkpoint on {link.target}",
+        hint=f"it begins at `start` when it first runs; `cdcd position set --link {link.name} POSITION` gives it one",
+    )
+
+
+async def set_(config: Config, path: Path, link_name: str, text: str, answer: Answer, *, dry_run: bool) -> int:
+    """Put a link that does not run at another position of its source's log; return the exit status.
+
+    Raises ConfigError for wrong usage, CdcdError where the source cannot send its log from there, LinkRuns.
+    """
+    link = link_of(config, link_name)
+    try:
+        checked_start(text, Place())
+    except ValueError as error:
+        raise ConfigError([f"POSITION: {error}"]) from None
+    async with (
+        session_at(config.sites[link.source], SourceLost) as source,
+        session_at(config.sites[link.target], TargetLost) as target,
+    ):
+        progress = await _resolve(config, link, source, text)
+        state = offline.State(None)
+        if await offline.present(target):
+            await layout.prepare(target)
+            state = await offline.settled(target, link.name)
+            offline.refuse_running(state, link.name, link.target)
+        answer.show(_difference(link, state, progress.position))
+        if dry_run:
+            answer.give("nothing was changed", link=link.name, position=str(progress.position), changed=False)
+            return DONE
+        if not answer.agreed(f"Put {link.name} there?"):
+            return NOT_DONE
+        await _move(link, source, target, progress, StateFiles(state_folder(path)))
+    position = str(progress.position)
+    answer.give(f"{link.name} is at {position or 'the beginning'}", link=link.name, position=position, changed=True)
+    return DONE
+
+
+async def _move(link: Link, source: Session, target: Session, progress: Progress, files: StateFiles) -> None:
+    """Write the position, and tell the witnesses, so that the next run does not wonder."""
+    servers = await read_identity(source), await read_identity(target)
+    noted = replace(describe(link), source_server=servers[0], target_server=servers[1], position=str(progress.position))
+    async with offline.hold(target, link.name) as held:
+        await held.move(progress, link.source)
+        await target.execute(witness.statement(noted))
+        await target.execute(f"UPDATE cdcd.link SET failed_gtid = '', failure = '' WHERE {Trace.of(noted).where}")
+        if any(map(Trace.of(noted).is_of, await witness.read(source))):
+            async with own_transaction(source):
+                await source.execute(witness.statement(noted))
+        files.write(noted)
+
+
+async def _resolve(config: Config, link: Link, source: Session, text: str) -> Progress:
+    """Return what a text names, once the source has shown that it sends its log from there."""
+    end = await current_position(source, MARIADB)
+    progress = await resolve_start(source, MARIADB, text, await read_identity(source))
+    for gtid in progress.position:
+        if not end.includes(gtid):
+            raise CdcdError(
+                f"the log of {link.source} has no {gtid}: it ends at {end or 'its beginning'}",
+                hint=f"`cdcd position --site {link.source}` prints where it ends",
+            )
+    await passage.probe(config.sites[link.source], link, progress.position, end)
+    return progress
+
+
+def _difference(link: Link, state: offline.State, position: Position) -> str:
+    """Say from where to where a link goes, and what that means for the transactions between."""
+    to = f"{link.name} goes to {position or 'the beginning of the log'}"
+    if state.progress is None:
+        return f"{to}; it has no checkpoint. What the target lacks before it will not be applied."
+    here = state.progress.position
+    lines = [f"{to}, from {here or 'the beginning of the log'}."]
+    if any(not here.includes(gtid) for gtid in position):
+        lines.append("Transactions between the two that are not applied will never be: the target must have them.")
+    if any(not position.includes(gtid) for gtid in here) or state.progress.applied:
+        lines.append("Transactions that are applied already will be applied again.")
+    return "\n".join(lines)

@@ -34,6 +34,11 @@ class Gtid(NamedTuple):
         return cls(*map(int, match.groups()))
 
 
+def parse_gtids(text: str) -> list[Gtid]:
+    """Read a comma-separated list of GTIDs, of which a domain may have several; raise ValueError for anything else."""
+    return [Gtid.parse(part) for part in text.split(",") if part.strip()]
+
+
 class Position:
     """The last GTID of each domain. Immutable."""
 
@@ -45,7 +50,7 @@ class Position:
     @classmethod
     def parse(cls, text: str) -> Position:
         """Read a comma-separated list of GTIDs; an empty text is the beginning of the log."""
-        return cls(Gtid.parse(part) for part in text.split(",") if part.strip())
+        return cls(parse_gtids(text))
 
     def after(self, gtids: Iterable[Gtid]) -> Position:
         """Return the position once ``gtids``, in log order, have happened too."""
@@ -79,21 +84,38 @@ class Position:
         return f"Position({str(self)!r})"
 
 
+class Coordinates(NamedTuple):
+    """Where in one server's log the last transaction of a position ends. All but ``server`` may be unknown."""
+
+    server: str = ""  # its identity; "" where nothing is known
+    file: str = ""
+    offset: int = 0  # bytes, after its last event; 0 where unknown: events tell it modulo 4 GiB
+    time: int = 0  # of its first event, in the source's seconds
+    began: int = 0  # when the file was begun, in the source's seconds: one of the same name may be another
+
+
+UNKNOWN = Coordinates()
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is applied: everything up to ``position``, and the transactions ``applied`` after it."""
+    """What is applied: everything up to ``position``, which ends ``at``, and the transactions ``applied`` after it."""
 
     position: Position
     applied: frozenset[Gtid] = frozenset()
+    at: Coordinates = UNKNOWN
 
-    def after(self, gtids: Sequence[Gtid]) -> Progress:
-        """Return the progress once ``gtids``, in log order and without a gap, are applied or passed over too."""
+    def after(self, gtids: Sequence[Gtid], at: Coordinates = UNKNOWN) -> Progress:
+        """Return the progress once ``gtids``, in log order and without a gap, are applied or passed over too.
+
+        ``at`` is where the last of them ends.
+        """
         applied = self.applied.difference(gtids) if self.applied else self.applied
-        return Progress(self.position.after(gtids), applied)
+        return Progress(self.position.after(gtids), applied, at if gtids else self.at)
 
     def besides(self, gtids: Iterable[Gtid]) -> Progress:
         """Return the progress once ``gtids`` are applied while transactions before them may not be."""
-        return Progress(self.position, self.applied.union(gtids))
+        return Progress(self.position, self.applied.union(gtids), self.at)
 
 
 def pack(gtids: Iterable[Gtid]) -> bytes:

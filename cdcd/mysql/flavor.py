@@ -12,16 +12,18 @@ _SQL_MODE = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGI
 class Flavor:
     """One kind of server.
 
-    ``position`` asks for where its log ends; ``position_of`` turns a file and an offset into the same kind of
-    position. ``session_settings`` open every session: all that our statements depend on, whatever the server's
-    defaults are and whatever ``init_connect`` did before; ``log_settings`` are variables with the values that they
-    must have, which only a privileged account may set. ``writer_settings`` make a session store exactly the values
-    that it is given.
+    ``position`` asks for where its log ends, ``end`` for the same as a file and an offset, and ``position_of`` turns
+    these into the same kind of position; ``written`` asks for the last GTID of each domain and server.
+    ``session_settings`` open every session: all that our statements depend on, whatever the server's defaults are and
+    whatever ``init_connect`` did before; ``log_settings`` are variables with the values that they must have, which
+    only a privileged account may set. ``writer_settings`` make a session store exactly the values that it is given.
     """
 
     name: str
     position: str
     position_of: str
+    end: str
+    written: str
     earliest: str
     session_settings: tuple[str, ...]
     log_settings: Mapping[str, str]
@@ -32,6 +34,8 @@ MARIADB = Flavor(
     name="mariadb",
     position="SELECT @@global.gtid_binlog_pos",
     position_of="SELECT BINLOG_GTID_POS({file}, {offset})",
+    end="SHOW MASTER STATUS",
+    written="SELECT @@global.gtid_binlog_state",
     earliest="SHOW BINARY LOGS",
     session_settings=(
         # Whatever completion_type is: no transaction and no lock is left, and none of this is a part of one.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 
 from asyncmy.errors import MySQLError
 
@@ -25,6 +26,9 @@ CHUNK_BYTES = 1024 * 1024
 ROOM_BYTES_MIN = 64 * 1024
 
 
+Check = Callable[[Session], Awaitable[None]]
+
+
 class ReplicationStream:
     """Chunks of one source's log, from the position that it was opened at."""
 
@@ -33,10 +37,14 @@ class ReplicationStream:
         self._chunks = chunks
 
     @classmethod
-    async def open(cls, site: Site, *, position: str, server_id: int, heartbeat_seconds: float) -> ReplicationStream:
+    async def open(
+        cls, site: Site, *, position: str, server_id: int, heartbeat_seconds: float, check: Check | None = None
+    ) -> ReplicationStream:
         """Connect as a replica and ask for the log after ``position`` (MariaDB GTIDs).
 
-        Raises SourceLost or AccessDenied. A server that no longer has the position says so in the stream.
+        ``check`` may ask this very connection about the server first, since another one may lead to another server.
+        Raises SourceLost, AccessDenied, and what ``check`` raises. A server that
+        no longer has the position says so in the stream.
         """
         session = await Session.open(
             site,
@@ -48,6 +56,12 @@ class ReplicationStream:
             # The source drops a replica that does not read for this long; a stalled target is no reason to.
             "SET net_write_timeout = 86400",
         )
+        try:
+            if check is not None:
+                await check(session)
+        except BaseException:
+            session.abort()
+            raise
         driver = session.driver
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

@@ -30,7 +30,7 @@ _CONTROL: dict[str, Control] = {
     "RELEASE": "release",
     "XA": "xa",
 }
-_HINT = "run the statement on the target by hand if it belongs there, then skip it on this link"
+_HINT = "run the statement on the target by hand if it belongs there"
 
 
 def control(statement: str, mode: SqlMode = DEFAULT_MODE) -> Control | None:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from cdcd.errors import ConfigError
 from cdcd.model.table import SYSTEM_DATABASES, TableName
+from cdcd.route.overlap import overlap
 
 _ANSWERS_MAX = 65_536  # A server with more tables than this only pays for a second match.
 _WILDCARDS = frozenset("*?[")
@@ -24,6 +25,7 @@ class Rules:
 
     def __init__(self, tables: Iterable[str], exclude: Iterable[str] = (), rename: Mapping[str, str] = {}) -> None:
         self._problems: list[str] = []
+        tables = tuple(tables)
         self._tables = self._compile("tables", tables)
         self._exclude = self._compile("exclude", exclude)
         self._renamed_tables: dict[TableName, TableName] = {}
@@ -32,11 +34,23 @@ class Rules:
             self._add_rename(old, new)
         if self._problems:
             raise ConfigError(self._problems)
+        self._patterns = [_split(rule) for rule in tables]
         self._answer = lru_cache(_ANSWERS_MAX)(self._match)
 
     def carries(self, name: TableName) -> bool:
         """Return whether the link carries this table. Names compare case-sensitively."""
         return self._answer(name)
+
+    def overlaps(self, other: Rules) -> bool:
+        """Return whether both may carry the same table; rules with wildcards are not compared with ``exclude``."""
+        for one in self._patterns:
+            for two in other._patterns:
+                if not all(overlap(a, b) for a, b in zip(one, two, strict=True)):
+                    continue
+                names = [name for name in (one, two) if not _WILDCARDS.intersection("".join(name))]
+                if all(self.carries(name) and other.carries(name) for name in names):
+                    return True
+        return False
 
     def _match(self, name: TableName) -> bool:
         if name[0].lower() in SYSTEM_DATABASES:

@@ -47,7 +47,7 @@ class SourceText:
         if name is None or read.encode(text) != written:
             raise UnsupportedEvent(
                 f"a statement in charset {charset} that cannot be read exactly: {query}",
-                hint="run it on the target by hand if it belongs there, then start the link after it",
+                hint="run it on the target by hand if it belongs there",
             )
         return read
 

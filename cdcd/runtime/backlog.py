@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cdcd.batch.net import Batch
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError
-from cdcd.model.position import Gtid, Progress
+from cdcd.model.position import UNKNOWN, Coordinates, Gtid, Progress
 
 # What a transaction costs besides its rows: a bound in bytes must hold for a million empty ones too.
 TRANSACTION_BYTES = 512
@@ -27,6 +28,7 @@ class Backlog:
     applying: Batch | None = None
     origin: str | None = None  # of the transactions in the batch
     seen: list[Gtid] = field(default_factory=list)  # since the last batch was taken, in log order
+    seen_at: Coordinates = UNKNOWN  # where the last of them ends
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while a writer moves the progress
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,8 +85,7 @@ class Backlog:
             self._drop_last()
             raise
         finally:
-            for transaction in self.batch.transactions[before:]:
-                self.see(transaction.gtid)
+            self.see(self.batch.transactions[before:])
 
     def add(self, transaction: Transaction) -> None:
         """Add to the batch, whole or not at all."""
@@ -93,7 +94,7 @@ class Backlog:
         except CdcdError:
             self._drop_last()
             raise
-        self.see(transaction.gtid)
+        self.see([transaction])
 
     def _drop_last(self) -> None:
         """Forget the last transaction, which could not be merged whole."""
@@ -101,23 +102,27 @@ class Backlog:
         for good in earlier:
             self.batch.add(good)
 
-    def see(self, gtid: Gtid) -> None:
+    def see(self, transactions: Sequence[Transaction]) -> None:
         """Note what was collected or passed over; of neighbours in one domain the last is enough."""
-        seen = self.seen
-        if seen and seen[-1].domain == gtid.domain and seen[-1] not in self.progress.applied:
-            seen[-1] = gtid
-        else:
-            seen.append(gtid)
+        seen, applied = self.seen, self.progress.applied
+        for transaction in transactions:
+            gtid = transaction.gtid
+            if seen and seen[-1].domain == gtid.domain and seen[-1] not in applied:
+                seen[-1] = gtid
+            else:
+                seen.append(gtid)
+        if transactions:
+            self.seen_at = transactions[-1].coordinates
 
-    def take(self) -> tuple[Batch, list[Gtid]]:
-        """Begin to apply the batch; return it and what was seen up to its end."""
+    def take(self) -> tuple[Batch, list[Gtid], Coordinates]:
+        """Begin to apply the batch; return it, what was seen up to its end, and where that is."""
         seen, self.seen = self.seen, []
         self.applying, self.batch = self.batch, Batch()
-        return self.applying, seen
+        return self.applying, seen, self.seen_at
 
     def settle(self) -> None:
         """Count as applied what was seen, once all that was collected is committed."""
-        self.progress, self.seen = self.progress.after(self.seen), []
+        self.progress, self.seen = self.progress.after(self.seen, self.seen_at), []
 
     async def drained(self) -> None:
         """Wait until everything collected is committed."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import structlog
 
+from cdcd.checkpoint.witness import StateFiles, state_folder
 from cdcd.config import RELOADABLE, Config, Link, load
 from cdcd.errors import CdcdError, ConfigError, PrecheckFailed
 from cdcd.observe import logs
@@ -30,8 +31,11 @@ class Daemon:
     def __init__(self, config: Config, path: Path) -> None:
         self.config = config
         self._path = path
+        state = StateFiles(state_folder(path))
         self.links = {
-            name: LinkRunner(link, config.sites[link.source], config.sites[link.target])
+            name: LinkRunner(
+                link, config.sites[link.source], config.sites[link.target], names=config.links.keys(), state=state
+            )
             for name, link in config.links.items()
         }
         self._failed = False

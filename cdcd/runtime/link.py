@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 
 import structlog
@@ -13,24 +13,26 @@ import structlog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
 from cdcd.checkpoint.store import Checkpoint, Claim
+from cdcd.checkpoint.witness import StateFiles
 from cdcd.config.schema import Link, Site
-from cdcd.errors import CdcdError, Lost, OnError, ServerError, SourceLost, TargetLost
-from cdcd.model.position import Position
+from cdcd.errors import CdcdError, Fenced, Lost, OnError, ServerError, SourceLost, TargetLost
+from cdcd.model.position import Gtid
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.lifecycle import State, check
 from cdcd.runtime.pipeline import Pipeline
+from cdcd.runtime.resume import Resumption
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats, stage_figures
 from cdcd.runtime.tables import Tables
 from cdcd.runtime.watch import Watch
-from cdcd.source.start import resolve_start
-from cdcd.source.stream import BinlogStream, SourceStats
+from cdcd.source.stream import BinlogStream, SourceStats, replica_server_id
 
 BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
 # A drain that takes longer is cut off: what is open rolls back, and the next run does it again.
 DRAIN_SECONDS_MAX = 30
+NOTE_SECONDS_MAX = 15
 # MariaDB stamps events with whole seconds.
 CLOCK_SECONDS = 1.0
 
@@ -38,13 +40,23 @@ CLOCK_SECONDS = 1.0
 class LinkRunner:
     """Runs one link until it is drained or fails; also what ``observe`` looks at."""
 
-    def __init__(self, link: Link, source: Site, target: Site) -> None:
+    def __init__(
+        self,
+        link: Link,
+        source: Site,
+        target: Site,
+        *,
+        names: Collection[str] | None = None,
+        state: StateFiles | None = None,
+    ) -> None:
+        """``names`` are the links of the configuration file, where there is one; ``state`` the daemon's own files."""
         self.link = link
         self._source = source
         self._target = target
         self._state = State.STARTING
         self._error: str | None = None
-        self._checkpoint = Checkpoint(link.name, link.source)
+        self._checkpoint = Checkpoint(link.name, link.source, link.target)
+        self._resumption = Resumption(link, source, target, self._checkpoint, names, state)
         self.stats = PipelineStats()
         self._source_stats = SourceStats()
         self._pipeline: Pipeline | None = None
@@ -133,7 +145,7 @@ class LinkRunner:
             except CdcdError as error:
                 error.at(link=self.link.name)
                 if error.on_error is OnError.STOP:
-                    self.fail(str(error))
+                    await self._stop(error)
                     raise
                 if self._draining.is_set():
                     self._log.warning("drain_ended_early", error=str(error))
@@ -143,6 +155,22 @@ class LinkRunner:
         self._become(State.DRAINING)
         self._become(State.STOPPED)
         self._log.info("link_stopped", position=self.position, transactions=self.transactions)
+
+    async def _stop(self, error: CdcdError) -> None:
+        """Fail, saying what the operator can do; where one transaction is the reason, it is noted on the target."""
+        gtid = _transaction(error)
+        if gtid is not None:
+            skip = f"`cdcd skip --link {self.name} --gtid {gtid}` shows this transaction and leaves it out"
+            error.hint = f"{error.hint}; {skip}" if error.hint else skip
+        error.hint = error.hint.replace("--link NAME", f"--link {self.name}")
+        if gtid is not None:
+            try:
+                async with asyncio.timeout(NOTE_SECONDS_MAX), AsyncExitStack() as stack:
+                    session = await self._asking(stack, self._target, TargetLost)
+                    await self._checkpoint.note_failure(session, gtid, str(error))
+            except (CdcdError, TimeoutError) as reason:
+                self._log.warning("failure_not_noted", transaction=str(gtid), error=str(reason))
+        self.fail(str(error))
 
     def fail(self, reason: str) -> None:
         """Note that the link has stopped for good, and why."""
@@ -202,16 +230,25 @@ class LinkRunner:
             self._become(State.STARTING)
         self._source_stats.error = None
         async with AsyncExitStack() as stack:
-            pipeline = self._pipeline = await self._connect(stack)
+            control = await self._asking(stack, self._target, TargetLost)
+            source = await self._asking(stack, self._source, SourceLost)
+            pipeline = self._pipeline = await self._connect(stack, control, source)
             self._error = None
             self._become(State.STREAMING)
             if self._draining.is_set():  # Since the last moments of connecting.
                 pipeline.drain()
+            beside = [
+                asyncio.create_task(self._resumption.keep(lambda: pipeline.dispatcher.written), name="noting"),
+                asyncio.create_task(pipeline.stream.watch(), name="watching"),
+            ]
             try:
                 await pipeline.run()
             finally:
+                for task in beside:
+                    task.cancel()
                 self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
+            await self._resumption.note(pipeline.dispatcher.written, control, source)
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
@@ -225,9 +262,7 @@ class LinkRunner:
         stack.callback(session.abort)
         return session
 
-    async def _connect(self, stack: AsyncExitStack) -> Pipeline:
-        control = await self._asking(stack, self._target, TargetLost)
-        source = await self._asking(stack, self._source, SourceLost)
+    async def _connect(self, stack: AsyncExitStack, control: Session, source: Session) -> Pipeline:
         [(packet_bytes_max, server)] = await control.fetch(f"SELECT @@max_allowed_packet, {Watch.IDENTITY}")
         watched: list[Session] = []
 
@@ -249,10 +284,21 @@ class LinkRunner:
 
         writers = [await open_writer(slot) for slot in range(self.link.writers)]
         claim = await self._claim(control, source, writers)
-        tables = await Tables.open(self.link, self._source, source, control)
+        reader = replica_server_id(self.link, self._resumption.mine.target_server)
+        tables = await Tables.open(self.link, self._source, reader, source, control)
         changes = SchemaChanges(self.link, tables.rules, tables.collations, watch(await self._writing(stack)))
         await changes.load(source)
-        stream = BinlogStream(self._source, self.link, claim.progress.position, time.monotonic, self._source_stats)
+        progress = claim.progress
+        stream = BinlogStream(
+            self._source,
+            self.link,
+            reader,
+            progress.position,
+            progress.at,
+            time.monotonic,
+            self._source_stats,
+            applied=progress.applied,
+        )
         return Pipeline(
             link=self.link,
             stream=stream,
@@ -267,7 +313,7 @@ class LinkRunner:
             ),
             clock=time.monotonic,
             stats=self.stats,
-            backlog=Backlog(claim.progress),
+            backlog=Backlog(progress),
             watch=Watch(watched, self._looking, server, lambda: self.link.heartbeat_seconds),
         )
 
@@ -275,12 +321,17 @@ class LinkRunner:
         return await Session.open(self._target, TargetLost)
 
     async def _claim(self, control: Session, source: Session, writers: list[Writer]) -> Claim:
-        async def start() -> Position:
-            return await resolve_start(source, MARIADB, self.link.start)
-
         try:
-            await self._checkpoint.prepare(control)
-            return await self._checkpoint.claim(control, [writer.session.thread_id for writer in writers], start)
+            return await self._resumption.claim(control, source, [writer.session.thread_id for writer in writers])
         except ServerError as error:
             error.at(target=self._target.name)
             raise
+
+
+def _transaction(error: CdcdError) -> Gtid | None:
+    """Return the one transaction that is the reason of an error; a run that was taken over stopped at none."""
+    text = error.where.get("transaction") or error.where.get("gtid")
+    try:
+        return Gtid.parse(text) if text and not isinstance(error, Fenced) else None
+    except ValueError:  # An error may name several.
+        return None

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -23,7 +23,7 @@ from cdcd.batch.net import Batch
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
-from cdcd.model.position import Gtid, Progress
+from cdcd.model.position import Coordinates, Gtid, Progress
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats
@@ -192,7 +192,7 @@ class Pipeline:
         elif transaction.part or not transaction.complete:
             await self._take_part(transaction)
         else:
-            await self.tables.plan(transaction, self.backlog.progress.position)
+            await self.tables.plan(transaction, self.backlog.progress)
             if transaction.origin != self.backlog.origin:
                 await self.backlog.drained()
                 self.backlog.origin = transaction.origin
@@ -209,8 +209,8 @@ class Pipeline:
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""
         if transaction.complete:
-            self.backlog.see(transaction.gtid)
-        self._unwritten = self._unwritten or not (own or transaction.origin)
+            self.backlog.see([transaction])
+        self._unwritten = self._unwritten or not (own or transaction.origin or _is_bookkeeping(transaction))
 
     async def _change_schema(self, transaction: Transaction) -> None:
         await self.backlog.drained()
@@ -228,7 +228,7 @@ class Pipeline:
         if not transaction.complete:
             await self._take_part(transaction)
             return
-        await self.tables.plan(transaction, self.backlog.progress.position)
+        await self.tables.plan(transaction, self.backlog.progress)
         if _carries(transaction):
             self.backlog.origin = transaction.origin
             self.backlog.add(transaction)
@@ -237,14 +237,14 @@ class Pipeline:
             self._pass_over(transaction)
 
     async def _finish_alone(self, transaction: Transaction) -> None:
-        after = self.backlog.progress.after([transaction.gtid])
+        after = self.backlog.progress.after([transaction.gtid], transaction.coordinates)
         await self.dispatcher.move(after)
         self.backlog.progress = after
         self.stats.transactions += 1
 
     async def _take_part(self, transaction: Transaction) -> None:
         """Apply one part of a transaction that is too large to hold, inside one open target transaction."""
-        await self.tables.plan(transaction, self.backlog.progress.position)
+        await self.tables.plan(transaction, self.backlog.progress)
         if transaction.part == 0:
             await self.backlog.drained()
             after = self.backlog.progress.after([transaction.gtid])
@@ -258,9 +258,11 @@ class Pipeline:
         parts.applying = self._group.create_task(self._apply_part(parts.writer, batch), name="parts")
         if transaction.complete:
             await parts.applied()
-            await parts.writer.commit()
+            # Only now is it known where in the log it ends.
+            after = replace(parts.after, at=transaction.coordinates)
+            await self.dispatcher.end(parts.writer, after=after, origin=transaction.origin)
             self._parts = None
-            self.backlog.progress = parts.after
+            self.backlog.progress = after
             self.stats.transactions += 1
             self.stats.rows += parts.rows
             self.stats.conflicts += parts.conflicts
@@ -288,10 +290,10 @@ class Pipeline:
             self.backlog.applying = None
             self.backlog.notify()
 
-    async def _apply(self, batch: Batch, seen: list[Gtid]) -> None:
+    async def _apply(self, batch: Batch, seen: list[Gtid], seen_at: Coordinates) -> None:
         started = self.clock()
         async with self.backlog.writing:
-            after = self.backlog.progress.after(seen)
+            after = self.backlog.progress.after(seen, seen_at)
             if batch.row_count:
                 if len(self.dispatcher.writers) != self.link.writers and not batch.is_split:
                     await self.dispatcher.resize(self.link.writers)
@@ -328,9 +330,14 @@ class Pipeline:
             return
         self._unwritten = False
         seen, self.backlog.seen = self.backlog.seen, []
-        after = Progress(self.stream.position, self.backlog.progress.after(seen).applied)
+        after = Progress(self.stream.position, self.backlog.progress.after(seen).applied, self.stream.at)
         await self.dispatcher.move(after)
         self.backlog.progress = after
+
+
+def _is_bookkeeping(transaction: Transaction) -> bool:
+    """Whether it changes nothing but cdcd's own tables: as a reason to write, two links would answer each other."""
+    return bool(transaction.tables) and all(table.description.name[0] == "cdcd" for table in transaction.tables)
 
 
 def _carries(transaction: Transaction) -> bool:

@@ -10,6 +10,7 @@ import structlog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.schema_change import Change, carry, settle
 from cdcd.binlog.query import Query
+from cdcd.binlog.refusal import ROW_FORMAT
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, UnsupportedEvent
@@ -96,7 +97,7 @@ class SchemaChanges:
         if not all(carried) and change.verb != "DROP TABLE":
             raise UnsupportedEvent(
                 f"a statement about tables of which the link carries only some: {query}",
-                hint="carry all of them, or none",
+                hint="carry all of them, or none; this one is for you to do on the target by hand",
             )
         if foreign := [name for name in change.reads if not self._carries(name)]:
             raise UnsupportedEvent(
@@ -126,7 +127,9 @@ class SchemaChanges:
         assert query is not None
         objects = tuple(self._target_name(name) for name in change.objects if self._carries(name))
         if any(not part.isprintable() for name in objects for part in name):
-            raise UnsupportedEvent(f"a name that is no text: {query}", hint="give the table another name")
+            raise UnsupportedEvent(
+                f"a name that is no text: {query}", hint="give the table another name, on both sides"
+            )
         if len(objects) == len(change.objects):
             statement = ddl.qualify(source.text, query.database, self._target_name, source.mode)
         else:
@@ -156,5 +159,5 @@ def _unsupported(query: Query, kind: str) -> UnsupportedEvent:
     what = "changes rows by its text alone" if kind == "dml" else "is not understood"
     return UnsupportedEvent(
         f"a statement that {what}: {query}",
-        hint="cdcd carries row events only: set binlog_format=ROW for every session of the source",
+        hint=f"{ROW_FORMAT}; what this one did is for you to do on the target by hand",
     )

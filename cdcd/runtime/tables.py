@@ -7,7 +7,7 @@ import structlog
 from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import AccessDenied, SchemaMismatch, ServerError
-from cdcd.model.position import Position
+from cdcd.model.position import Progress
 from cdcd.model.table import Table, TableName
 from cdcd.mysql.schema import definition, definition_query, read_table
 from cdcd.mysql.session import Session
@@ -44,21 +44,21 @@ class Tables:
         self.rules = Rules(link.tables, link.exclude, link.rename)
 
     @classmethod
-    async def open(cls, link: Link, site: Site, source: Session, target: Session) -> Tables:
-        """Read what is the same for all tables of the source."""
-        return cls(link, LogAhead(site, link, source, await read_collations(source)), target)
+    async def open(cls, link: Link, site: Site, reader: int, source: Session, target: Session) -> Tables:
+        """Read what is the same for all tables of the source; ``reader`` is the link's server_id there."""
+        return cls(link, LogAhead(site, link, reader, source, await read_collations(source)), target)
 
-    async def plan(self, transaction: Transaction, before: Position) -> None:
+    async def plan(self, transaction: Transaction, before: Progress) -> None:
         """Give every table of a transaction its plan, or False where the link does not carry it.
 
-        ``before`` is a position before the transaction.
+        ``before`` is what was applied before the transaction.
         Raises SchemaMismatch when a carried table's changes could not be applied exactly.
         """
         for table in transaction.tables:
             if table.plan is None:
                 table.plan = await self._plan(table, transaction, before)
 
-    async def _plan(self, table: TableMap, transaction: Transaction, before: Position) -> object:
+    async def _plan(self, table: TableMap, transaction: Transaction, before: Progress) -> object:
         name = table.description.name
         if not self.rules.carries(name):
             return False
@@ -68,7 +68,7 @@ class Tables:
             error.at(table=".".join(name), transaction=transaction.gtid)
             raise
 
-    async def _build(self, table: TableMap, transaction: Transaction, before: Position) -> object:
+    async def _build(self, table: TableMap, transaction: Transaction, before: Progress) -> object:
         name = table.description.name
         description, source = await describe(
             self._source,

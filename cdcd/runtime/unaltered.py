@@ -15,7 +15,7 @@ import structlog
 from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
-from cdcd.model.position import Gtid, Position
+from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
@@ -39,11 +39,12 @@ class LogAhead:
 
     site: Site
     link: Link
+    reader: int  # the server_id under which the link reads: as this one's, it is its own
     session: Session
     collations: Collations
 
-    async def is_unaltered(self, name: TableName, altered: float, since: Gtid, start: Position) -> bool:
-        """Return whether no statement after ``since`` changes the table; ``start`` is a position before it.
+    async def is_unaltered(self, name: TableName, altered: float, since: Gtid, start: Progress) -> bool:
+        """Return whether no statement after ``since`` changes the table; ``start`` was applied before it.
 
         ``altered`` is when the source last altered the table, in its seconds: no such statement comes later.
         Call it after the table has been read. Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
@@ -52,12 +53,14 @@ class LogAhead:
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
         stream = await ReplicationStream.open(
             self.site,
-            position=str(start),
-            server_id=0xC0000000 | zlib.crc32(f"{self.link.name}/{'.'.join(name)}".encode()) >> 2,
+            position=str(start.position),
+            server_id=0xC0000000 | zlib.crc32(f"{self.reader}/{'.'.join(name)}".encode()) >> 2,
             heartbeat_seconds=self.link.heartbeat_seconds / 2,
         )
         everything = "" if self.link.relay else None
-        decoder = Decoder(start, relay_except=everything, transaction_bytes_max=PART_BYTES)
+        decoder = Decoder(
+            start.position, relay_except=everything, applied=start.applied, transaction_bytes_max=PART_BYTES
+        )
         try:
             return await self._is_unaltered(stream, decoder, name, altered, since, end)
         finally:

@@ -12,9 +12,14 @@ import structlog
 from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
-from cdcd.errors import BinlogError, Lost
-from cdcd.model.position import Position
+from cdcd.errors import BinlogError, CdcdError, Lost, SourceLost, SourceRewound
+from cdcd.model.position import Coordinates, Gtid, Position
+from cdcd.mysql.flavor import MARIADB
+from cdcd.mysql.identity import read_identity
+from cdcd.mysql.session import Session
 from cdcd.mysql.stream import ReplicationStream
+from cdcd.source.continuity import check_continuity
+from cdcd.source.start import current_position
 
 log = structlog.get_logger()
 
@@ -22,12 +27,13 @@ SILENT_HEARTBEATS = 3
 BACKOFF_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5)
 
 
-def replica_server_id(link: Link) -> int:
-    """Return the server_id under which a link reads: the same at every run, different for every link.
+def replica_server_id(link: Link, target_server: str) -> int:
+    """Return the server_id under which a link reads: the same at every run, different for every link and target.
 
-    A source ends an older dump of the same server_id, which is how a run replaces one that hangs.
+    A source ends an older dump of the same server_id, which is how a run replaces one that hangs. Two files may
+    give the same names to different targets, so ``target_server``, the target's identity, is part of it.
     """
-    return 0x80000000 | zlib.crc32(f"{link.name}/{link.source}/{link.target}".encode()) >> 1
+    return 0x80000000 | zlib.crc32(f"{link.name}/{link.source}/{link.target}/{target_server}".encode()) >> 1
 
 
 @dataclass(slots=True)
@@ -58,9 +64,12 @@ class BinlogStream:
 
     site: Site
     link: Link
+    server_id: int  # ``replica_server_id``
     position: Position
+    at: Coordinates  # where the position ends
     clock: Callable[[], float]
     stats: SourceStats = field(default_factory=SourceStats)
+    applied: frozenset[Gtid] = frozenset()  # after the position, and to be passed over
     last_heard: float = 0.0
     lost: asyncio.Event = field(default_factory=asyncio.Event)  # set at each loss, for whoever clears it
     _stream: ReplicationStream | None = None
@@ -71,6 +80,7 @@ class BinlogStream:
     _connected_at: float = 0.0
     _connected_at_position: Position = field(default_factory=Position)
     _silence_seconds_max: float = 0.0
+    _server: str = ""  # the identity of the one that is connected
 
     @property
     def bytes_received(self) -> int:
@@ -120,7 +130,7 @@ class BinlogStream:
 
     def _account(self, size: int, waiting: float, started: float) -> None:
         assert self._decoder is not None
-        self.position = self._decoder.position
+        self.position, self.at = self._decoder.position, self._decoder.at
         stats = self.stats
         stats.suppressed = self._suppressed_before + self._decoder.suppressed
         stats.bytes_read += size
@@ -133,18 +143,63 @@ class BinlogStream:
         self._stream = await ReplicationStream.open(
             self.site,
             position=str(self.position),
-            server_id=replica_server_id(self.link),
+            server_id=self.server_id,
             heartbeat_seconds=self.link.heartbeat_seconds / 2,
+            check=self._check,
         )
         self._decoder = Decoder(
             self.position,
+            server=self._server,
+            at=self.at,
             relay_except=self.link.target if self.link.relay else None,
+            applied=self.applied,
             transaction_bytes_max=self.link.transaction_bytes_max,
         )
         self.stats.connected = True
         self.stats.error = None
         self._connected_at, self._connected_at_position = self.clock(), self.position
         log.info("source_connected", position=str(self.position))
+
+    async def _check(self, session: Session) -> None:
+        """See that this server's log leads on from the position, however the connection came about."""
+        self._server = await read_identity(session)
+        await check_continuity(session, MARIADB, self._server, self.position, self.at)
+
+    async def watch(self) -> None:
+        """While nothing comes, see that the log that is followed is still the source's; never raises for that.
+
+        A source that is reset under its readers goes on sending the log that it has removed, which is to say nothing.
+        What is found out is left to the next connection to say.
+        """
+        before, session = None, None
+        try:
+            while True:
+                await asyncio.sleep(self.link.heartbeat_seconds)
+                rests = self.stats.connected and self.position == before and not self.bytes_received
+                before = self.position
+                if not rests:
+                    continue
+                try:
+                    session = session or await Session.open(self.site, SourceLost)
+                    await self._look(session)
+                except SourceRewound as error:
+                    log.warning("source_rewound", error=str(error))
+                    if self._stream is not None:
+                        self._stream.close()
+                except CdcdError as error:
+                    log.info("source_not_asked", error=str(error))
+                    if session is not None:
+                        session.abort()
+                    session = None
+        finally:
+            if session is not None:
+                session.abort()
+
+    async def _look(self, session: Session) -> None:
+        position, at, server = self.position, self.at, self._server
+        # Another server behind the same address has a log of its own.
+        if await current_position(session, MARIADB) != position and await read_identity(session) == server:
+            await check_continuity(session, MARIADB, server, position, at)
 
     def _may_go_on(self, error: BinlogError) -> bool:
         """Return whether to ask for the log again: when whole transactions came before the source's error.

@@ -47,7 +47,12 @@ class Daemon:
         with self._log.open("wb") as log:
             # In a session of its own, a Ctrl-C in the terminal does not reach it.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "STATE_DIRECTORY": str(folder / "state")},
             )
 
     def wait_until_streaming(self) -> None:

@@ -56,7 +56,7 @@ STOPPING = {
     ),
     "xa": (
         ["XA START 'x'", "INSERT INTO t (v) VALUES ('xa')", "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"],
-        "the link must be started after this one",
+        "cdcd skip --link",
     ),
     "rows_rolled_back_in_the_log": (
         ["BEGIN", "INSERT INTO t (v) VALUES ('no')", "CREATE TEMPORARY TABLE x (id INT)", "ROLLBACK"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cdcd.errors import Fenced
 from cdcd.runtime.lifecycle import State
 from tests.fixtures.daemon import until
-from tests.fixtures.links import running
+from tests.fixtures.links import forget, running
 from tests.system import ledger
 from tests.system.conftest import a_link, equal
 
@@ -49,6 +49,7 @@ async def test_deleted_rows_do_not_let_two_runs_have_one_epoch(both, east, west,
     both("CREATE TABLE t (n INT PRIMARY KEY)")
     async with running(a_link(database), east, west) as first:
         west.sql(f"DELETE FROM cdcd.checkpoint WHERE link = '{first.runner.name}'")
+        forget(first.runner.name, east, west)
         async with running(a_link(database), east, west) as second:
             assert isinstance(await first.stopped(), Fenced)
             east.sql("INSERT INTO t VALUES (1)", database=database)

@@ -98,6 +98,30 @@ async def test_an_idle_pair_writes_nothing(east, west, both, database):
         assert (1, 1) == (forward.runner.rows, reverse.runner.rows)
 
 
+async def test_what_a_pair_notes_of_itself_is_no_reason_to_note_more(east, west, both, database, monkeypatch):
+    """Each link notes its position on both sides; the other passes over that, and does not answer."""
+    monkeypatch.setattr("cdcd.runtime.resume.NOTED_SECONDS", 0.05)
+    both(TABLES)
+    back = a_link(database, name=f"{database}r", source="west", target="east")
+    async with running(a_link(database), east, west) as forward, running(back, west, east) as reverse:
+        east.sql("INSERT INTO t VALUES ('a', 1)", database=database)
+        west.sql("INSERT INTO t VALUES ('b', 1)", database=database)
+        for link in (forward, reverse):
+            await link.caught_up()
+            await wait_until(lambda link=link: str(link.runner._pipeline.dispatcher.written) == noted(west, link))
+            await wait_until(lambda link=link: str(link.runner._pipeline.dispatcher.written) == noted(east, link))
+        await heartbeats(forward, reverse)
+        before = logs(east, west)
+        await heartbeats(forward, reverse)
+        assert before == logs(east, west)
+
+
+def noted(server, link):
+    """Return the position that a server remembers of a link."""
+    [(position,)] = server.sql(f"SELECT position FROM cdcd.link WHERE link = '{link.runner.name}'")
+    return position.decode()
+
+
 async def test_passing_over_writes_the_position_once_a_heartbeat(east, west, both, database):
     """So that a restart does not read a day of other tables' log again, and the target's log does not grow with it."""
     both(TABLES)

@@ -69,6 +69,7 @@ async def test_ended_sessions_are_opened_again(both, east, west, database):
     """A DBA's KILL, of the dump thread or of a writer, is no reason to stop or to double anything."""
     both("CREATE TABLE trace (n INT) ENGINE=InnoDB")
     async with running(a_link(database), east, west) as link:
+        await wait_until(lambda: link.runner._source_stats.connected)
         for n in range(6):
             server, session = (west, writer_session(link)) if n % 2 else (east, dump_session(east))
             server.sql(f"KILL {session}")
@@ -169,7 +170,7 @@ async def test_a_question_to_a_dead_source_is_not_waited_for_forever(both, east,
 def test_the_reading_id_of_a_link_is_its_own(database):
     """The source ends an older reader of the same server_id, so two links must not share one."""
     names = [f"{database}{n}" for n in range(2000)]
-    assert 2000 == len({replica_server_id(a_link(name)) for name in names})
+    assert 2000 == len({replica_server_id(a_link(name), "w:1") for name in names})
 
 
 async def test_a_transaction_that_a_crash_cut_off_in_the_log_is_not_applied(server_factory):

@@ -8,10 +8,18 @@ from itertools import pairwise
 import pytest
 
 from cdcd.binlog.decoder import Decoder
-from cdcd.errors import BinlogError, BinlogPurged, MalformedEvent, ServerError, SourceLost, UnsupportedEvent
-from cdcd.model.position import Gtid, Position
+from cdcd.errors import (
+    BinlogError,
+    BinlogPurged,
+    MalformedEvent,
+    ServerError,
+    SourceLost,
+    SourceRewound,
+    UnsupportedEvent,
+)
+from cdcd.model.position import Coordinates, Gtid, Position
 from cdcd.model.table import Key
-from tests.fixtures.binlog_bytes import Log, LoggedTable, event, format_description
+from tests.fixtures.binlog_bytes import Log, LoggedTable, event, format_description, with_checksums
 
 TABLE = LoggedTable({"id": "int", "v": "varchar"})
 MARKER = LoggedTable(
@@ -20,7 +28,7 @@ MARKER = LoggedTable(
     name=("cdcd", "checkpoint"),
     table_id=2,
 )
-GTID, XID, QUERY = 162, 16, 2
+GTID, XID, QUERY, ROTATE = 162, 16, 2, 4
 
 
 def begin(sequence: int = 1, flags: int = 0) -> bytes:
@@ -28,9 +36,14 @@ def begin(sequence: int = 1, flags: int = 0) -> bytes:
     return event(GTID, struct.pack("<QIB6x", sequence, 0, flags))
 
 
-def commit() -> bytes:
-    """Return the event that ends a transaction of rows."""
-    return event(XID, bytes(8))
+def commit(end: int = 0) -> bytes:
+    """Return the event that ends a transaction of rows, and ``end``s in its file."""
+    return event(XID, bytes(8), end=end)
+
+
+def rotate(file: str) -> bytes:
+    """Return the event that names the file that follows."""
+    return event(ROTATE, struct.pack("<Q", 4) + file.encode())
 
 
 def statement(text: str, database: str = "shop") -> bytes:
@@ -52,6 +65,13 @@ def decoded(*events: bytes, **arguments: object) -> Decoder:
     decoder = Decoder(Position(), **arguments)
     decoder.feed(format_description() + b"".join(events))
     return decoder
+
+
+def failure_of_bytes(stream: bytes) -> object:
+    """Return the error that a stream ends in."""
+    decoder = Decoder(Position())
+    decoder.feed(stream)
+    return decoder.failure
 
 
 def failure_of(*events: bytes, **arguments: object) -> object:
@@ -246,3 +266,126 @@ def test_a_restart_of_the_server_forgets_what_never_committed() -> None:
     [(_table, _kind, body)] = found[0].events
     assert b"\x02\0\0\0" in body
     assert b"\x01\0\0\0" not in body
+
+
+GONE = Gtid(0, 1, 1)
+POISON = {
+    "xa": begin(flags=64) + TABLE.insert((1, "a")) + statement("XA END 'x'") + event(38, bytes(14)),
+    "xa_decided": begin(flags=128 | 1) + statement("XA COMMIT 'x'"),
+    "alter_in_two_phases": event(GTID, struct.pack("<QIBB5x", 1, 0, 1, 2)) + statement("ALTER TABLE t ADD w INT"),
+    "statement": begin() + event(5, bytes(9)) + statement("INSERT INTO t VALUES (1)") + commit(),
+    "statement_without_transactions": begin() + statement("DELETE FROM t") + statement("COMMIT"),
+    "rolled_back": begin() + TABLE.insert((1, "a")) + statement("ROLLBACK"),
+    "savepoints": begin() + statement("ROLLBACK TO `a`") + TABLE.insert((1, "a")) + commit(),
+    "unknown_event": begin() + event(99, bytes(30)) + TABLE.insert((1, "a")) + commit(),
+    "rows_of_no_table": begin() + event(24, bytes(30)) + event(23, b"") + commit(),
+    "map_that_lies": begin() + event(19, b"\xff" * 30) + commit(),
+    "statement_that_lies": begin(flags=1) + event(QUERY, b"\xff" * 20),
+    "statement_that_lies_before_rows": begin() + event(QUERY, b"\xff" * 20) + TABLE.insert((1, "a")) + commit(),
+    "marker": begin() + MARKER.insert(("f", 0, "west", "p")) + commit(),
+    "no_end": begin() + TABLE.insert((1, "a")),
+    "large": begin() + TABLE.insert(*((n, "x" * 40) for n in range(100))) + commit(),
+}
+
+
+@pytest.mark.parametrize("case", POISON)
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_a_transaction_that_counts_as_applied_is_passed_over_whatever_is_in_it(case: str, pieces: int) -> None:
+    """It is handed on empty, so that it is counted; what follows it is as if it had held nothing."""
+    follows = begin(2) + TABLE.insert((7, "b")) + commit()
+    stream = format_description() + POISON[case] + follows
+    decoder = Decoder(Position(), applied=frozenset({GONE}), transaction_bytes_max=1000)
+    size = -(-len(stream) // pieces)
+    found = [each for at in range(0, len(stream), size) for each in decoder.feed(stream[at : at + size])]
+    assert decoder.failure is None
+    assert [(GONE, 0, 0, True), (Gtid(0, 1, 2), 0, 1, True)] == [
+        (each.gtid, each.part, each.ref_count, each.complete) for each in found
+    ]
+    assert Position([Gtid(0, 1, 2)]) == decoder.position
+    assert 0 == decoder.suppressed
+
+
+def test_rows_that_fail_their_checksum_are_passed_over_too() -> None:
+    """Damage on the source's disk is one of the reasons for which a transaction is skipped."""
+    whole = with_checksums(begin() + TABLE.insert((1, "a")) + commit() + begin(2) + TABLE.insert((2, "b")) + commit())
+    at = whole.index(b"\x01a")
+    stream = format_description(checksums=True) + whole[:at] + b"\x02" + whole[at + 1 :]
+    assert isinstance(failure_of_bytes(stream), MalformedEvent)
+    decoder = Decoder(Position(), applied=frozenset({GONE}))
+    assert [0, 1] == [each.ref_count for each in decoder.feed(stream)]
+    assert decoder.failure is None
+
+
+def test_a_statement_that_is_passed_over_is_still_known_and_its_table_looked_at_anew() -> None:
+    """The operator has run it on the target by hand, or not: what was known of the table may be wrong."""
+    before, after = TABLE.insert((1, "a")), TABLE.insert((2, "b"))
+    skipped = begin(2, flags=1) + statement("ALTER TABLE t ADD w INT")
+    stream = begin(1) + before + commit() + skipped + begin(3) + after + commit()
+    decoder = Decoder(Position(), applied=frozenset({Gtid(0, 1, 2)}))
+    first, second, third = decoder.feed(format_description() + stream)
+    assert "ALTER TABLE t ADD w INT" == second.query.statement
+    assert first.tables[0] is not third.tables[0]
+
+
+def test_a_lost_part_of_the_log_is_never_passed_over() -> None:
+    """It is not a part of any transaction, though it may stand inside one."""
+    stream = format_description() + begin() + event(26, b"\1\0\4lost") + commit()
+    decoder = Decoder(Position(), applied=frozenset({GONE}))
+    decoder.feed(stream)
+    assert isinstance(decoder.failure, UnsupportedEvent)
+
+
+def test_what_cannot_be_read_in_a_transaction_names_it() -> None:
+    """The name is what an operator needs to have it shown, and skipped."""
+    for events in (event(99, bytes(30)), event(19, b"\xff" * 30), event(24, bytes(30)), statement("DELETE FROM t") * 2):
+        assert str(GONE) == failure_of(begin() + events).where["transaction"]
+    assert "transaction" not in failure_of(begin() + commit() + event(99, bytes(30))).where
+
+
+def test_a_transaction_knows_where_in_the_log_it_ends() -> None:
+    """What a position is checked by: the server, the file, the offset and the time of its last transaction."""
+    decoder = Decoder(Position(), server="e:1")
+    log = [rotate("binlog.000007"), format_description(), begin(1), TABLE.insert((1, "a")), commit(900)]
+    [first] = decoder.feed(b"".join(log))
+    assert Coordinates("e:1", "binlog.000007", 900, 1_700_000_000, 1_700_000_000) == first.coordinates == decoder.at
+    # A new file alone moves nothing: the place is where the last transaction ended.
+    assert [] == decoder.feed(rotate("binlog.000008"))
+    assert first.coordinates == decoder.at
+    [second] = decoder.feed(begin(2) + TABLE.insert((2, "b")) + commit(600))
+    assert ("binlog.000008", 600) == second.coordinates[1:3]
+
+
+def test_a_transaction_that_is_passed_over_moves_the_place_too() -> None:
+    """An idle pair reads nothing but what the other link wrote, and must not fall behind."""
+    decoder = Decoder(Position(), server="e:1")
+    decoder.feed(format_description() + rotate("binlog.000001"))
+    assert [] == decoder.feed(begin(1) + MARKER.insert(("reverse", 0, "west", "")) + commit(500))
+    assert (Position.parse("0-1-1"), 500) == (decoder.position, decoder.at.offset)
+
+
+def test_an_offset_past_4_gib_is_unknown_until_the_next_file() -> None:
+    """Headers have 32 bits for it: a wrong offset would make a good position look like another log's."""
+    decoder = Decoder(Position(), server="e:1")
+    ends = [0xFFFFFF00, 0x100000200, 0x1FFFFFFF0]
+    log = [format_description(), rotate("binlog.000001")]
+    for sequence, end in enumerate(ends, 1):
+        log += [begin(sequence), TABLE.insert((sequence, "a")), commit(end)]
+    log += [rotate("binlog.000002"), begin(9), TABLE.insert((9, "a")), commit(400)]
+    assert [0xFFFFFF00, 0, 0, 400] == [each.coordinates.offset for each in decoder.feed(b"".join(log))]
+
+
+@pytest.mark.parametrize(
+    ("server", "file", "began", "failure"),
+    [
+        ("e:1", "binlog.000001", 1_600_000_000, SourceRewound),
+        ("e:1", "binlog.000001", 1_700_000_000, type(None)),
+        ("e:1", "binlog.000001", 0, type(None)),  # not known
+        ("e:1", "binlog.000002", 1_600_000_000, type(None)),
+        ("e:2", "binlog.000001", 1_600_000_000, type(None)),
+    ],
+)
+def test_a_file_of_the_same_name_that_was_begun_at_another_time_is_another(server, file, began, failure) -> None:
+    """After a reset or a restore, the same numbers may well end at the same offsets."""
+    decoder = Decoder(Position.parse("0-1-1"), server="e:1", at=Coordinates(server, file, 500, 1, began))
+    decoder.feed(rotate("binlog.000001") + format_description())
+    assert failure is type(decoder.failure)

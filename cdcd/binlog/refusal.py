@@ -1,0 +1,44 @@
+"""What stops the decoder, in words: a source that will not go on, and events that cannot be carried."""
+
+from __future__ import annotations
+
+from cdcd.errors import BinlogError, BinlogPurged, CdcdError, ServerError, SourceLost, UnsupportedEvent
+
+INCIDENT = 26
+_NAMES = {
+    5: "INTVAR", 13: "RAND", 14: "USER_VAR", 17: "BEGIN_LOAD_QUERY", 18: "EXECUTE_LOAD_QUERY",
+    26: "INCIDENT", 30: "WRITE_ROWS v2", 31: "UPDATE_ROWS v2", 32: "DELETE_ROWS v2", 33: "GTID (MySQL)",
+    38: "XA_PREPARE", 39: "PARTIAL_UPDATE_ROWS", 40: "TRANSACTION_PAYLOAD", 42: "GTID_TAGGED",
+}  # fmt: skip
+NO_GTIDS = "the log has no GTIDs here: past this, the link is put with `cdcd position set --link NAME POSITION`"
+ROW_FORMAT = "cdcd carries row events only: set binlog_format=ROW for every session of the source"
+
+
+def named(kind: int) -> str:
+    """Return an event type's number and name."""
+    return f"event type {kind} ({_NAMES.get(kind, 'unknown')})"
+
+
+def unsupported(kind: int) -> UnsupportedEvent:
+    """Return the error for an event that the decoder does not read."""
+    hint = ROW_FORMAT
+    if kind == INCIDENT:
+        hint = (
+            "the source says that its log lost changes: take a new copy of the data, then give its position with"
+            " `cdcd position set --link NAME POSITION`"
+        )
+    return UnsupportedEvent(f"{named(kind)} cannot be carried exactly", hint=hint)
+
+
+def server_error(payload: bytes) -> CdcdError:
+    """Turn an error packet into ours (MariaDB Knowledge Base, "ERR_Packet")."""
+    code = int.from_bytes(payload[1:3], "little")
+    message = payload[9:] if payload[3:4] == b"#" else payload[3:]
+    text = message.decode("utf-8", "replace")
+    if code == 1236:
+        purged = "purged" in text or "first log file" in text
+        return (BinlogPurged if purged else BinlogError)(f"the source cannot send its log from here: {text}")
+    # 4052: another connection reads under the same server_id, most likely a later run of the link.
+    if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161, 4052):
+        return SourceLost(f"the source ended the stream: {text}")
+    return ServerError(code, text)

@@ -1,0 +1,119 @@
+"""Where a link goes on, judged by its checkpoint and by what remembers that it has run: the one place that decides.
+
+| checkpoint | witness                                   | what follows                                          |
+| ---------- | ----------------------------------------- | ----------------------------------------------------- |
+| none       | none                                      | a new link: begins at ``start``                       |
+| none       | of this link: sites or servers            | CheckpointLost: set a position, forget it, or copy    |
+| none       | of a link gone from the file, same ends   | CheckpointLost: rename it, or forget it               |
+| found      | on the target, of other sites only        | CheckpointForeign                                     |
+| found      | none on the target, of another origin     | CheckpointForeign                                     |
+| found      | of this link, on another target           | goes on, with a warning: a failover of the target     |
+| found      | of this link, further on                  | goes on, with a warning: a restored target            |
+
+That the source is still the one is asked of its log, whenever it is connected (``source.continuity``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from cdcd.checkpoint.store import Held
+from cdcd.checkpoint.witness import Witness
+from cdcd.errors import CheckpointForeign, CheckpointLost
+from cdcd.model.position import Position
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """What is remembered, by where: ``target`` is ``cdcd.link`` there, ``others`` the source's and the files."""
+
+    target: Sequence[Witness] = ()
+    others: Sequence[Witness] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something that an operator should know about a link that goes on."""
+
+    event: str
+    facts: dict[str, str]
+
+
+def decide(
+    mine: Witness,
+    held: Held | None,
+    witnesses: Witnesses,
+    *,
+    relays: bool = False,
+    names: Collection[str] | None = None,
+    overlaps: Callable[[str], bool] = lambda _: True,
+) -> list[Warned]:
+    """Return what to warn of before the link goes on from ``held``, or begins where that is None.
+
+    ``mine`` is the link as it would be noted now. ``names`` are the links of the configuration file, None where they
+    are not known, and ``overlaps`` says whether a link of other rules carries some of the same tables.
+    Raises CheckpointLost and CheckpointForeign.
+    """
+    every = [*witnesses.target, *witnesses.others]
+    if held is None:
+        _check_new(mine, every, names, overlaps)
+        return []
+    _check_own(mine, held, witnesses.target, relays)
+    seen = {each.position for each in every if _sites(each) == _sites(mine)}
+    before = {each.target_server for each in witnesses.target if _sites(each) == _sites(mine)} - {mine.target_server}
+    warned = [Warned("target_server_changed", {"before": each, "now": mine.target_server}) for each in before]
+    position = held.progress.position
+    warned += [
+        Warned("checkpoint_older_than_seen", {"position": str(position), "seen": each})
+        for each in sorted(seen)
+        if _is_behind(position, each)
+    ]
+    return warned
+
+
+def _check_new(
+    mine: Witness, every: Iterable[Witness], names: Collection[str] | None, overlaps: Callable[[str], bool]
+) -> None:
+    for each in every:
+        same_servers = (each.source_server, each.target_server) == (mine.source_server, mine.target_server)
+        if each.link == mine.link and (same_servers or _sites(each) == _sites(mine)):
+            raise CheckpointLost(
+                f"the link has run before, up to {each.position or 'the beginning of the log'}, and its checkpoint is"
+                " gone from the target",
+                hint=f"see what the target holds, then say where to go on with `cdcd position set --link {mine.link}"
+                f" POSITION`, or begin anew, best with a new copy, after `cdcd link forget --link {mine.link}`",
+            ).at(source_server=each.source_server, target_server=each.target_server)
+        if names is not None and each.link not in names and same_servers and overlaps(each.rules):
+            raise CheckpointLost(
+                f"the link {each.link}, which is no longer in the file, has carried some of the same tables between the"
+                f" same servers, up to {each.position or 'the beginning of the log'}",
+                hint=f"go on from there with `cdcd link rename --link {each.link} {mine.link}`, or begin anew after"
+                f" `cdcd link forget --link {each.link}`",
+            )
+
+
+def _check_own(mine: Witness, held: Held, on_target: Sequence[Witness], relays: bool) -> None:
+    """See that the rows under the link's name are this link's."""
+    named = [each for each in on_target if each.link == mine.link]
+    other = ""
+    if named and not any(_sites(each) == _sites(mine) for each in named):
+        other = " and ".join(f"from {each.source} to {each.target}" for each in named)
+    elif not named and not relays and held.origins != {mine.source}:
+        other = f"from {', '.join(sorted(held.origins))}"
+    if other:
+        raise CheckpointForeign(
+            f"the target's checkpoint of this name was written by a link {other}, not from {mine.source} to"
+            f" {mine.target}",
+            hint="give this link a name of its own; or, if it takes the other's place,"
+            f" `cdcd position set --link {mine.link} POSITION` where its data are known, or `cdcd link forget --link"
+            f" {mine.link}` and a new copy",
+        ).at(position=held.progress.position)
+
+
+def _sites(witness: Witness) -> tuple[str, str, str]:
+    return witness.link, witness.source, witness.target
+
+
+def _is_behind(position: Position, seen: str) -> bool:
+    return any(not position.includes(gtid) for gtid in Position.parse(seen))

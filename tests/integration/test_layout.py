@@ -1,0 +1,174 @@
+"""cdcd's own tables: those of an earlier layout are upgraded as they are, and what cannot be relied on is refused."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from cdcd.checkpoint.layout import LAYOUT
+from cdcd.errors import LayoutMismatch
+from tests.fixtures.links import running, wait_until
+
+# As the first published layout created them.
+LAYOUT_1 = """\
+DROP DATABASE IF EXISTS cdcd;
+CREATE DATABASE IF NOT EXISTS cdcd CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+CREATE TABLE IF NOT EXISTS cdcd.checkpoint (
+  link       VARCHAR(64)       NOT NULL,
+  slot       SMALLINT UNSIGNED NOT NULL,
+  origin     VARCHAR(64)       NOT NULL,
+  position   MEDIUMBLOB        NOT NULL,
+  applied    MEDIUMBLOB        NOT NULL,
+  epoch      BIGINT UNSIGNED   NOT NULL,
+  updated_at TIMESTAMP(6)      NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  batch      BIGINT UNSIGNED   NOT NULL,
+  session    BIGINT UNSIGNED   NOT NULL,
+  PRIMARY KEY (link, slot)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+CREATE TABLE IF NOT EXISTS cdcd.ddl (
+  link         VARCHAR(64)     NOT NULL,
+  gtid         VARCHAR(64)     NOT NULL,
+  origin       VARCHAR(64)     NOT NULL,
+  session      BIGINT UNSIGNED NOT NULL,
+  verb         VARCHAR(32)     NOT NULL,
+  objects      TEXT            NOT NULL,
+  digest       CHAR(64)        NOT NULL,
+  state_before CHAR(64)        NOT NULL,
+  announced_at TIMESTAMP(6)    NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, gtid)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
+"""
+
+
+@pytest.fixture
+def fresh(west):
+    """Leave no table of cdcd that a test has changed to the next."""
+    yield west
+    west.sql("DROP DATABASE IF EXISTS cdcd")
+
+
+async def test_rows_of_the_first_layout_are_gone_on_from(fresh, both):
+    """Two slots of one batch: what each has applied counts, and nothing is read again or left out."""
+    fresh.sql(LAYOUT_1)
+    both.both("CREATE TABLE t (n INT PRIMARY KEY)")
+    link = both.link()
+    for n in range(3):
+        both.only_source(f"INSERT INTO t VALUES ({n})")
+    domain, server, sequence = map(int, link.start.split(",")[0].split("-"))
+    both.only_target("INSERT INTO t VALUES (1)")
+    rows = [(0, b""), (1, f"{domain}-{server}:{sequence + 2}".encode())]
+    for slot, applied in rows:
+        fresh.sql(
+            "INSERT INTO cdcd.checkpoint (link, slot, origin, position, applied, epoch, batch, session) VALUES"
+            f" ('{link.name}', {slot}, 'east', '{link.start}', '{applied.decode()}', 1700000000000, 7, 0)"
+        )
+    async with running(link, both.source, both.target) as run:
+        await run.caught_up()
+        assert (2, 0, 0) == (run.runner.transactions, run.runner.conflicts, run.careful)
+    both.assert_equal("t")
+    comments = fresh.sql("SELECT DISTINCT table_comment FROM information_schema.tables WHERE table_schema = 'cdcd'")
+    assert [(f"cdcd layout {LAYOUT}",)] == comments
+
+
+async def stopped(both):
+    """Return what stops a new link."""
+    async with running(both.link(), both.source, both.target) as run:
+        return await run.stopped(20)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("COMMENT = 'cdcd layout 99'", "layout 99"),
+        ("ENGINE = MyISAM", "cannot roll back"),
+        ("ENGINE = Aria", "cannot roll back"),
+        ("DROP COLUMN log_offset", "lacks the columns log_offset"),
+        ("CHANGE epoch age BIGINT", "lacks the columns epoch"),
+    ],
+)
+@pytest.mark.parametrize("table", ["checkpoint"])
+async def test_a_table_that_cannot_be_relied_on_is_refused(fresh, both, table, change, said):
+    """A newer layout may mean something else, and an engine that keeps what was rolled back makes no row exact."""
+    async with running(both.link(), both.source, both.target):
+        pass
+    fresh.sql(f"ALTER TABLE cdcd.{table} {change}")
+    error = await stopped(both)
+    assert isinstance(error, LayoutMismatch), error
+    assert said in str(error)
+
+
+async def test_a_server_that_enforces_another_engine_is_refused(fresh, both):
+    """It gives that engine to new tables too, with a note and no error."""
+    fresh.sql("DROP DATABASE IF EXISTS cdcd; SET GLOBAL enforce_storage_engine = Aria, GLOBAL sql_mode = ''")
+    try:
+        assert isinstance(await stopped(both), LayoutMismatch)
+    finally:
+        fresh.sql("SET GLOBAL enforce_storage_engine = DEFAULT, GLOBAL sql_mode = DEFAULT")
+
+
+async def test_a_table_that_is_swapped_while_a_link_runs_is_noticed_when_it_connects_again(fresh, both):
+    """What was asked when the link began need not be so any more."""
+    both.both("CREATE TABLE t (n INT PRIMARY KEY)")
+    async with running(both.link(), both.source, both.target) as run:
+        [writer, *_] = run.runner._pipeline.dispatcher.writers
+        await asyncio.to_thread(fresh.sql, "ALTER TABLE cdcd.checkpoint ENGINE = MyISAM")
+        fresh.sql(f"KILL {writer.session.thread_id}")
+        both.only_source("INSERT INTO t VALUES (1)")
+        assert isinstance(await run.stopped(20), LayoutMismatch)
+
+
+async def test_all_slots_are_read_whatever_the_server_cuts_off(fresh, both):
+    """With one slot of four, transactions that the others applied would be applied again."""
+    both.both("CREATE TABLE t (n INT PRIMARY KEY, v INT DEFAULT 0)")
+    link = both.link(writers=4)
+    async with running(link, both.source, both.target):
+        pass
+    both.only_source("INSERT INTO t (n) VALUES (1)")
+    [(gtid,)] = both.on_source("SELECT @@gtid_binlog_pos")
+    both.only_target("INSERT INTO t (n) VALUES (1)")
+    domain, server, sequence = gtid.split(",")[0].split("-")
+    fresh.sql(
+        f"UPDATE cdcd.checkpoint SET batch = 9, applied = IF(slot = 2, '{domain}-{server}:{sequence}', '')"
+        f" WHERE link = '{link.name}'; SET GLOBAL sql_select_limit = 1"
+    )
+    try:
+        async with running(link, both.source, both.target) as run:
+            await wait_until(lambda: run.task.done() or run.runner._pipeline is not None)
+            assert run.task.done() or 1 == len(run.runner._pipeline.backlog.progress.applied)
+    finally:
+        fresh.sql("SET GLOBAL sql_select_limit = DEFAULT")
+
+
+async def test_a_claim_whose_answer_was_lost_is_this_runs_own(fresh, both, monkeypatch):
+    """The epoch that it took is not another run's; another's that came between is."""
+    from cdcd.errors import Fenced, TargetLost
+    from cdcd.mysql.session import Session
+
+    both.both("CREATE TABLE t (n INT PRIMARY KEY)")
+    link = both.link()
+    execute, lost = Session.execute, []
+
+    async def lose(self, statement):
+        answer = await execute(self, statement)
+        if statement == "COMMIT" and lose.next:
+            lose.next = False
+            lost.append(statement)
+            self.abort()
+            raise TargetLost("the answer was lost")
+        return answer
+
+    lose.next = False
+    async with running(link, both.source, both.target) as run:
+        monkeypatch.setattr(Session, "execute", lose)
+        for n in range(2):
+            lose.next = True
+            [writer, *_] = run.runner._pipeline.dispatcher.writers
+            fresh.sql(f"KILL {writer.session.thread_id}")
+            both.only_source(f"INSERT INTO t VALUES ({n})")
+            await wait_until(lambda n=n: len(lost) > n)
+            await run.caught_up()
+        both.assert_equal("t")
+        fresh.sql(f"UPDATE cdcd.checkpoint SET epoch = epoch + 1 WHERE link = '{link.name}'")
+        both.only_source("INSERT INTO t VALUES (9)")
+        assert isinstance(await run.stopped(20), Fenced)
