@@ -7,28 +7,25 @@ with a connection of its own, and it ends at the first statement about the table
 
 from __future__ import annotations
 
-import zlib
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import structlog
 
-from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Position
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
-from cdcd.mysql.stream import ReplicationStream
 from cdcd.route import ddl
 from cdcd.route.plan import Collations
 from cdcd.route.source_text import SourceText
+from cdcd.runtime.second_reading import read_again
 from cdcd.source.start import current_position
-from cdcd.source.stream import SILENT_HEARTBEATS
 
 log = structlog.get_logger()
 
-PART_BYTES = 1024 * 1024
 # A statement is in the log at most this long after the table's time of alteration.
 LATE_SECONDS_MAX = 10
 
@@ -50,48 +47,16 @@ class LogAhead:
         """
         end = await current_position(self.session, MARIADB)
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
-        stream = await ReplicationStream.open(
-            self.site,
-            position=str(start),
-            server_id=0xC0000000 | zlib.crc32(f"{self.link.name}/{'.'.join(name)}".encode()) >> 2,
-            heartbeat_seconds=self.link.heartbeat_seconds / 2,
-        )
-        everything = "" if self.link.relay else None
-        decoder = Decoder(start, relay_except=everything, transaction_bytes_max=PART_BYTES)
-        try:
-            return await self._is_unaltered(stream, decoder, name, altered, since, end)
-        finally:
-            stream.close()
-
-    async def _is_unaltered(
-        self,
-        stream: ReplicationStream,
-        decoder: Decoder,
-        name: TableName,
-        altered: float,
-        since: Gtid,
-        end: Position,
-    ) -> bool:
+        reading = read_again(self.site, self.link, ".".join(name), start, end, marked=self.link.relay)
         met = False
-        while not all(decoder.position.includes(gtid) for gtid in end):
-            for transaction in await self._read(stream, decoder):
+        async with aclosing(reading) as transactions:
+            async for transaction in transactions:
                 if met and transaction.timestamp > altered + LATE_SECONDS_MAX:
                     return True
                 if met and self._changes(transaction, name):
                     return False
                 met = met or transaction.gtid == since
         return met
-
-    async def _read(self, stream: ReplicationStream, decoder: Decoder) -> list[Transaction]:
-        if decoder.failure is not None:
-            raise decoder.failure
-        await stream.wait(SILENT_HEARTBEATS * self.link.heartbeat_seconds)
-        taken = stream.take()
-        try:
-            return decoder.feed(taken)
-        finally:
-            taken.release()
-            stream.release()
 
     def _changes(self, transaction: Transaction, name: TableName) -> bool:
         query = transaction.query
