@@ -7,6 +7,7 @@ with a connection of its own, and it ends at the first statement about the table
 
 from __future__ import annotations
 
+import math
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -45,30 +46,37 @@ class LogAhead:
         ``altered`` is when the source last altered the table, in its seconds: no such statement comes later.
         Call it after the table has been read. Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
         """
+        return await self.next_change(name, since, start, until=altered + LATE_SECONDS_MAX) == ""
+
+    async def next_change(
+        self, name: TableName, since: Gtid, start: Position, *, until: float = math.inf
+    ) -> str | None:
+        """Return the verb of the first statement after ``since`` that changes the table, "" where there is none.
+
+        None where the log does not show ``since``. The search ends at what the source stamped later than ``until``.
+        Raises what :meth:`is_unaltered` does.
+        """
         end = await current_position(self.session, MARIADB)
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
         reading = read_again(self.site, self.link, ".".join(name), start, end, marked=self.link.relay)
         met = False
         async with aclosing(reading) as transactions:
             async for transaction in transactions:
-                if met and transaction.timestamp > altered + LATE_SECONDS_MAX:
-                    return True
-                if met and self._changes(transaction, name):
-                    return False
+                if met and transaction.timestamp > until:
+                    return ""
+                if met and (verb := self._change(transaction, name)):
+                    return verb
                 met = met or transaction.gtid == since
-        return met
+        return "" if met else None
 
-    def _changes(self, transaction: Transaction, name: TableName) -> bool:
+    def _change(self, transaction: Transaction, name: TableName) -> str:
         query = transaction.query
         if query is None:
-            return False
+            return ""
         source = SourceText.of(query, self.collations)
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None or change.temporary:
-            return False
-        if change.kind == "unknown":
-            return True
+            return ""
         lowered = (name[0].lower(), name[1].lower())
-        return any(
-            (database.lower(), table.lower()) in (lowered, (lowered[0], "")) for database, table in change.objects
-        )
+        changed = {(database.lower(), table.lower()) for database, table in change.objects}
+        return change.verb if change.kind == "unknown" or changed & {lowered, (lowered[0], "")} else ""
