@@ -286,7 +286,9 @@ class LinkRunner:
         claim = await self._claim(control, source, writers)
         reader = replica_server_id(self.link, self._resumption.mine.target_server)
         tables = await Tables.open(self.link, self._source, reader, source, control)
-        changes = SchemaChanges(self.link, tables.rules, tables.collations, watch(await self._writing(stack)))
+        changes = SchemaChanges(
+            self.link, tables.rules, tables.collations, watch(await self._writing(stack)), self._target, reader
+        )
         await changes.load(source)
         progress = claim.progress
         stream = BinlogStream(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cdcd.config.schema import Link
-from cdcd.errors import CdcdError, Lost
+from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError
 from cdcd.model.table import TableName
+from cdcd.mysql import quote
 from cdcd.mysql.schema import list_tables, read_tables
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
@@ -17,7 +19,14 @@ from cdcd.runtime.precheck.filters import check_filters
 from cdcd.runtime.precheck.pair import check_counters, check_pair
 from cdcd.runtime.precheck.problem import Problem
 from cdcd.runtime.precheck.server import Server, list_sequences, read_facts
-from cdcd.runtime.precheck.tables import Sides, check_collisions, check_missing, check_table, check_target
+from cdcd.runtime.precheck.tables import (
+    Sides,
+    check_collisions,
+    check_definitions,
+    check_missing,
+    check_table,
+    check_target,
+)
 
 Connected = tuple[Session, Server]
 Names = Mapping[TableName, TableName]  # a carried table's name on the source, and on the target
@@ -37,13 +46,19 @@ async def check_link(
         rules = _rules(link)
         names = {name: rules.target_name(name) for name in await list_tables(source[0]) if rules.carries(name)}
         sequences = [name for name in await list_sequences(source[0]) if rules.carries(name)]
-        problems += _check_sequences(path, sequences)
+        # Where the link goes on, its log may hold the statements that made the sides differ.
+        goes_on = link.ddl and await _has_run(link, target[0])
+        differences = list(_check_sequences(path, sequences))
         if names:
             problems += _check_servers(path, link, names, source[1], target[1])
             opposite = Opposite([_rules(other) for other in earlier], [_rules(other) for other in later])
-            problems += await _check_tables(link, names, opposite, source, target)
+            found = await _check_tables(link, names, opposite, source, target)
+            problems += found.problems
+            differences += found.differences
         else:
-            problems.append(_nothing_carried(path, link, source[1]))
+            nothing = _nothing_carried(path, link, source[1])
+            problems.append(nothing.mended_by_log() if link.ddl else nothing)
+        problems += [problem.mended_by_log() if goes_on else problem for problem in differences]
     except CdcdError as error:
         text = f"the check could not be finished: {error}"
         problems.append(Problem.error(path, text, transient=isinstance(error, Lost)))
@@ -67,42 +82,58 @@ class Opposite:
         return any(other.carries(there) and other.target_name(there) == here for other in rules)
 
 
-async def _check_tables(
-    link: Link, names: Names, opposite: Opposite, source: Connected, target: Connected
-) -> list[Problem]:
+class Found(NamedTuple):
+    """What is wrong with the tables of a link."""
+
+    problems: list[Problem]
+    differences: list[Problem]  # a statement in the log may end them
+
+
+async def _check_tables(link: Link, names: Names, opposite: Opposite, source: Connected, target: Connected) -> Found:
     path, rules = f"links.{link.name}", _rules(link)
     wanted = frozenset(names.values())
     source_facts = await read_facts(source[0], names.__contains__)
     target_facts = await read_facts(target[0], wanted.__contains__)
     source_tables, target_tables = await read_tables(source[0], names), await read_tables(target[0], wanted)
-    problems = list(check_filters(path, link.where, source_tables))
+    found = Found([], list(check_filters(path, link.where, source_tables)))
     for name, table in source_tables.items():
         there = names[name]
         if there not in target_tables:
-            problems.append(check_missing(path, name, there))
+            found.differences.append(check_missing(path, name, there))
             continue
         facts = source_facts[name], target_facts[there]
         sides = Sides(table, target_tables[there], *facts, link.source, link.target, rules.target_name)
-        if opposite.carries(opposite.later, name, there):
-            problems += _check_both_ways(path, sides, opposite)
-        elif not opposite.carries(opposite.earlier, name, there):
-            problems += check_table(path, sides, bool(opposite))
+        _check_sides(path, sides, opposite, found)
     if opposite.later and any(facts.counts_up for facts in source_facts.values()):
-        problems += check_counters(path, source[1], target[1])
-    return problems
+        found.problems.extend(check_counters(path, source[1], target[1]))
+    return found
 
 
-def _check_both_ways(path: str, sides: Sides, opposite: Opposite) -> Iterator[Problem]:
-    """Yield what is wrong with a table for this link and for the opposite one, which comes later in the file."""
+def _check_sides(path: str, sides: Sides, opposite: Opposite, found: Found) -> None:
+    """Judge one table for this link, and for the opposite one where that comes later in the file."""
+    here, there = sides.source.name, sides.target.name
+    if opposite.carries(opposite.later, here, there):
+        one = Side(sides.source_site, sides.source, sides.target_name)
+        other = Side(sides.target_site, sides.target, _back(opposite.later))
+        found.differences.extend(check_both_ways(path, one, other))
+        for side, facts in ((one, sides.source_facts), (other, sides.target_facts)):
+            found.problems.extend(check_target(path, side.table, facts, side.site, side.site))
+    elif not opposite.carries(opposite.earlier, here, there):
+        found.differences.extend(check_definitions(path, sides, bool(opposite)))
+        found.problems.extend(check_table(path, sides))
 
-    def back(name: TableName) -> TableName:
-        return next((rules.target_name(name) for rules in opposite.later if rules.carries(name)), name)
 
-    one = Side(sides.source_site, sides.source, sides.target_name)
-    other = Side(sides.target_site, sides.target, back)
-    yield from check_both_ways(path, one, other)
-    for side, facts in ((one, sides.source_facts), (other, sides.target_facts)):
-        yield from check_target(path, side.table, facts, side.site, side.site)
+def _back(later: Sequence[Rules]) -> Callable[[TableName], TableName]:
+    return lambda name: next((rules.target_name(name) for rules in later if rules.carries(name)), name)
+
+
+async def _has_run(link: Link, target: Session) -> bool:
+    """Return whether the link has a checkpoint on its target."""
+    try:
+        row = await target.fetch_one(f"SELECT 1 FROM cdcd.checkpoint WHERE link = {quote.text(link.name)} LIMIT 1")
+    except (AccessDenied, ServerError):  # There is no such table, or the account may not read it, as `grants` says.
+        return False
+    return row is not None
 
 
 def _rules(link: Link) -> Rules:

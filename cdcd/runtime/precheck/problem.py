@@ -38,6 +38,14 @@ class Problem:
         ]
         return replace(self, fix="\n".join(lines))
 
+    def mended_by_log(self) -> Self:
+        """Return the problem as a warning: the log ahead may hold the statement that ends it."""
+        if not self.is_error:
+            return self
+        return replace(
+            self, level="warning", text=f"{self.text} (unless the log that the link has yet to read mends it)"
+        )
+
     @property
     def is_error(self) -> bool:
         """Whether this stops the start."""

@@ -27,12 +27,16 @@ class Sides:
     target_name: Callable[[TableName], TableName]
 
 
-def check_table(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
-    """Yield what keeps a table from being carried exactly, by this link alone."""
-    for problem in _differences(path, sides, is_paired):
-        yield problem.on(sides.target_site)
+def check_table(path: str, sides: Sides) -> Iterator[Problem]:
+    """Yield what keeps a table from being carried by this link alone, however well its definitions fit."""
     yield from check_target(path, sides.target, sides.target_facts, sides.target_site, "the target")
     yield from _check_source(path, sides)
+
+
+def check_definitions(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
+    """Yield where the two definitions of a table do not fit, for this link alone."""
+    for problem in _differences(path, sides, is_paired):
+        yield problem.on(sides.target_site)
 
 
 def _differences(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
