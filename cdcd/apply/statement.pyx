@@ -177,7 +177,7 @@ cdef int _put_row(Out out, Plan plan, Image image) except -1:
     for i in range(plan.count):
         if plan.writes(i) and plan.offsets_after[i] != ABSENT:
             out.put_char(separator)
-            plan.render(out, i, image.start, plan.offsets_after[i])
+            plan.render_stored(out, i, image.start, plan.offsets_after[i])
             separator = 44
     if separator == 40:
         out.put_char(40)
@@ -257,7 +257,7 @@ cdef object _update(RowSet row_set, size_t at, bint by_new_key):
                 out.put_char(44)
             out.put_bytes(<bytes>plan.name_sql[i])
             out.put_char(61)
-            plan.render(out, i, change.after.start, plan.offsets_after[i])
+            plan.render_stored(out, i, change.after.start, plan.offsets_after[i])
             any_column = True
     if not any_column:
         name = next(name for name in plan.name_sql if name is not None)
@@ -307,7 +307,7 @@ cdef int _put_whole_value(Out out, Plan plan, int i, Image image) except -1:
     plan.render(out, i, image.start, plan.offsets_before[i])
     value = plan.value(i, image.start, plan.offsets_before[i]) if kind == tm.FLOAT or kind == tm.DOUBLE else None
     if value == 0:
-        # Zeros compare equal whatever their sign, which only the text shows.
+        # Zeros compare and print alike whatever their sign.
         negative = copysign(1.0, value) < 0
-        out.put_bytes(b" AND LEFT(" + name + (b",1)='-'" if negative else b",1)<>'-'"))
+        out.put_bytes(b" AND ATAN2(" + name + (b",-1e0)<0" if negative else b",-1e0)>0"))
     return 0

@@ -169,12 +169,13 @@ def _complete(description: Description, source: Table | None) -> list[ColumnType
     for column, name in zip(description.columns, description.column_names, strict=True):
         live = source.column(name) if source else None
         if column.unsigned is None and column.type in tm.NUMERIC:
-            if live is None:
+            is_hash = live is None and source is not None and source.hidden_columns and _HIDDEN.fullmatch(name)
+            if live is None and not is_hash:
                 raise SchemaMismatch(
                     f"the sign of column {name} is not known",
                     hint="set binlog_row_metadata=FULL on the source",
                 ).at(table=".".join(description.name))
-            column = replace(column, unsigned="unsigned" in live.type.lower())
+            column = replace(column, unsigned=live is None or "unsigned" in live.type.lower())
         columns.append(column)
     return columns
 
@@ -198,7 +199,7 @@ def _pair(
         ).at(table=".".join(description.name))
     _check_members(description, i, live, there, collations)
     if column.type not in tm.CHARACTER:
-        return _quoted(there.name), b"", None
+        return _quoted(there.name), b"", "single" if column.type == tm.FLOAT and there.data_type == "float" else None
     if _is_uuid(column, live, there):
         return _quoted(there.name), b"", "uuid"
     charset = _charset(column, live, collations, description, name)[0]
