@@ -28,6 +28,13 @@ cdef enum:
 
 cdef enum:
     EVENT_QUERY = 2
+    EVENT_INTVAR = 5
+    EVENT_APPEND_BLOCK = 9
+    EVENT_DELETE_FILE = 11
+    EVENT_RAND = 13
+    EVENT_USER_VAR = 14
+    EVENT_BEGIN_LOAD = 17
+    EVENT_EXECUTE_LOAD = 18
     EVENT_STOP = 3
     EVENT_ROTATE = 4
     EVENT_FORMAT = 15
@@ -59,6 +66,10 @@ _NAMES = {
     26: "INCIDENT", 30: "WRITE_ROWS v2", 31: "UPDATE_ROWS v2", 32: "DELETE_ROWS v2", 33: "GTID (MySQL)",
     38: "XA_PREPARE", 39: "PARTIAL_UPDATE_ROWS", 40: "TRANSACTION_PAYLOAD", 42: "GTID_TAGGED",
 }
+
+# They change nothing by themselves: the statement that follows them decides.
+_BEFORE_STATEMENT = frozenset(
+    {EVENT_INTVAR, EVENT_RAND, EVENT_USER_VAR, EVENT_BEGIN_LOAD, EVENT_APPEND_BLOCK, EVENT_DELETE_FILE})
 
 cdef uint64_t TABLE_ID = 0xFFFFFFFFFFFF     # six bytes
 
@@ -269,6 +280,10 @@ cdef class Decoder:
         if kind in (EVENT_ANNOTATE, EVENT_CHECKPOINT, EVENT_GTID_LIST, EVENT_HEARTBEAT, EVENT_STOP,
                     EVENT_START_ENCRYPTION):
             return 0
+        if self._open is not None and kind in _BEFORE_STATEMENT:
+            return 0
+        if self._open is not None and kind == EVENT_EXECUTE_LOAD:
+            return self._statement(query_event.load(event[:body]))
         self._unsupported(kind)
 
     def _unsupported(self, kind):
@@ -421,13 +436,24 @@ cdef class Decoder:
         verb = query_event.control(found.statement)
         if verb == "commit":
             return self._commit()
-        if verb == "savepoint" or (verb == "begin" and not self._standalone):
+        if verb == "begin" and not self._standalone:
             return 0
-        if verb is not None or (self._open.query is not None) or self._open.ref_count or self._open.part:
-            raise UnsupportedEvent(
-                f"a statement inside a transaction of rows: {found.statement[:200]}",
-                hint="the transaction mixes engines or formats: set binlog_format=ROW and use InnoDB",
-            ).at(transaction=self._open.gtid, file=self.file)
+        if verb == "savepoint":
+            self._open.set_savepoint(query_event.savepoint_name(found.statement))
+            return 0
+        if verb == "rollback":
+            self._open.undo()
+            return self._commit()
+        if verb == "rollback to" and self._open.undo_to(query_event.savepoint_name(found.statement)):
+            return 0
+        return self._statement(found)
+
+    cdef int _statement(self, found) except -1:
+        """Keep a statement: the first as what the transaction is, any other beside it, for those who know the rules."""
+        if self._open.query is not None or self._open.ref_count or self._open.part or query_event.control(
+                found.statement) is not None:
+            self._open.note(found)
+            return 0
         self._open.query = found
         self._forget_tables()
         if self._standalone:

@@ -355,9 +355,9 @@ cdef class Plan:
     def _characters(self, int column, bytes text):
         try:
             return text.decode(_CODECS.get(self.introducers[column], "utf-8"), "surrogateescape")
-        except UnicodeDecodeError as error:
-            raise MalformedEvent(f"column {self.names[column]} holds no whole characters: {error}").at(
-                table=".".join(self.source)) from error
+        except UnicodeDecodeError:
+            raise MalformedEvent(f"column {self.names[column]} holds no whole characters").at(
+                table=".".join(self.source)) from None
 
     def _label(self, int column, number):
         members = self.description.columns[column].members

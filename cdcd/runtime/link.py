@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from cdcd.apply.conflicts import ConflictLog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
 from cdcd.checkpoint.store import Checkpoint, Claim
@@ -19,6 +20,7 @@ from cdcd.model.position import Position
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
+from cdcd.runtime.foreign import Foreign
 from cdcd.runtime.lifecycle import State, check
 from cdcd.runtime.pipeline import Pipeline
 from cdcd.runtime.schema_changes import SchemaChanges
@@ -45,6 +47,7 @@ class LinkRunner:
         self._error: str | None = None
         self._checkpoint = Checkpoint(link.name, link.source)
         self.stats = PipelineStats()
+        self._conflicts = ConflictLog()
         self._source_stats = SourceStats()
         self._pipeline: Pipeline | None = None
         self._position = ""
@@ -204,6 +207,7 @@ class LinkRunner:
             try:
                 await pipeline.run()
             finally:
+                self._conflicts.settle()
                 self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
 
@@ -227,7 +231,7 @@ class LinkRunner:
         packet_bytes_max = int(row[0]) if row else 0
 
         async def open_writer(slot: int) -> Writer:
-            writer = Writer(slot, await self._writing(stack), packet_bytes_max)
+            writer = Writer(slot, await self._writing(stack), packet_bytes_max, self._conflicts)
             await writer.prepare()
             return writer
 
@@ -239,7 +243,13 @@ class LinkRunner:
         writers = [await open_writer(slot) for slot in range(self.link.writers)]
         claim = await self._claim(control, source, writers)
         tables = await Tables.open(self.link, self._source, source, control)
-        changes = SchemaChanges(self.link, tables.rules, tables.collations, await self._writing(stack))
+        changes = SchemaChanges(
+            self.link,
+            tables.rules,
+            tables.collations,
+            await self._writing(stack),
+            Foreign(tables.rules, tables.collations, source),
+        )
         await changes.load(source)
         stream = BinlogStream(self._source, self.link, claim.progress.position, time.monotonic, self._source_stats)
         return Pipeline(
@@ -257,6 +267,7 @@ class LinkRunner:
             clock=time.monotonic,
             stats=self.stats,
             backlog=Backlog(claim.progress),
+            conflicts=self._conflicts,
         )
 
     async def _claim(self, control: Session, source: Session, writers: list[Writer]) -> Claim:

@@ -9,7 +9,6 @@ import structlog
 
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.schema_change import Change, carry, settle
-from cdcd.binlog.query import Query
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, UnsupportedEvent
@@ -22,6 +21,7 @@ from cdcd.route.announced import Announced, Announcement
 from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
+from cdcd.runtime.foreign import ROW_HINT, Foreign
 
 log = structlog.get_logger()
 
@@ -36,13 +36,14 @@ class SchemaChanges:
     rules: Rules
     collations: Collations
     session: Session  # with the settings of the statement's source session, so not a writer's
+    foreign: Foreign
     announced: Announced = field(default_factory=Announced)
     folds_names: bool = False  # the source compares names in lower case (lower_case_table_names)
 
     async def load(self, source: Session) -> None:
         """Read the announcements on the source: a run may begin between one and its statement."""
         row = await source.fetch_one("SELECT @@lower_case_table_names")
-        self.folds_names = bool(row and row[0])
+        self.folds_names = self.foreign.folds_names = bool(row and row[0])
         present = await source.fetch(
             "SELECT 1 FROM information_schema.tables WHERE table_schema = 'cdcd' AND table_name = 'ddl'"
         )
@@ -69,8 +70,11 @@ class SchemaChanges:
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None or change.temporary:
             return "passed"
-        if change.kind in ("dml", "unknown"):
-            raise _unsupported(query, change.kind)
+        if change.kind == "dml":
+            await self.foreign.check_rows(query, transaction)
+            return "passed"
+        if change.kind == "unknown":
+            raise UnsupportedEvent(f"a statement that is not understood: {query}", hint=ROW_HINT)
         if self.announced.take(query.thread_id, change.verb, change.objects, transaction.timestamp):
             return "own"
         if not await self._is_carried(change, transaction):
@@ -150,11 +154,3 @@ class SchemaChanges:
 
     def _folded(self, name: TableName) -> TableName:
         return (name[0].lower(), name[1].lower()) if self.folds_names else name
-
-
-def _unsupported(query: Query, kind: str) -> UnsupportedEvent:
-    what = "changes rows by its text alone" if kind == "dml" else "is not understood"
-    return UnsupportedEvent(
-        f"a statement that {what}: {query}",
-        hint="cdcd carries row events only: set binlog_format=ROW for every session of the source",
-    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from cdcd.binlog.decoder import Decoder
+from cdcd.binlog.query import Query
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Position
@@ -94,9 +95,10 @@ class LogAhead:
             stream.release()
 
     def _changes(self, transaction: Transaction, name: TableName) -> bool:
-        query = transaction.query
-        if query is None:
-            return False
+        queries = [transaction.query, *transaction.noted]
+        return any(self._is_about(query, name) for query in queries if query is not None)
+
+    def _is_about(self, query: Query, name: TableName) -> bool:
         source = SourceText.of(query, self.collations)
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None or change.temporary:
