@@ -99,8 +99,8 @@ async def test_a_file_loaded_elsewhere_by_statement_stops_no_link(east, west, da
 CARRIED = {
     "temporary_rollback": ["BEGIN", ROW, TEMP, ROW, "ROLLBACK"],
     "temporary_rollback_to": ["BEGIN", ROW, "SAVEPOINT a", ROW, TEMP, "ROLLBACK TO a", ROW, "COMMIT"],
-    "savepoints": ["BEGIN", ROW, "SAVEPOINT a", ROW, "SAVEPOINT `b``c`", ROW, TEMP, "ROLLBACK TO `B``C`", ROW, "SAVEPOINT d", ROW,
-                   "DROP TEMPORARY TABLE x", "ROLLBACK TO a", ROW, "SAVEPOINT d", ROW, TEMP, "ROLLBACK TO d", ROW,
+    "savepoints": ["BEGIN", ROW, "SAVEPOINT a", ROW, "SAVEPOINT `b``c`", ROW, TEMP, "ROLLBACK TO `B``C`", ROW,
+                   "SAVEPOINT d", ROW, "DROP TEMPORARY TABLE x", "ROLLBACK TO a", ROW, "SAVEPOINT d", ROW, TEMP, "ROLLBACK TO d", ROW,
                    "COMMIT"],
     "two_tables": ["BEGIN", ROW, "SAVEPOINT a", "INSERT INTO n (v) VALUES ('n')", TEMP, "ROLLBACK TO a", ROW, "COMMIT"],
     "statement_beside_rows": [MIXED, "USE {other}", "BEGIN", ROW, "INSERT INTO {carried}.t (v) VALUES (UUID())", ROW,
