@@ -8,23 +8,28 @@ a value of another unique key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Literal
 
-from cdcd.apply.statement import can_insert_after, describe, moves_row_key, render_one
+from cdcd.apply.conflicts import DELETE_MISSED, INSERT_FOUND, UPDATE_MET, UPDATE_MISSED, Met, Source
+from cdcd.apply.exchange import ContradictedError
+from cdcd.apply.statement import can_insert_after, describe, moves_row_key, render, render_one
 from cdcd.binlog.rows import RowSet
 from cdcd.errors import ApplyFailed, CdcdError, Conflict, ServerError
 from cdcd.mysql.session import Session
 
 INSERT, UPDATE, DELETE = 0, 1, 2
 DUPLICATE = 1062
+TOO_LARGE = 1153  # ER_NET_PACKET_TOO_LARGE
+PACKET_HEAD = 1024  # for what goes with a statement
 Verb = Literal["insert", "update", "overwrite", "delete"]
 _FOREIGN_KEY = frozenset({1216, 1217, 1451, 1452})
 _HINTS = {
     1054: "the target table lacks a column: alter it, or set ddl = true",
     1146: "create the table on the target, or leave it out of the link",
     1049: "create the database on the target",
-    1153: "raise max_allowed_packet on the target",
+    1153: "raise max_allowed_packet on the target above that size, then start the link again",
     1264: "the target column is narrower than the source's: alter it",
     1406: "the target column is narrower than the source's: alter it",
     1265: "the target column cannot hold the value: compare both definitions",
@@ -43,25 +48,68 @@ def explain(error: ServerError) -> CdcdError:
     return raised
 
 
+def too_large(size: int, packet_bytes_max: int) -> ServerError:
+    """Return what a server would say of a statement that it does not take; asked for real, it ends the connection."""
+    return ServerError(
+        TOO_LARGE,
+        f"a row comes to a statement of {size} bytes, and the target's max_allowed_packet is {packet_bytes_max}",
+    )
+
+
 class Careful:
     """Runs changes one by one on a session with an open transaction; counts the conflicts that it decides."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, source: Source, packet_bytes_max: int) -> None:
         self._session = session
-        self.conflicts = 0
+        self._source = source
+        self._packet_bytes_max = packet_bytes_max
+        self.met = Met()
 
     async def run(self, steps: Iterable[RowSet]) -> None:
         """Apply every change; raise Conflict or ApplyFailed."""
         for step in steps:
-            if step.foreign_keys_off:
-                await self._session.execute("SET foreign_key_checks=0")
-            for at in range(len(step)):
-                try:
-                    await self._change(step, at)
-                except ServerError as error:
-                    raise explain(error).at(table=_name(step), row=describe(step, at)) from error
-            if step.foreign_keys_off:
-                await self._session.execute("SET foreign_key_checks=1")
+            async with self._foreign_keys(step):
+                for at in range(len(step)):
+                    await self._decide(step, at)
+
+    async def run_net(self, steps: Iterable[RowSet]) -> None:
+        """Apply net changes, many in a statement, and those of one that is contradicted one by one.
+
+        So a conflict is found without giving up the speed of all that agrees. Raises ContradictedError where
+        the changes can only be made in source order.
+        """
+        try:
+            for step in steps:
+                async with self._foreign_keys(step):
+                    for statement in render(step):
+                        await self._session.execute("SAVEPOINT step")
+                        if await self._session.execute(statement.sql) != statement.matched:
+                            await self._session.execute("ROLLBACK TO step")
+                            for at in range(statement.first, statement.first + statement.rows):
+                                await self._decide(step, at)
+        except (ServerError, Conflict, ApplyFailed) as error:
+            raise ContradictedError(error.message) from error
+
+    @asynccontextmanager
+    async def _foreign_keys(self, step: RowSet) -> AsyncIterator[None]:
+        """Do without foreign key checks where the source did."""
+        if step.foreign_keys_off:
+            await self._session.execute("SET foreign_key_checks=0")
+        yield
+        if step.foreign_keys_off:
+            await self._session.execute("SET foreign_key_checks=1")
+
+    async def _decide(self, step: RowSet, at: int) -> None:
+        try:
+            await self._change(step, at)
+        except ServerError as error:
+            raise explain(error).at(**self._where(step, at)) from error
+        except CdcdError as error:
+            error.at(**self._where(step, at))
+            raise
+
+    def _where(self, step: RowSet, at: int) -> dict[str, str]:
+        return {**describe(step, at), "transaction": str(self._source.gtid_of(step, at))}
 
     async def _change(self, step: RowSet, at: int) -> None:
         if step.kind == INSERT:
@@ -69,7 +117,7 @@ class Careful:
         elif step.kind == UPDATE:
             await self._update(step, at)
         elif not await self._run(step, at, "delete"):
-            self._missing(step, at)
+            self._missing(step, at, DELETE_MISSED)
 
     async def _insert(self, step: RowSet, at: int) -> None:
         try:
@@ -77,10 +125,11 @@ class Careful:
         except ServerError as error:
             if error.code != DUPLICATE:
                 raise
-            self.conflicts += 1
             await self._overwrite(step, at)
+            self.met.add(INSERT_FOUND, self._source, step, at)
 
     async def _update(self, step: RowSet, at: int) -> None:
+        kind = UPDATE_MISSED
         try:
             if await self._run(step, at, "update"):
                 return
@@ -90,12 +139,13 @@ class Careful:
             if not moves_row_key(step, at):
                 raise self._taken(step, at, error) from error
             await self._run(step, at, "delete")
-        self._missing(step, at)
+            kind = UPDATE_MET
+        self._missing(step, at, kind)
         if not can_insert_after(step, at):
             raise Conflict(
                 "the row to update is missing on the target, and the log holds only its changed columns",
                 hint="set binlog_row_image=FULL on the source, and compare the sites with cdcd verify",
-            ).at(table=_name(step), row=describe(step, at))
+            ).at(**self._where(step, at))
         try:
             await self._run(step, at, "insert")
         except ServerError as error:
@@ -114,23 +164,22 @@ class Careful:
             raise self._taken(step, at, error) from error
         raise self._taken(step, at, None)
 
-    def _missing(self, step: RowSet, at: int) -> None:
+    def _missing(self, step: RowSet, at: int, kind: str) -> None:
         if not step.plan.is_keyed:
             raise Conflict(
                 "the row to change is not on the target, and its table has no key to find it by",
                 hint="add a primary key on both sides; compare the sites with cdcd verify",
-            ).at(table=_name(step), row=describe(step, at))
-        self.conflicts += 1
+            ).at(**self._where(step, at))
+        self.met.add(kind, self._source, step, at)
 
     def _taken(self, step: RowSet, at: int, error: ServerError | None) -> Conflict:
         return Conflict(
             "another row of the target holds a value that must be unique" + (f": {error.message}" if error else ""),
             hint="remove or change that row on the target by hand, then start the link again",
-        ).at(table=_name(step), row=describe(step, at))
+        ).at(**self._where(step, at))
 
     async def _run(self, step: RowSet, at: int, verb: Verb) -> int:
-        return await self._session.execute(render_one(step, at, verb).sql)
-
-
-def _name(step: RowSet) -> str:
-    return ".".join(step.plan.target)
+        sql = render_one(step, at, verb).sql
+        if len(sql) + PACKET_HEAD > self._packet_bytes_max:
+            raise too_large(len(sql), self._packet_bytes_max)
+        return await self._session.execute(sql)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from cdcd.apply.marker import check
+from cdcd.apply.marker import OUT_OF_RANGE, check
 from cdcd.apply.statement import Statement
 from cdcd.binlog.rows import Plan
 from cdcd.errors import ServerError, TargetBusy
@@ -24,8 +24,12 @@ class ContradictedError(Exception):
     """The target refuses a statement of many changes, or its rows are not what they expect.
 
     The share is run again in another way; the last, one change at a time, decides the conflict, or finds the one
-    change that is refused.
+    change that is refused. ``by_count``: a statement went through, and met other rows than it should.
     """
+
+    def __init__(self, message: str, *, by_count: bool = False) -> None:
+        super().__init__(message)
+        self.by_count = by_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,23 @@ class Marked:
         check(answer.matched)
 
 
-Expected = Statement | Unaltered | Marked | None
+class AsExpected:
+    """After a statement of many changes, before a COMMIT in the same packet: fails where others were met.
+
+    Which of its rows the target contradicts must be found out, and told, before they are overwritten for good.
+    """
+
+    is_exact = False
+
+    def __init__(self, statement: Statement) -> None:
+        matched = str(statement.matched).encode()
+        self.sql = b"SET @cdcd_fence=18446744073709551614+IF(ROW_COUNT()=" + matched + b",1,2)"
+
+    def check(self, answer: Answer) -> None:
+        """Whatever it answers will do."""
+
+
+Expected = Statement | Unaltered | Marked | AsExpected | None
 """What decides whether an answer is right; None: any answer is."""
 
 
@@ -77,6 +97,16 @@ class Packet:
         self.texts.append(text)
         self.statements.append(statement)
         self.size += len(text)
+
+    def fenced(self) -> Packet:
+        """Return the packet with a fence after each statement of many changes."""
+        packet = Packet()
+        for text, statement in zip(self.texts, self.statements, strict=True):
+            packet.add(text, statement)
+            if isinstance(statement, Statement) and statement.rows > 1:
+                fence = AsExpected(statement)
+                packet.add(fence.sql, fence)
+        return packet
 
     @property
     def is_exact(self) -> bool:
@@ -95,7 +125,7 @@ class Exchange:
         self._session = session
         self._unanswered: deque[Packet] = deque()
         self._bytes = 0
-        self.conflicts = 0
+        self.contradicted: list[Statement] = []  # statements of one change, which the target's row contradicts
         self.packets = 0
         self.seconds = 0.0  # spent waiting for answers
 
@@ -127,15 +157,22 @@ class Exchange:
             self.seconds += time.monotonic() - started
             for statement, answer in zip(packet.statements, answers, strict=True):
                 if isinstance(statement, Statement):
-                    self.conflicts += _conflicts(statement, answer.matched)
+                    self._check(statement, answer.matched)
                 elif statement is not None:
                     statement.check(answer)
         except ServerError as error:
             await self._pass_over()
-            raise ContradictedError(error.message) from error
+            raise ContradictedError(error.message, by_count=error.code == OUT_OF_RANGE) from error
         except (TargetBusy, ContradictedError):
             await self._pass_over()
             raise
+
+    def _check(self, statement: Statement, matched: int) -> None:
+        if matched == statement.matched:
+            return
+        if statement.is_exact or statement.rows > 1:
+            raise ContradictedError(f"{matched} rows matched, {statement.matched} expected", by_count=True)
+        self.contradicted.append(statement)
 
     async def _pass_over(self) -> None:
         """Take the answers to what will be rolled back."""
@@ -144,11 +181,3 @@ class Exchange:
             with suppress(ServerError, TargetBusy):
                 await self._session.receive()
         self._bytes = 0
-
-
-def _conflicts(statement: Statement, matched: int) -> int:
-    if matched == statement.matched:
-        return 0
-    if statement.is_exact:
-        raise ContradictedError(f"{matched} rows matched, {statement.matched} expected")
-    return statement.conflicts(matched)

@@ -9,7 +9,7 @@ from libc.math cimport copysign
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
-from cdcd.binlog.rows cimport ABSENT, DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet, end_of
+from cdcd.binlog.rows cimport ABSENT, DELETE, UPDATE, Change, Image, Plan, RowSet, end_of
 from cdcd.binlog.values cimport Out
 
 from cdcd.binlog import table_map as tm
@@ -39,11 +39,6 @@ cdef class Statement:
         self.rows = rows
         self.matched = matched
         self.is_exact = is_exact
-
-    def conflicts(self, long long matched):
-        """Return how many rows of the target contradicted the changes, from the matched rows it reports."""
-        cdef long long off = matched - self.matched
-        return min(abs(off), <long long>self.rows)
 
 
 cdef bytes _text(Out out, Plan plan):
@@ -111,12 +106,15 @@ def can_insert_after(RowSet row_set, size_t at):
 
 
 def describe(RowSet row_set, size_t at):
-    """Return a change's row as text for a message: its key's columns, or all of them without a key."""
+    """Return which row a change is about, as facts for a message: never values outside of its key."""
     cdef Plan plan = row_set.plan
-    cdef Image image = row_set.change(at).after if row_set.kind == INSERT else row_set.change(at).before
-    values = plan.values(image, end_of(image))
-    shown = plan.row_key.columns if plan.is_keyed else range(plan.count)
-    return ", ".join(f"{plan.names[i]} = {values[i]!r}"[:80] for i in shown)
+    cdef Change change = row_set.change(at)
+    cdef Image image = change.after if change.before.start == NULL else change.before
+    facts = {"table": ".".join(plan.target), "change": ("insert", "update", "delete")[row_set.kind]}
+    if plan.is_keyed:
+        values = plan.values(image, end_of(image))
+        facts["row"] = ", ".join([f"{plan.names[i]} = {values[i]!r}"[:80] for i in plan.row_key.columns])
+    return facts
 
 
 cdef object _insert(RowSet row_set, size_t first):
@@ -177,7 +175,7 @@ cdef int _put_row(Out out, Plan plan, Image image) except -1:
     for i in range(plan.count):
         if plan.writes(i) and plan.offsets_after[i] != ABSENT:
             out.put_char(separator)
-            plan.render(out, i, image.start, plan.offsets_after[i])
+            plan.render_stored(out, i, image.start, plan.offsets_after[i])
             separator = 44
     if separator == 40:
         out.put_char(40)
@@ -257,7 +255,7 @@ cdef object _update(RowSet row_set, size_t at, bint by_new_key):
                 out.put_char(44)
             out.put_bytes(<bytes>plan.name_sql[i])
             out.put_char(61)
-            plan.render(out, i, change.after.start, plan.offsets_after[i])
+            plan.render_stored(out, i, change.after.start, plan.offsets_after[i])
             any_column = True
     if not any_column:
         name = next(name for name in plan.name_sql if name is not None)
@@ -307,7 +305,7 @@ cdef int _put_whole_value(Out out, Plan plan, int i, Image image) except -1:
     plan.render(out, i, image.start, plan.offsets_before[i])
     value = plan.value(i, image.start, plan.offsets_before[i]) if kind == tm.FLOAT or kind == tm.DOUBLE else None
     if value == 0:
-        # Zeros compare equal whatever their sign, which only the text shows.
+        # Zeros compare and print alike whatever their sign.
         negative = copysign(1.0, value) < 0
-        out.put_bytes(b" AND LEFT(" + name + (b",1)='-'" if negative else b",1)<>'-'"))
+        out.put_bytes(b" AND ATAN2(" + name + (b",-1e0)<0" if negative else b",-1e0)>0"))
     return 0

@@ -9,7 +9,8 @@ from typing import Protocol
 
 import structlog
 
-from cdcd.apply.careful import Careful, explain
+from cdcd.apply.careful import PACKET_HEAD, Careful
+from cdcd.apply.conflicts import KINDS, ConflictLog, Met, Source
 from cdcd.apply.exchange import ContradictedError, Exchange, Expected, Marked, Packet, Unaltered
 from cdcd.apply.marker import check, refusal
 from cdcd.apply.replay import can_replay, format_description, replay
@@ -36,7 +37,7 @@ FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_k
 Way = Callable[[Collection[RowSet]], Iterator[tuple[bytes, Expected]]]
 
 
-class Share(Protocol):
+class Share(Source, Protocol):
     """What a writer applies as one target transaction (``batch.net.Share``)."""
 
     @property
@@ -61,8 +62,10 @@ class WriterStats:
 class Writer:
     """Applies shares, one at a time. ``slot`` is its row in ``cdcd.checkpoint``."""
 
-    def __init__(self, slot: int, session: Session, packet_bytes_max: int) -> None:
+    def __init__(self, slot: int, session: Session, packet_bytes_max: int, conflicts: ConflictLog) -> None:
         self.slot = slot
+        self._conflicts = conflicts
+        self._met = Met()  # in the open target transaction
         self.session = session
         self.stats = WriterStats()
         self._packet_bytes = min(PACKET_BYTES, packet_bytes_max // 2)
@@ -102,26 +105,31 @@ class Writer:
 
     async def _apply_once(self, share: Share, marker: bytes) -> int:
         try:
-            return await self._run_fast(share, b"ROLLBACK", marker)
+            met = await self._run_fast(share, b"ROLLBACK", marker)
         except ContradictedError as contradiction:
             await self.begin(marker)
-            conflicts = await self._run_carefully(share, contradiction)
-        await self.commit()
-        return conflicts
+            met = await self._run_slowly(share, contradiction, [b"ROLLBACK", marker])
+            await self.session.execute("COMMIT")
+        if met.count:
+            self._conflicts.tell(met)
+        return met.count
 
-    async def _run_fast(self, share: Share, undo: bytes, marker: bytes = b"") -> int:
+    async def _run_fast(self, share: Share, undo: bytes, marker: bytes = b"") -> Met:
         """Run net changes in the first way that is not contradicted; what failed is undone, the last error raised.
 
         With a marker they are a transaction of their own.
         """
-        for way in self._ways(share):
+        ways = self._ways(share)
+        for way in ways:
             try:
-                return await self._run(share.steps, way, marker)
+                return await self._run(share, way, marker)
             except ContradictedError as error:
                 contradiction = error
                 self.stats.contradicted += 1
                 log.info("share_contradicted", slot=self.slot, reason=str(error))
                 await self._undo(undo)
+                if isinstance(error, TooLargeError) and self.replays and as_events not in ways:
+                    ways.append(as_events)  # Text may double in SQL; an event is a third more than its bytes.
         raise contradiction
 
     def _ways(self, share: Share) -> list[Way]:
@@ -138,38 +146,56 @@ class Writer:
         """Apply one part inside the open target transaction."""
         await self.session.execute("SAVEPOINT part")
         try:
-            return await self._run_fast(share, b"ROLLBACK TO part")
+            met = await self._run_fast(share, b"ROLLBACK TO part")
         except ContradictedError as contradiction:
-            return await self._run_carefully(share, contradiction)
+            met = await self._run_slowly(share, contradiction, [b"ROLLBACK TO part"])
+        self._met.extend(met)
+        return met.count
 
     async def commit(self) -> None:
         """Commit the open target transaction."""
         await self.session.execute("COMMIT")
+        met, self._met = self._met, Met()
+        if met.count:
+            self._conflicts.tell(met)
 
     async def rollback(self) -> None:
         """Roll the open target transaction back."""
+        self._met = Met()
         await self._undo(b"ROLLBACK")
 
     async def _undo(self, rollback: bytes) -> None:
         """Roll back; what failed may have been between two settings of foreign_key_checks."""
         await self.session.execute_many([rollback, FOREIGN_KEYS_ON])
 
-    async def _run_carefully(self, share: Share, contradiction: ContradictedError) -> int:
+    async def _run_slowly(self, share: Share, contradiction: ContradictedError, again: list[bytes]) -> Met:
+        """Run a share in the open transaction so that each conflict is seen; ``again`` begins it anew."""
+        if contradiction.by_count:
+            careful = Careful(self.session, share, self._packet_bytes_max)
+            try:
+                await careful.run_net(share.steps)
+            except ContradictedError as error:
+                contradiction = error
+                await self.session.execute_many([*again[:1], FOREIGN_KEYS_ON])
+                for marker in again[1:]:
+                    await self.begin(marker)
+            else:
+                return careful.met
         self.stats.careful += 1
         log.info("share_run_carefully", slot=self.slot, reason=str(contradiction))
-        careful = Careful(self.session)
+        careful = Careful(self.session, share, self._packet_bytes_max)
         await careful.run(share.ordered_steps())
-        return careful.conflicts
+        return careful.met
 
-    async def _run(self, steps: Collection[RowSet], way: Way, marker: bytes) -> int:
-        """Run steps, after the marker and with COMMIT if there is one; return the conflicts that the answers tell."""
+    async def _run(self, share: Share, way: Way, marker: bytes) -> Met:
+        """Run net changes, after the marker and with COMMIT if there is one; return the conflicts that answers tell."""
         exchange, packet = Exchange(self.session), Packet()
         if marker:
             packet.add(marker, Marked())
-        for text, expected in way(steps):
-            if len(text) + 1024 > self._packet_bytes_max:
+        for text, expected in way(share.steps):
+            if len(text) + PACKET_HEAD > self._packet_bytes_max:
                 await exchange.finish()
-                raise _too_long(len(text), way)
+                raise TooLargeError(f"a statement of {len(text)} bytes exceeds the target's max_allowed_packet")
             if packet.texts and packet.size + len(text) > self._packet_bytes:
                 await exchange.send(packet)
                 packet = Packet()
@@ -178,19 +204,22 @@ class Writer:
         # What is small, and whose answer decides nothing, is committed in the same round trip.
         is_whole = bool(marker) and exchange.packets == 0 and not packet.is_exact
         if is_whole:
+            packet = packet.fenced()
             packet.add(b"COMMIT")
         if packet.texts:
             await exchange.send(packet)
         await exchange.finish()
         self.stats.seconds_on_target += exchange.seconds
         if marker and not is_whole:
-            await self.commit()
-        return exchange.conflicts
+            await self.session.execute("COMMIT")
+        met = Met()
+        for statement in exchange.contradicted:
+            met.add(KINDS[statement.kind], share, statement.row_set, statement.first)
+        return met
 
 
-def _too_long(size: int, way: Way) -> Exception:
-    message = f"a statement of {size} bytes exceeds the target's max_allowed_packet"
-    return explain(ServerError(1153, message)) if way is as_sql else ContradictedError(message)
+class TooLargeError(ContradictedError):
+    """A statement is larger than the target takes."""
 
 
 def as_events(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Merge transactions to net changes, and split them into shares that can be applied in parallel."""
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp
 
@@ -33,6 +33,17 @@ cdef class Share:
     def gtids(self):
         """The transactions in it, by id."""
         return [transaction.gtid for transaction in self.transactions]
+
+    def gtid_of(self, RowSet step, size_t at):
+        """Return the transaction that a change came with; of merged changes of a row, the last one."""
+        cdef Transaction transaction
+        cdef const uint8_t* start = step.change(at).after.start
+        if start == NULL:
+            start = step.change(at).before.start
+        for transaction in self.transactions:
+            if transaction.data <= start < transaction.data + transaction.size:
+                return transaction.gtid
+        return None
 
     def ordered_steps(self):
         """Every change in source order, none merged: how the share is applied when net changes will not do."""

@@ -11,6 +11,7 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memmove
 
 from cdcd.binlog.checksum cimport crc32
+from cdcd.binlog.events cimport *
 from cdcd.binlog.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
@@ -26,33 +27,9 @@ cdef enum:
     PART_BYTES = 64 * 1024
     RECENT = 16
 
-cdef enum:
-    EVENT_QUERY = 2
-    EVENT_STOP = 3
-    EVENT_ROTATE = 4
-    EVENT_FORMAT = 15
-    EVENT_XID = 16
-    EVENT_TABLE_MAP = 19
-    EVENT_WRITE_V1 = 23
-    EVENT_UPDATE_V1 = 24
-    EVENT_DELETE_V1 = 25
-    EVENT_INCIDENT = 26
-    EVENT_HEARTBEAT = 27
-    EVENT_XA_PREPARE = 38
-    EVENT_ANNOTATE = 160
-    EVENT_CHECKPOINT = 161
-    EVENT_GTID = 162
-    EVENT_GTID_LIST = 163
-    EVENT_START_ENCRYPTION = 164
-    EVENT_QUERY_COMPRESSED = 165
-    EVENT_WRITE_COMPRESSED = 166
-    EVENT_DELETE_COMPRESSED = 168
-
-cdef enum:
-    GTID_STANDALONE = 1
-    GTID_GROUP_COMMIT = 2
-    GTID_EXTRA_ALTER = 2 | 4 | 8
-    GTID_XA = 64 | 128
+# They change nothing by themselves: the statement that follows them decides.
+_BEFORE_STATEMENT = frozenset(
+    {EVENT_INTVAR, EVENT_RAND, EVENT_USER_VAR, EVENT_BEGIN_LOAD, EVENT_APPEND_BLOCK, EVENT_DELETE_FILE})
 
 cdef uint64_t TABLE_ID = 0xFFFFFFFFFFFF     # six bytes
 
@@ -269,6 +246,10 @@ cdef class Decoder:
         if kind in (EVENT_ANNOTATE, EVENT_CHECKPOINT, EVENT_GTID_LIST, EVENT_HEARTBEAT, EVENT_STOP,
                     EVENT_START_ENCRYPTION):
             return 0
+        if self._open is not None and kind in _BEFORE_STATEMENT:
+            return 0
+        if self._open is not None and kind == EVENT_EXECUTE_LOAD:
+            return self._statement(query_event.load(event[:body]))
         raise refusal.unsupported(kind).at(file=self.file, after=self.position)
 
     cdef int _pass(self, const uint8_t* event, size_t body, uint8_t kind) except -1:
@@ -456,13 +437,24 @@ cdef class Decoder:
         verb = query_event.control(found.statement)
         if verb == "commit":
             return self._commit()
-        if verb == "savepoint" or (verb == "begin" and not self._standalone):
+        if verb == "begin" and not self._standalone:
             return 0
-        if verb is not None or (self._open.query is not None) or self._open.ref_count or self._open.part:
-            raise UnsupportedEvent(
-                f"a statement inside a transaction of rows: {found.statement[:200]}",
-                hint="the transaction mixes engines or formats: set binlog_format=ROW and use InnoDB",
-            ).at(transaction=self._open.gtid, file=self.file)
+        if verb == "savepoint":
+            self._open.set_savepoint(query_event.savepoint_name(found.statement))
+            return 0
+        if verb == "rollback":
+            self._open.undo()
+            return self._commit()
+        if verb == "rollback to" and self._open.undo_to(query_event.savepoint_name(found.statement)):
+            return 0
+        return self._statement(found)
+
+    cdef int _statement(self, found) except -1:
+        """Keep a statement: the first as what the transaction is, any other beside it, for those who know the rules."""
+        if self._open.query is not None or self._open.ref_count or self._open.part or query_event.control(
+                found.statement) is not None:
+            self._open.note(found)
+            return 0
         self._open.query = found
         self._forget_tables()
         if self._standalone:

@@ -45,6 +45,9 @@ _CONTROL = re.compile(
     r"\s*(?:/\*(?!M?!).*?\*/\s*)*(begin|commit|rollback\s+to|rollback|savepoint|release\s+savepoint|xa)\b",
     re.IGNORECASE | re.DOTALL,
 )
+_SAVEPOINT = re.compile(
+    r"\s*(?:savepoint|rollback\s+(?:work\s+)?to(?:\s+savepoint)?)\s+(?:`((?:[^`]|``)+)`|(\w+))\s*", re.IGNORECASE
+)
 # The length of each status variable's value that has a fixed one (Q_*_CODE in log_event.h).
 _FIXED = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 128: 3, 129: 8, 130: 1}
 
@@ -86,6 +89,19 @@ def control(statement: str) -> str | None:
         return None
     verb = " ".join(match.group(1).lower().split())
     return "savepoint" if verb.startswith("release") else verb
+
+
+def savepoint_name(statement: str) -> str:
+    """Return the name that SAVEPOINT or ROLLBACK TO gives, in lower case; empty where it cannot be read."""
+    match = _SAVEPOINT.fullmatch(statement)
+    return (match[1] or match[2]).replace("``", "`").lower() if match else ""
+
+
+def load(body: bytes) -> Query:
+    """Read an EXECUTE_LOAD_QUERY event's body: a QUERY event's with 13 bytes about the file after its head."""
+    if len(body) < 26:
+        raise MalformedEvent("an EXECUTE_LOAD_QUERY event that is too short")
+    return parse(body[:13] + body[26:], compressed=False)
 
 
 def parse(body: bytes, compressed: bool, generated: bool = False) -> Query:

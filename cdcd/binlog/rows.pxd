@@ -71,6 +71,7 @@ cdef class Plan:
     cdef uint64_t hash_key(self, UniqueKey key, const uint8_t* start, uint32_t* offsets, bint* unproven) except? 0
     cdef bint same_key(self, UniqueKey key, const uint8_t* a, uint32_t* a_offsets, const uint8_t* b,
                        uint32_t* b_offsets) except -1
+    cdef int render_stored(self, Out out, int column, const uint8_t* start, uint32_t offset) except -1
     cdef int render(self, Out out, int column, const uint8_t* start, uint32_t offset) except -1
     cdef object value(self, int column, const uint8_t* start, uint32_t offset)
     cdef tuple values(self, Image image, const uint8_t* end)

@@ -49,6 +49,7 @@ cdef enum:
     F_UNSIGNED = 1
     F_WRITTEN = 2
     F_ROW_KEY = 4
+    F_SINGLE = 16    # a FLOAT on both sides
     F_PADDED = 8      # fixed-length binary, UUID, INET4, INET6: the log strips trailing zeros
 
 _RENDERINGS = {
@@ -156,7 +157,9 @@ cdef class Plan:
             raise UnsupportedEvent(
                 f"column {i + 1} of {self.source[0]}.{self.source[1]} is stored as type {kind}",
                 hint="a column in the format of before MySQL 5.6 is rewritten by ALTER TABLE ... FORCE")
-        if rendering is not None:
+        if rendering == "single":
+            self.flags[i] |= F_SINGLE
+        elif rendering is not None:
             self.renderings[i] = {"text": R_TEXT, "binary": R_BINARY, "uuid": R_UUID}[rendering]
             if rendering != "text" and kind == tm.STRING:
                 self.flags[i] |= F_PADDED
@@ -315,6 +318,13 @@ cdef class Plan:
         plain = compression.value(p[:length])
         out.put_bytes(<bytes>self.introducers[column])
         return render_text(out, <const uint8_t*><const char*>plain, len(plain))
+
+    cdef int render_stored(self, Out out, int column, const uint8_t* start, uint32_t offset) except -1:
+        """Write one value as SQL to be stored: servers store a zero's sign only of what rounds to it."""
+        if (self.flags[column] & F_SINGLE and offset != NULL_VALUE and offset != ABSENT
+                and little_endian(start + offset, 4) == 0x80000000):
+            return out.put(b"-1e-46", 6)
+        return self.render(out, column, start, offset)
 
     cdef object value(self, int column, const uint8_t* start, uint32_t offset):
         """Return one value as a Python object, temporal types and labels as text; text that is not certain as bytes."""

@@ -23,6 +23,10 @@ cdef class Transaction:
     cdef readonly uint32_t timestamp
     cdef readonly str origin
     cdef readonly object query
+    cdef readonly list noted            # statements in it that the decoder cannot carry, as query.Query
+    cdef readonly list undone           # TableMaps of rows in it that were rolled back
+    cdef readonly bint rolled_back
+    cdef dict savepoints                # name -> (rows events, bytes) before it
     cdef readonly list tables
     cdef readonly int part
     cdef readonly bint complete
@@ -36,5 +40,6 @@ cdef class Transaction:
     cdef readonly int ref_count
     cdef int ref_capacity
     cdef void trim(self) noexcept
+    cdef int cut(self, int ref_count, size_t size) except -1
     cdef bint is_ordinary(self) except -1
     cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind, uint8_t flags) except -1

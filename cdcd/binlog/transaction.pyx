@@ -28,6 +28,8 @@ cdef class Transaction:
 
     ``query`` is the statement of a schema change, else None. ``part`` counts from 0; ``complete`` says that
     the commit has been read, so a transaction of ordinary size is part 0 and complete.
+    ``noted`` and ``undone`` hold what only the link's rules can judge: statements beside rows, and the tables of rows
+    that the log shows and takes back. Servers log that where a transaction made or dropped temporary tables.
     ``origin`` is the site where it was first executed when that is not the source itself, else None.
     """
 
@@ -37,6 +39,10 @@ cdef class Transaction:
         self.origin = origin
         self.query = None
         self.tables = []
+        self.noted = []
+        self.undone = []
+        self.rolled_back = False
+        self.savepoints = {}
         self.part = part
         self.complete = False
         self.received = 0
@@ -80,21 +86,58 @@ cdef class Transaction:
         """Give back what growing left over: a queue of small transactions would otherwise hold twice its bytes."""
         cdef void* smaller
         if self.data != NULL:
-            smaller = realloc(self.data, self.size)
+            smaller = realloc(self.data, max(<size_t>1, self.size))
             if smaller != NULL:
                 self.data = <uint8_t*>smaller
                 self.capacity = self.size
         if self.refs != NULL:
-            smaller = realloc(self.refs, self.ref_count * sizeof(RowsRef))
+            smaller = realloc(self.refs, max(1, self.ref_count) * sizeof(RowsRef))
             if smaller != NULL:
                 self.refs = <RowsRef*>smaller
                 self.ref_capacity = self.ref_count
+
+    def note(self, statement):
+        """Keep a statement for those who know the rules."""
+        self.noted.append(statement)
+
+    def set_savepoint(self, name):
+        """Note how far the transaction is; those set later are gone if the name was."""
+        self.savepoints.pop(name, None)
+        if name:
+            self.savepoints[name] = (self.ref_count, self.size)
+
+    def undo_to(self, name):
+        """Take back the rows after a savepoint; return False where it is not in this part of the transaction."""
+        if name not in self.savepoints:
+            return False
+        ref_count, size = self.savepoints[name]
+        self.cut(ref_count, size)
+        later = list(self.savepoints)
+        for other in later[later.index(name) + 1:]:
+            del self.savepoints[other]
+        return True
+
+    def undo(self):
+        """Take back every row: the transaction ends in ROLLBACK."""
+        self.rolled_back = True
+        self.cut(0, 0)
+
+    cdef int cut(self, int ref_count, size_t size) except -1:
+        cdef int i
+        for i in range(ref_count, self.ref_count):
+            table = self.tables[self.refs[i].table]
+            if table not in self.undone:
+                self.undone.append(table)
+        self.ref_count = ref_count
+        self.size = size
+        del self.tables[self.refs[ref_count - 1].table + 1 if ref_count else 0:]
+        return 0
 
     cdef bint is_ordinary(self) except -1:
         """Whether it is whole, has rows that the link carries, and every table of it has its plan."""
         cdef bint carries = False
         cdef TableMap table
-        if self.query is not None or not self.complete or self.part:
+        if self.query is not None or not self.complete or self.part or self.noted or self.undone or self.rolled_back:
             return False
         for table in self.tables:
             if table.plan is None:

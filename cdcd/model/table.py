@@ -38,6 +38,7 @@ class Key:
     name: str
     columns: tuple[str, ...]
     prefixes: tuple[int, ...]
+    is_hashed: bool = False  # too long for an index: the server keeps it by a hidden column of hashes
 
     @property
     def is_primary(self) -> bool:
@@ -78,7 +79,7 @@ class Table:
 
     @property
     def row_keys(self) -> tuple[Key, ...]:
-        """The keys that tell rows apart, none with a NULL or a prefix: the primary key first."""
+        """The keys that tell rows apart, none with a NULL or a prefix, each an index: the primary key first."""
         return tuple(key for key in sorted(self.keys, key=lambda key: not key.is_primary) if self._is_total(key))
 
     @property
@@ -86,6 +87,13 @@ class Table:
         """The first of the keys that tell rows apart."""
         return next(iter(self.row_keys), None)
 
+    @property
+    def hidden_columns(self) -> int:
+        """How many columns its row images have after those that it shows: ``DB_ROW_HASH_1`` and so on."""
+        return sum(key.is_hashed for key in self.keys)
+
     def _is_total(self, key: Key) -> bool:
+        if key.is_hashed:  # No statement finds a row by it without reading the whole table.
+            return False
         columns = [self.column(name) for name in key.columns]
         return all(column and not column.nullable for column in columns) and not any(key.prefixes)

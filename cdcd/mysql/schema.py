@@ -66,15 +66,15 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
     if not columns:
         return None
     found = await session.fetch(
-        "SELECT t.table_type, e.transactions FROM information_schema.tables t"
+        "SELECT t.table_type, e.transactions, t.engine FROM information_schema.tables t"
         " LEFT JOIN information_schema.engines e ON e.engine = t.engine"
         f" WHERE t.table_schema = {database} AND t.table_name = {table}"
     )
     if not found:  # Another session dropped or renamed it since its columns were read.
         return None
-    [(kind, transactions)] = found
+    [(kind, transactions, engine)] = found
     keys = await session.fetch(
-        "SELECT index_name, column_name, sub_part FROM information_schema.statistics"
+        "SELECT index_name, column_name, sub_part, index_type FROM information_schema.statistics"
         f" WHERE {here} AND non_unique = 0 ORDER BY index_name, seq_in_index"
     )
     references = await session.fetch(
@@ -95,7 +95,7 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
     return Table(
         name,
         tuple(_column(*row) for row in columns),
-        _keys(keys),
+        _keys(keys, may_be_hashed=engine != "MEMORY"),
         _foreign_keys(references, rules),
         is_parent is True,
         tuple(row[0] for row in triggers),
@@ -154,11 +154,16 @@ def _column(
     )
 
 
-def _keys(rows: list[tuple[str, str, int | None]]) -> tuple[Key, ...]:
+def _keys(rows: list[tuple[str, str, int | None, str]], *, may_be_hashed: bool) -> tuple[Key, ...]:
+    """Return the unique keys. HASH is what servers call one over long columns, and any index of a MEMORY table."""
     parts: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for name, column, prefix in rows:
+    hashed = {name for name, _, _, kind in rows if kind == "HASH" and may_be_hashed}
+    for name, column, prefix, _ in rows:
         parts[name].append((column, prefix or 0))
-    return tuple(Key(name, *map(tuple, zip(*columns, strict=True))) for name, columns in parts.items())
+    return tuple(
+        Key(name, tuple(column for column, _ in columns), tuple(prefix for _, prefix in columns), name in hashed)
+        for name, columns in parts.items()
+    )
 
 
 def _foreign_keys(rows: list[tuple[str, ...]], rules: list[tuple[str, ...]]) -> tuple[ForeignKey, ...]:

@@ -23,6 +23,7 @@ from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetBusy
 from cdcd.mysql import password
 from cdcd.mysql.flavor import MARIADB
+from cdcd.mysql.messages import without_values
 
 CONNECT_SECONDS = 10
 # A question about the server that takes longer will not be answered; a statement that may wait for a lock has no limit.
@@ -40,7 +41,7 @@ _BUSY = frozenset({3, 1021, 1637, 1969, 1020, 1205, 1213, 1290, 1836, 1792})
 
 
 def translate(error: Exception, lost: type[Lost]) -> CdcdError:
-    """Turn a driver's error into ours; ``lost`` says which side this connection belongs to."""
+    """Turn a driver's error into ours, without values of rows; ``lost`` says which side this connection belongs to."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     message = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
     if code in _DENIED:
@@ -48,8 +49,8 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
     if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
         return lost(f"connection lost: {message}")
     if code in _BUSY:
-        return TargetBusy(f"server error {code}: {message}")
-    return ServerError(code, message)
+        return TargetBusy(f"server error {code}: {without_values(code, message)}")
+    return ServerError(code, without_values(code, message))
 
 
 def is_full(error: CdcdError) -> bool:

@@ -18,7 +18,18 @@ from cdcd.route.cursor import Reference, UnknownStatement
 from cdcd.route.statement import Reader, SchemaChange
 from cdcd.route.tokens import DEFAULT_MODE, SqlMode, Token, scan, tokenize
 
-__all__ = ["Control", "Reference", "SchemaChange", "SqlMode", "control", "digest", "parse", "qualify"]
+__all__ = [
+    "Control",
+    "Reference",
+    "SchemaChange",
+    "SqlMode",
+    "control",
+    "digest",
+    "names",
+    "parse",
+    "qualify",
+    "without_literals",
+]
 
 Control = Literal["begin", "commit", "rollback", "savepoint", "rollback_to", "release", "xa"]
 
@@ -74,6 +85,34 @@ def parse(statement: str, database: str, mode: SqlMode = DEFAULT_MODE) -> Schema
         return Reader(tokens, database).read()
     except UnknownStatement:
         return SchemaChange(" ".join(token.value.upper() for token in tokens[:2]), "unknown")
+
+
+def names(statement: str, database: str, mode: SqlMode = DEFAULT_MODE) -> set[TableName]:
+    """Return every table that a statement could name, and more: any word may be a table of ``database``.
+
+    Raises UnsupportedEvent when the text cannot be read.
+    """
+    try:
+        tokens = tokenize(statement, mode)
+    except ValueError as error:
+        raise _unreadable(error) from error
+    found = set()
+    for at, token in enumerate(tokens):
+        if token.is_identifier:
+            found.add((database, token.value))
+            if at + 2 < len(tokens) and tokens[at + 1].is_operator(".") and tokens[at + 2].is_identifier:
+                found.add((token.value, tokens[at + 2].value))
+    return found
+
+
+def without_literals(statement: str, mode: SqlMode = DEFAULT_MODE) -> str:
+    """Return a statement for a message: what it says without the values in it, shortened."""
+    try:
+        tokens = tokenize(statement, mode)
+    except ValueError:
+        return "(a text that cannot be read)"
+    shown = " ".join(token.value if token.is_identifier or token.kind == "operator" else "?" for token in tokens[:60])
+    return shown if len(shown) <= 200 else shown[:197] + "..."
 
 
 def qualify(

@@ -35,6 +35,8 @@ _ASCII_FOLDING = re.compile(
 _ASCII_CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"})
 _INTEGERS = frozenset({tm.TINY, tm.SHORT, tm.INT24, tm.LONG, tm.LONGLONG})
 _INTEGER_NAMES = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+_DATES = frozenset({"date", "datetime", "timestamp"})
+_HIDDEN = re.compile(r"DB_ROW_HASH_\d+")
 _NOT_WRITTEN = (None, b"", None)
 # As servers write the members of an ENUM or SET.
 _ESCAPED = str.maketrans({"\\": "\\\\", "\0": "\\0", "\n": "\\n", "\r": "\\r"})
@@ -67,7 +69,7 @@ def build(
     if keys and keys[0] is None:
         row_key = None  # A key that the server generates is in no statement, so it tells no rows apart.
     referenced = _has_foreign_keys(target) or (source is not None and _has_foreign_keys(source))
-    together = row_key is None or None in keys
+    together = row_key is None or None in keys or _may_hold_periods(target, definition)
     return Plan(
         described,
         target,
@@ -113,7 +115,7 @@ def _replay_map(description: Description, source: Table | None, target: Table) -
     """
     if source is None or [_storage(column) for column in source.columns] != [_storage(c) for c in target.columns]:
         return None
-    if any(column.generated for column in source.columns):
+    if any(column.generated for column in source.columns) or source.hidden_columns or target.hidden_columns:
         return None
     database, table = (name.encode() for name in target.name)
     names = bytes([len(database)]) + database + b"\0" + bytes([len(table)]) + table + b"\0"
@@ -126,6 +128,18 @@ def _storage(column: Column) -> tuple[object, ...]:
 
 def _has_foreign_keys(table: Table) -> bool:
     return bool(table.foreign_keys) or table.is_parent
+
+
+def _may_hold_periods(target: Table, definition: bytes | None) -> bool:
+    """Return whether rows may exclude each other by their periods (WITHOUT OVERLAPS), which no equality tells.
+
+    Servers before MariaDB 11.4 say so in a table's definition only. Where that is not known, it may be so of any
+    key that ends in two dates.
+    """
+    if definition is not None:
+        return b" WITHOUT OVERLAPS)" in definition
+    kinds = [[column and column.data_type for column in map(target.column, key.columns)] for key in target.keys]
+    return any(len(kind) > 2 and {*kind[-2:]} <= _DATES for kind in kinds)
 
 
 def _has_own_columns(target: Table, names: Sequence[str]) -> bool:
@@ -156,12 +170,13 @@ def _complete(description: Description, source: Table | None) -> list[ColumnType
     for column, name in zip(description.columns, description.column_names, strict=True):
         live = source.column(name) if source else None
         if column.unsigned is None and column.type in tm.NUMERIC:
-            if live is None:
+            is_hash = live is None and source is not None and source.hidden_columns and _HIDDEN.fullmatch(name)
+            if live is None and not is_hash:
                 raise SchemaMismatch(
                     f"the sign of column {name} is not known",
                     hint="set binlog_row_metadata=FULL on the source",
                 ).at(table=".".join(description.name))
-            column = replace(column, unsigned="unsigned" in live.type.lower())
+            column = replace(column, unsigned=live is None or "unsigned" in live.type.lower())
         columns.append(column)
     return columns
 
@@ -176,6 +191,8 @@ def _pair(
     # What the target computes itself is not written; what only the source computes is in the log like any value.
     if there.generated if there is not None else (live is not None and live.generated):
         return _NOT_WRITTEN
+    if there is None and _is_hidden(name, column, source, target):
+        return _NOT_WRITTEN
     if there is None:
         raise SchemaMismatch(
             f"column {name} is missing on the target table {target.name[0]}.{target.name[1]}",
@@ -183,7 +200,7 @@ def _pair(
         ).at(table=".".join(description.name))
     _check_members(description, i, live, there, collations)
     if column.type not in tm.CHARACTER:
-        return _quoted(there.name), b"", None
+        return _quoted(there.name), b"", "single" if column.type == tm.FLOAT and there.data_type == "float" else None
     if _is_uuid(column, live, there):
         return _quoted(there.name), b"", "uuid"
     charset = _charset(column, live, collations, description, name)[0]
@@ -191,6 +208,13 @@ def _pair(
     if charset == "binary":
         return _quoted(there.name), b"", None if compressed else "binary"
     return _quoted(there.name), b"_" + charset.encode(), None if compressed else "text"
+
+
+def _is_hidden(name: str, column: ColumnType, source: Table | None, target: Table) -> bool:
+    """Return whether a column is the server's own: hashes of a unique key over long columns, which each side has."""
+    if column.type != tm.LONGLONG or not _HIDDEN.fullmatch(name) or (source and source.column(name)):
+        return False
+    return bool((source or target).hidden_columns)
 
 
 def _is_uuid(column: ColumnType, live: Column | None, there: Column) -> bool:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from cdcd.apply.conflicts import ConflictLog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
 from cdcd.checkpoint.store import Checkpoint, Claim
@@ -20,6 +21,7 @@ from cdcd.model.position import Gtid
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
+from cdcd.runtime.foreign import Foreign
 from cdcd.runtime.lifecycle import State, check
 from cdcd.runtime.pipeline import Pipeline
 from cdcd.runtime.resume import Resumption
@@ -58,6 +60,7 @@ class LinkRunner:
         self._checkpoint = Checkpoint(link.name, link.source, link.target)
         self._resumption = Resumption(link, source, target, self._checkpoint, names, state)
         self.stats = PipelineStats()
+        self._conflicts = ConflictLog()
         self._source_stats = SourceStats()
         self._pipeline: Pipeline | None = None
         self._position = ""
@@ -246,6 +249,7 @@ class LinkRunner:
             finally:
                 for task in beside:
                     task.cancel()
+                self._conflicts.settle()
                 self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
             await self._resumption.note(pipeline.dispatcher.written, control, source)
@@ -272,7 +276,7 @@ class LinkRunner:
             return session
 
         async def open_writer(slot: int) -> Writer:
-            writer = Writer(slot, await self._writing(stack), int(packet_bytes_max))
+            writer = Writer(slot, await self._writing(stack), int(packet_bytes_max), self._conflicts)
             await writer.prepare()
             watch(writer.session)
             return writer
@@ -287,7 +291,13 @@ class LinkRunner:
         reader = replica_server_id(self.link, self._resumption.mine.target_server)
         tables = await Tables.open(self.link, self._source, reader, source, control)
         changes = SchemaChanges(
-            self.link, tables.rules, tables.collations, watch(await self._writing(stack)), self._target, reader
+            self.link,
+            tables.rules,
+            tables.collations,
+            watch(await self._writing(stack)),
+            self._target,
+            reader,
+            Foreign(tables.rules, tables.collations, source),
         )
         await changes.load(source)
         progress = claim.progress
@@ -317,6 +327,7 @@ class LinkRunner:
             stats=self.stats,
             backlog=Backlog(progress),
             watch=Watch(watched, self._looking, server, lambda: self.link.heartbeat_seconds),
+            conflicts=self._conflicts,
         )
 
     async def _looking(self) -> Session:

@@ -13,14 +13,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import structlog
 
+from cdcd.apply.conflicts import ConflictLog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
 from cdcd.batch.net import Batch
-from cdcd.binlog.transaction import Transaction
+from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
 from cdcd.model.position import Coordinates, Gtid, Progress
@@ -43,6 +44,7 @@ class OpenParts:
     since: tuple[float, int]  # when its first part was received, and its source's stamp in seconds
     rows: int = 0
     conflicts: int = 0
+    tables: list[TableMap] = field(default_factory=list)  # that it has rows of
     applying: asyncio.Task[int] | None = None  # the part before, while the next is read
 
     async def applied(self) -> None:
@@ -65,6 +67,7 @@ class Pipeline:
     stats: PipelineStats
     backlog: Backlog
     watch: Watch
+    conflicts: ConflictLog
 
     def __post_init__(self) -> None:
         self._draining = False
@@ -187,24 +190,46 @@ class Pipeline:
         elif transaction.is_announcement:
             self.changes.announced.read(transaction)
             self._pass_over(transaction, own=True)
+        elif transaction.noted or transaction.undone or transaction.rolled_back:
+            await self._take_foreign(transaction)
         elif transaction.query is not None:
             await self._change_schema(transaction)
         elif transaction.part or not transaction.complete:
             await self._take_part(transaction)
         else:
-            await self.tables.plan(transaction, self.backlog.progress)
-            if transaction.origin != self.backlog.origin:
-                await self.backlog.drained()
-                self.backlog.origin = transaction.origin
-            while not self.backlog.has_room(transaction, self.link):
-                # The writers are busy with the one before; their number changes before a batch that is not split.
-                if len(self.dispatcher.writers) == self.link.writers:
-                    self.dispatcher.split(self.backlog.batch)
-                await self._wait_for_room()
-            if _carries(transaction):
-                self.backlog.add(transaction)
-            else:
-                self._pass_over(transaction)
+            await self._take_rows(transaction)
+
+    async def _take_rows(self, transaction: Transaction) -> None:
+        """Add a whole transaction to the batch once its tables have plans and the batch has room."""
+        await self.tables.plan(transaction, self.backlog.progress)
+        if transaction.origin != self.backlog.origin:
+            await self.backlog.drained()
+            self.backlog.origin = transaction.origin
+        while not self.backlog.has_room(transaction, self.link):
+            # The writers are busy with the one before; their number changes before a batch that is not split.
+            if len(self.dispatcher.writers) == self.link.writers:
+                self.dispatcher.split(self.backlog.batch)
+            await self._wait_for_room()
+        if _carries(transaction):
+            self.backlog.add(transaction)
+        else:
+            self._pass_over(transaction)
+
+    async def _take_foreign(self, transaction: Transaction) -> None:
+        """Take a transaction with statements beside its rows, or with rows that it takes back."""
+        foreign = self.changes.foreign
+        await foreign.check(transaction, self._parts.tables if self._parts is not None else [])
+        if transaction.query is not None:
+            await self._change_schema(transaction)
+        elif transaction.rolled_back:
+            if self._parts is not None:
+                await foreign.check_undone(self._parts.tables, transaction)
+            await self._abandon()
+            self._pass_over(transaction)
+        elif transaction.part or not transaction.complete:
+            await self._take_part(transaction)
+        else:
+            await self._take_rows(transaction)
 
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""
@@ -255,6 +280,7 @@ class Pipeline:
         batch.add(transaction)
         await parts.applied()
         parts.rows += batch.row_count
+        parts.tables += [table for table in transaction.tables if table not in parts.tables]
         parts.applying = self._group.create_task(self._apply_part(parts.writer, batch), name="parts")
         if transaction.complete:
             await parts.applied()
@@ -320,6 +346,7 @@ class Pipeline:
                 async with asyncio.timeout(self.link.heartbeat_seconds):
                     await self.stream.lost.wait()
             self.stream.lost.clear()
+            self.conflicts.settle_if_due()
             if self.is_idle:
                 async with self.backlog.writing:
                     await self._beat_once()

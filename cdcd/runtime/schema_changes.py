@@ -24,6 +24,7 @@ from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
 from cdcd.runtime.crossing import crossed
+from cdcd.runtime.foreign import Foreign
 
 log = structlog.get_logger()
 
@@ -50,6 +51,7 @@ class SchemaChanges:
     session: Session  # with the settings of the statement's source session, so not a writer's
     target: Site
     reader: int  # the server_id under which the link reads
+    foreign: Foreign
     announced: Announced = field(default_factory=Announced)
     folds_names: bool = False  # the source compares names in lower case (lower_case_table_names)
     defaults: dict[str, str] = field(default_factory=dict)  # the source's settings that no event carries
@@ -58,7 +60,7 @@ class SchemaChanges:
     async def load(self, source: Session) -> None:
         """Read the announcements on the source: a run may begin between one and its statement."""
         row = await source.fetch_one("SELECT @@lower_case_table_names")
-        self.folds_names = bool(row and row[0])
+        self.folds_names = self.foreign.folds_names = bool(row and row[0])
         names = ",".join(map(quote.text, _UNLOGGED))
         self.defaults = dict(await source.fetch(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({names})"))
         self.zone = await source.fetch_one(_ZONE)
@@ -88,8 +90,11 @@ class SchemaChanges:
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None or change.temporary:
             return "passed"
-        if change.kind in ("dml", "unknown"):
-            raise _unsupported(query, change.kind)
+        if change.kind == "dml":
+            await self.foreign.check_rows(query, transaction)
+            return "passed"
+        if change.kind == "unknown":
+            raise UnsupportedEvent(f"a statement that is not understood: {query}", hint=ROW_FORMAT)
         if announcement := self.announced.take(query, change.verb, change.objects, transaction.timestamp):
             await self._check_crossing(announcement, change, transaction)
             return "own"
@@ -236,11 +241,3 @@ class SchemaChanges:
 
     def _folded(self, name: TableName) -> TableName:
         return (name[0].lower(), name[1].lower()) if self.folds_names else name
-
-
-def _unsupported(query: Query, kind: str) -> UnsupportedEvent:
-    what = "changes rows by its text alone" if kind == "dml" else "is not understood"
-    return UnsupportedEvent(
-        f"a statement that {what}: {query}",
-        hint=f"{ROW_FORMAT}; what this one did is for you to do on the target by hand",
-    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from cdcd.binlog.query import Query
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Progress
@@ -71,9 +72,10 @@ class LogAhead:
         return "" if met else None
 
     def _change(self, transaction: Transaction, name: TableName) -> str:
-        query = transaction.query
-        if query is None:
-            return ""
+        queries = [transaction.query, *transaction.noted]
+        return next(filter(None, (self._about(query, name) for query in queries if query is not None)), "")
+
+    def _about(self, query: Query, name: TableName) -> str:
         source = SourceText.of(query, self.collations)
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None or change.temporary:

@@ -75,24 +75,27 @@ async def describe(
         problem = "the table was altered after the event"
     if problem is not None:
         raise SchemaMismatch(f"the live table does not fit the event: {problem}", hint=_FULL_HINT).at(table=where)
-    return replace(description, column_names=tuple(column.name for column in live.columns)), live
+    hidden = (f"DB_ROW_HASH_{number + 1}" for number in range(live.hidden_columns))
+    return replace(description, column_names=(*(column.name for column in live.columns), *hidden)), live
 
 
 def _is_same(description: Description, live: Table) -> bool:
     """Return whether the live table has the names, types and primary key that a full event gives."""
-    names = [name.lower() for name in description.column_names or ()]
+    every = [name.lower() for name in description.column_names or ()]
+    names = every[: len(every) - live.hidden_columns]
     if names != [column.name.lower() for column in live.columns] or _misfit(description, live) is not None:
         return False
-    key = {names[index] for index, _ in description.primary_key}
+    key = {every[index] for index, _ in description.primary_key}
     # Without a primary key, the server's events name a unique key without NULLs in its place.
     keys = [key for key in live.keys if key.is_primary] or live.row_keys
     return any({name.lower() for name in other.columns} == key for other in keys) if keys else not key
 
 
 def _misfit(description: Description, live: Table) -> str | None:
-    if len(description.columns) != len(live.columns):
-        return f"{len(live.columns)} columns, the event has {len(description.columns)}"
-    for column, declared in zip(description.columns, live.columns, strict=True):
+    shown = len(description.columns) - live.hidden_columns
+    if shown != len(live.columns):
+        return f"{len(live.columns)} columns, the event has {shown}"
+    for column, declared in zip(description.columns[:shown], live.columns, strict=True):
         if not _fits(column, declared):
             return f"column {declared.name} is {declared.type}, the event has type {column.type}"
         if column.nullable != declared.nullable:

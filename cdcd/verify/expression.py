@@ -21,15 +21,23 @@ _OPAQUE = _STRINGS | {"vector", "geometry", "point", "linestring", "polygon", "m
 _OPAQUE |= {"multipolygon", "geometrycollection", "geomcollection"}
 
 
-def row_hash(columns: Iterable[Column]) -> str:
-    """Return the MD5 of a row: 32 hexadecimal digits; NULL where a value is too large for the server."""
-    values = (f"IF({quote.identifier(column.name)} IS NULL, '~', {_value(column)})" for column in columns)
+def row_hash(pairs: Iterable[tuple[Column, Column]]) -> str:
+    """Return the MD5 of a row: 32 hexadecimal digits; NULL where a value is too large for the server.
+
+    Each column comes with the other side's, since what both store alike is compared as it is stored.
+    """
+    values = (f"IF({quote.identifier(one.name)} IS NULL, '~', {_value(one, other)})" for one, other in pairs)
     return "MD5(CONCAT(" + ", '#', ".join(values) + "))"
 
 
-def _value(column: Column) -> str:
+def _value(column: Column, other: Column) -> str:
     """Return what a column's value is hashed as: never a text that holds ``#`` or is ``~``."""
     name = quote.identifier(column.name)
+    if column.data_type in _LABELS and column.type == other.type:
+        # Number 0, what was no member, reads as a member that is empty.
+        return f"CAST({name} AS UNSIGNED)"
+    if column.charset and column.charset == other.charset:
+        return f"MD5({name})"  # Some charsets have two codes for one character of Unicode, and codes for none.
     if column.charset or column.data_type == "json":
         return f"MD5(CONVERT({name} USING utf8mb4))"
     if column.data_type in _OPAQUE:
@@ -37,7 +45,8 @@ def _value(column: Column) -> str:
     if column.data_type == "bit":
         return f"CAST({name} AS UNSIGNED)"
     if column.data_type in _REALS:
-        return f"{name} + 0.0e0"
+        # Zeros compare and print alike whatever their sign.
+        return f"IF({name} = 0 AND ATAN2({name}, -1.0e0) < 0, '-0', {name} + 0.0e0)"
     return f"{name} + 0" if "zerofill" in column.type else f"CAST({name} AS CHAR)"
 
 

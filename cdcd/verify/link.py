@@ -90,7 +90,10 @@ async def _plan(
     columns = _common_columns(source, target, report)
     key = _key(source, target)
     where = link.where.get(".".join(name), "")
-    sides = Side(readers[0], source, columns, key, where), Side(readers[1], target, columns, key, where)
+    sides = (
+        Side(readers[0], source, target, columns, key, where),
+        Side(readers[1], target, source, columns, key, where),
+    )
     if not key:
         return MultisetCheck(*sides, report)
     return KeyedCheck(*sides, report, chunk_rows_max=limits.chunk_rows_max, suspects_max=limits.suspects_max)

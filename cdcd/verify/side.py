@@ -32,17 +32,24 @@ class Checksum(NamedTuple):
 class Side:
     """One side of a table: its rows' hashes over ``columns``, in the order of ``key``.
 
-    ``where`` is the link's row filter: what it leaves out does not exist here. Every method raises what
-    `Reader.fetch` raises, and NotComparable for a row that the server can't hash.
+    ``other`` is the other side's table, which has them too. ``where`` is the link's row filter: what it leaves
+    out does not exist here. Every method raises what `Reader.fetch` raises, and NotComparable for a row that the
+    server can't hash.
     """
 
     def __init__(
-        self, reader: Reader, table: Table, columns: Sequence[str], key: Sequence[str] = (), where: str = ""
+        self,
+        reader: Reader,
+        table: Table,
+        other: Table,
+        columns: Sequence[str],
+        key: Sequence[str] = (),
+        where: str = "",
     ) -> None:
         self.key = _columns(table, key)
         self._reader = reader
         self._where = where
-        self._hash = row_hash(_columns(table, columns))
+        self._hash = row_hash(zip(_columns(table, columns), _columns(other, columns), strict=True))
         self._keys = ", ".join(key_value(column) for column in self.key)
         self._order = ", ".join(quote.identifier(column.name) for column in self.key)
         self._from = f"FROM {quote.table(table.name)}{_index_hint(table, key)}"

@@ -142,8 +142,8 @@ async def test_a_table_without_a_key_loses_the_very_row(
         ("'a'", 0, 0, "'x'", "'p'", "'t'"),
         ("'A'", 0, 0, "'x'", "'p'", "'t'"),
         ("'a '", 0, 0, "'x'", "'p'", "'t'"),
-        ("'a'", "-0e0", 0, "'x'", "'p'", "'t'"),
-        ("'a'", 0, "-0e0", "'x'", "'p'", "'t'"),
+        ("'a'", "-1e-46", 0, "'x'", "'p'", "'t'"),
+        ("'a'", 0, "-1e-46", "'x'", "'p'", "'t'"),
         ("'a'", 0, 0, "'X'", "'p'", "'t'"),
         ("'a'", 0, 0, "'x'", "'P'", "'t'"),
         ("'a'", 0, 0, "'x'", "'p'", "'T'"),
@@ -152,7 +152,9 @@ async def test_a_table_without_a_key_loses_the_very_row(
         ("NULL", 0, 0, "'x'", "'p'", "'t'"),
     ]
     rows = [f"({', '.join(map(str, row))}, 1)" for row in alike]
-    show = "SELECT HEX(v), LEFT(f, 1), LEFT(d, 1), HEX(c), HEX(b), HEX(e), n FROM t ORDER BY 1, 2, 3, 4, 5, 6, 7"
+    show = (
+        "SELECT HEX(v), ATAN2(f, -1e0), ATAN2(d, -1e0), HEX(c), HEX(b), HEX(e), n FROM t ORDER BY 1, 2, 3, 4, 5, 6, 7"
+    )
     async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
         pair.only_east(f"INSERT INTO t VALUES {','.join(rows)}")
         await link.caught_up()

@@ -58,10 +58,6 @@ STOPPING = {
         ["XA START 'x'", "INSERT INTO t (v) VALUES ('xa')", "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"],
         "cdcd skip --link",
     ),
-    "rows_rolled_back_in_the_log": (
-        ["BEGIN", "INSERT INTO t (v) VALUES ('no')", "CREATE TEMPORARY TABLE x (id INT)", "ROLLBACK"],
-        "use InnoDB",
-    ),
     "two_phase_alter": (
         ["SET SESSION binlog_alter_two_phase = 1", "ALTER TABLE t ADD w INT", "ALTER TABLE t DROP w"],
         "set binlog_alter_two_phase=OFF",

@@ -148,3 +148,49 @@ async def test_columns_on_one_side_only_are_named(pair: Pair) -> None:
 
     assert report.equal
     assert ["here", "there"] == report.columns_not_compared
+
+
+# What a server compares, prints or converts alike, and stores as two values.
+LOOKS_ALIKE = {
+    "float zeros": ("FLOAT", "0", "-1e-46"),
+    "enum's error value and its empty member": ("ENUM('b', '')", "2", "0"),
+    "NULL and the empty text": ("VARCHAR(9)", "NULL", "''"),
+    "trailing space": ("VARCHAR(9)", "'a'", "'a '"),
+    "trailing space in a TEXT": ("TEXT", "'a'", "'a '"),
+    "case": ("CHAR(9)", "'a'", "'A'"),
+    "accent": ("VARCHAR(9)", "'a'", "'ä'"),
+    "normal form": ("VARCHAR(9)", "'é'", "'e\u0301'"),
+    "sharp s": ("VARCHAR(9) COLLATE utf8mb4_german2_ci", "'ß'", "'ss'"),
+    "JSON's white space": ("JSON", "'[1]'", "'[ 1]'"),
+    "JSON's numbers": ("JSON", "'[1]'", "'[1.0]'"),
+    "two codes of one character": ("VARCHAR(9) CHARACTER SET cp932", "_cp932 X'8782'", "_cp932 X'FA59'"),
+    "codes of no character": ("VARCHAR(9) CHARACTER SET big5", "_big5 X'A3C0'", "_big5 X'A3C1'"),
+    "a code of no character and a question mark": ("VARCHAR(9) CHARACTER SET dec8", "'?'", "_dec8 X'A4'"),
+    "trailing zero byte": ("VARBINARY(9)", "'a'", "'a\\0'"),
+    "the year zero": ("YEAR", "'2000'", "0"),
+    "zero and impossible dates": ("DATE", "'0000-00-00'", "'2024-02-30'"),
+    "dates partly zero": ("DATE", "'2024-00-00'", "'2024-00-01'"),
+    "negative zero seconds": ("TIME(6)", "'-00:00:00.000001'", "'00:00:00.000001'"),
+    "zero and the first second": ("TIMESTAMP NULL", "0", "'1970-01-01 00:00:01'"),
+    "the hour that summer time repeats": ("TIMESTAMP NULL", "FROM_UNIXTIME(1729987200)", "FROM_UNIXTIME(1729990800)"),
+    "a bit": ("BIT(64)", "b'0'", "b'1000000000000000000000000000000000000000000000000000000000000000'"),
+    "set": ("SET('x', 'y')", "''", "'y'"),
+    "digits of a double": ("DOUBLE", "0.1e0", "0.10000000000000002e0"),
+    "digits of a float": ("FLOAT", "0.1e0", "0.10000001e0"),
+    "separators in a text": ("VARCHAR(9)", "'#'", "'~'"),
+    "mapped addresses": ("INET6", "'::ffff:1.2.3.4'", "'::1.2.3.4'"),
+    "points": ("POINT", "POINT(0, 0)", "POINT(0, 0e0 * -1e0)"),
+}
+
+
+@pytest.mark.parametrize("case", LOOKS_ALIKE)
+async def test_values_that_look_alike_are_told_apart(pair: Pair, case: str) -> None:
+    """Who trusts the verdict trusts every byte, whatever a collation or a client makes of it."""
+    column, east, west = LOOKS_ALIKE[case]
+    settings = "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'"
+    pair.both(f"{settings}; CREATE TABLE t (id INT PRIMARY KEY, v {column}); CREATE TABLE k (v {column})")
+    for only, value in ((pair.only_east, east), (pair.only_west, west)):
+        only(f"{settings}; INSERT INTO t VALUES (1, {value}); INSERT INTO k VALUES ({value})")
+    keyless, keyed = (await pair.verify()).tables
+    assert not keyless.equal
+    assert [("different", {"id": 1})] == found(keyed)

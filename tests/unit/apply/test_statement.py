@@ -158,4 +158,4 @@ def test_a_row_is_described_by_its_key() -> None:
     log.commit(table.insert((1, 2, "secret")))
     batch.add(log.read(table)[0])
     [step] = batch.shares(1)[0].steps
-    assert "id = 1" == describe(step, 0)
+    assert {"table": "shop.t", "change": "insert", "row": "id = 1"} == describe(step, 0)
