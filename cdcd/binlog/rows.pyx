@@ -89,6 +89,7 @@ cdef class Plan:
         self.has_alternatives = len(keys) > (1 if keyed else 0)
         self.replay_map = replay_map
         self.definition = definition
+        self.opens = -1
         self.operations = sum(1 << operation for operation in operations)
         self.count = len(description.columns)
         self.present_bytes = (self.count + 7) // 8
@@ -159,10 +160,6 @@ cdef class Plan:
                 self.flags[i] |= F_PADDED
         elif not self.renderings[i]:
             self.renderings[i] = R_BINARY
-
-    def forget_layout(self):
-        """Take back that the target takes the source's row images: its table is no longer what it was."""
-        self.replay_map = None
 
     def __reduce__(self):
         raise TypeError("a plan belongs to one process")
