@@ -203,9 +203,13 @@ class Writer:
                 packet = Packet()
             packet.add(text, expected)
             self.stats.statements += 1
-        opens = Opens.of(_plans(steps))
+        await self._finish(exchange, packet, Opens.of(_plans(steps)), commits=bool(marker))
+        return exchange.conflicts
+
+    async def _finish(self, exchange: Exchange, packet: Packet, opens: Opens, *, commits: bool) -> None:
+        """Send the last packet, see that the tables are what the plans know, and commit."""
         # What is small, and whose answer decides nothing, is committed in the same round trip where that is long.
-        is_small = bool(marker) and exchange.packets == 0 and not packet.is_exact
+        is_small = commits and exchange.packets == 0 and not packet.is_exact
         is_whole = is_small and self._is_far and opens.number >= 0
         if is_whole:
             packet.add(opens.guard, opens)
@@ -216,13 +220,11 @@ class Writer:
             await exchange.ask(opens)
         await exchange.finish()
         self.stats.seconds_on_target += exchange.seconds
-        if is_whole:
-            return exchange.conflicts
-        if not opens.is_known:
-            await self._look(opens.plans)
-        if marker:
-            await self.commit()
-        return exchange.conflicts
+        if not is_whole:
+            if not opens.is_known:
+                await self._look(opens.plans)
+            if commits:
+                await self.commit()
 
 
 def _plans(steps: Collection[RowSet]) -> set[Plan]:
