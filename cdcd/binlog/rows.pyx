@@ -43,6 +43,7 @@ cdef enum:
     R_UUID = 14
     R_COMPRESSED = 15
     R_ENUM = 16
+    R_PRINTED = 17    # bytes that the target writes as text, as it prints their type
 
 cdef enum:
     F_UNSIGNED = 1
@@ -155,7 +156,8 @@ cdef class Plan:
                 f"column {i + 1} of {self.source[0]}.{self.source[1]} is stored as type {kind}",
                 hint="a column in the format of before MySQL 5.6 is rewritten by ALTER TABLE ... FORCE")
         if rendering is not None:
-            self.renderings[i] = {"text": R_TEXT, "binary": R_BINARY, "uuid": R_UUID}[rendering]
+            self.renderings[i] = {
+                "text": R_TEXT, "binary": R_BINARY, "uuid": R_UUID, "printed": R_PRINTED}[rendering]
             if rendering != "text" and kind == tm.STRING:
                 self.flags[i] |= F_PADDED
         elif not self.renderings[i]:
@@ -283,6 +285,12 @@ cdef class Plan:
         if kind == R_BINARY or kind == R_UUID:
             padded = detail if self.flags[column] & F_PADDED else 0
             return render_binary(out, <bytes>self.introducers[column], p, length, padded)
+        if kind == R_PRINTED:
+            out.put(b"CAST(", 5)
+            render_binary(out, b"", p, length, detail)
+            out.put(b" AS ", 4)
+            out.put_bytes(<bytes>self.introducers[column])
+            return out.put_char(41)
         if kind == R_DECIMAL:
             return render_decimal(out, p, detail >> 8, detail & 0xFF)
         if kind == R_DATETIME:
@@ -319,7 +327,7 @@ cdef class Plan:
         cdef uint8_t kind = self.renderings[column]
         if kind == R_TEXT:
             return self._characters(column, p[:length])
-        if kind == R_BINARY:
+        if kind == R_BINARY or kind == R_PRINTED:
             return p[:length].ljust(self.details[column], b"\0") if self.flags[column] & F_PADDED else p[:length]
         if kind == R_UUID:
             # Tables store the segments reversed, but the log has the bytes in the order of the text.

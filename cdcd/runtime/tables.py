@@ -103,6 +103,7 @@ class Tables:
             operations=self._link.operations,
             row_filter=row_filter,
             definition=known,
+            allow_loss=self._link.allow_loss,
         )
 
     async def _read_target(self, name: TableName) -> tuple[Table | None, bytes | None]:

@@ -31,7 +31,7 @@ async def check_link(link: Link, source: Connected, target: Connected, *, is_pai
         problems += _check_sequences(path, sequences)
         if names:
             problems += _check_servers(path, link, names, source[1], target[1])
-            problems += await _check_tables(path, names, rules, source, target, is_paired)
+            problems += await _check_tables(link, names, rules, source, target, is_paired)
         else:
             problems.append(_nothing_carried(path, link, source[1]))
     except CdcdError as error:
@@ -41,8 +41,9 @@ async def check_link(link: Link, source: Connected, target: Connected, *, is_pai
 
 
 async def _check_tables(
-    path: str, names: Names, rules: Rules, source: Connected, target: Connected, is_paired: bool
+    link: Link, names: Names, rules: Rules, source: Connected, target: Connected, is_paired: bool
 ) -> list[Problem]:
+    path = f"links.{link.name}"
     wanted = frozenset(names.values())
     source_facts = await read_facts(source[0], names.__contains__)
     target_facts = await read_facts(target[0], wanted.__contains__)
@@ -55,7 +56,7 @@ async def _check_tables(
             continue
         facts = source_facts[name], target_facts[there]
         sides = Sides(table, target_tables[there], *facts, rules.target_name)
-        problems += check_table(path, sides, is_paired)
+        problems += check_table(path, sides, is_paired, link.allow_loss)
     if is_paired and any(facts.counts_up for facts in source_facts.values()):
         problems += check_counters(path, source[1], target[1])
     return problems
