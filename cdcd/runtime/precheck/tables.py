@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from cdcd.model.table import ForeignKey, Key, Table, TableName
+from cdcd.model.table import ForeignKey, Table, TableName
 from cdcd.mysql import quote
 from cdcd.route.keys import HINT, fineness, tells_apart
 from cdcd.runtime.precheck.columns import check_columns
