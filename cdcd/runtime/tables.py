@@ -76,8 +76,7 @@ class Tables:
         description, source = await describe(
             self._source,
             table.description,
-            transaction.timestamp,
-            lambda altered: self._ahead.is_unaltered(name, altered, transaction.gtid, before),
+            lambda: self._ahead.is_unaltered(name, transaction.gtid, before),
         )
         if description.column_names == SEQUENCE_COLUMNS:
             log.info("sequence_passed", table=".".join(name), gtid=str(transaction.gtid))

@@ -1,14 +1,14 @@
 """Whether a table is still what it was at a transaction, as the log between that transaction and now tells.
 
-Times are whole seconds, so a table that was created or altered in the second of its rows needs this; so does
-a table whose time of alteration moved for another reason. It is a second reading of that stretch of the log,
-with a connection of its own, and it ends at the first statement about the table.
+Times tell nothing: they are whole seconds, and any account may give its transactions others. So the log is read a
+second time, ahead of the link and with a connection of its own: once, from the first transaction that is asked about,
+and on from there with each question. Of it are kept the statements that change tables.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -29,58 +29,56 @@ from cdcd.source.stream import SILENT_HEARTBEATS
 log = structlog.get_logger()
 
 PART_BYTES = 1024 * 1024
-# A statement is in the log at most this long after the table's time of alteration.
-LATE_SECONDS_MAX = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogAhead:
-    """The source's log from a position up to its end."""
+    """The source's log from the first position that is asked about up to its end."""
 
     site: Site
     link: Link
     session: Session
     collations: Collations
+    _until: Position | None = None  # it has been read up to here
+    _statements: list[tuple[Gtid, frozenset[TableName] | None]] = field(default_factory=list)  # None: not understood
 
-    async def is_unaltered(self, name: TableName, altered: float, since: Gtid, start: Position) -> bool:
-        """Return whether no statement after ``since`` changes the table; ``start`` is a position before it.
+    async def is_unaltered(self, name: TableName, since: Gtid, start: Position) -> bool:
+        """Return whether no statement after ``since`` may have changed the table; ``start`` is a position before it.
 
-        ``altered`` is when the source last altered the table, in its seconds: no such statement comes later.
-        Call it after the table has been read. Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
+        Call it after the table has been read, and with a position not before that of an earlier call.
+        Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
         """
         end = await current_position(self.session, MARIADB)
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
+        until = self._until
+        # The link itself may have read past it since.
+        is_past = until is None or all(start.includes(gtid) for gtid in until)
+        await self._read_on(start if until is None or is_past else until, end)
+        self._statements = [(gtid, names) for gtid, names in self._statements if not start.includes(gtid)]
+        lowered = {(name[0].lower(), name[1].lower()), (name[0].lower(), "")}
+        return not any(
+            names is None or names & lowered for gtid, names in self._statements if not _is_before(gtid, since)
+        )
+
+    async def _read_on(self, start: Position, end: Position) -> None:
+        everything = "" if self.link.relay else None
+        decoder = Decoder(start, relay_except=everything, transaction_bytes_max=PART_BYTES)
+        if all(start.includes(gtid) for gtid in end):
+            return
         stream = await ReplicationStream.open(
             self.site,
             position=str(start),
-            server_id=0xC0000000 | zlib.crc32(f"{self.link.name}/{'.'.join(name)}".encode()) >> 2,
+            server_id=0xC0000000 | zlib.crc32(self.link.name.encode()) >> 2,
             heartbeat_seconds=self.link.heartbeat_seconds / 2,
         )
-        everything = "" if self.link.relay else None
-        decoder = Decoder(start, relay_except=everything, transaction_bytes_max=PART_BYTES)
+        found: list[tuple[Gtid, frozenset[TableName] | None]] = []
         try:
-            return await self._is_unaltered(stream, decoder, name, altered, since, end)
+            while not all(decoder.position.includes(gtid) for gtid in end):
+                found += [each for each in map(self._statement, await self._read(stream, decoder)) if each]
         finally:
             stream.close()
-
-    async def _is_unaltered(
-        self,
-        stream: ReplicationStream,
-        decoder: Decoder,
-        name: TableName,
-        altered: float,
-        since: Gtid,
-        end: Position,
-    ) -> bool:
-        met = False
-        while not all(decoder.position.includes(gtid) for gtid in end):
-            for transaction in await self._read(stream, decoder):
-                if met and transaction.timestamp > altered + LATE_SECONDS_MAX:
-                    return True
-                if met and self._changes(transaction, name):
-                    return False
-                met = met or transaction.gtid == since
-        return met
+        self._statements += found
+        self._until = decoder.position
 
     async def _read(self, stream: ReplicationStream, decoder: Decoder) -> list[Transaction]:
         if decoder.failure is not None:
@@ -93,17 +91,19 @@ class LogAhead:
             taken.release()
             stream.release()
 
-    def _changes(self, transaction: Transaction, name: TableName) -> bool:
+    def _statement(self, transaction: Transaction) -> tuple[Gtid, frozenset[TableName] | None] | None:
         query = transaction.query
         if query is None:
-            return False
+            return None
         source = SourceText.of(query, self.collations)
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None or change.temporary:
-            return False
+            return None
         if change.kind == "unknown":
-            return True
-        lowered = (name[0].lower(), name[1].lower())
-        return any(
-            (database.lower(), table.lower()) in (lowered, (lowered[0], "")) for database, table in change.objects
-        )
+            return transaction.gtid, None
+        return transaction.gtid, frozenset((database.lower(), table.lower()) for database, table in change.objects)
+
+
+def _is_before(gtid: Gtid, since: Gtid) -> bool:
+    """Return whether a transaction is known to come no later than another: of other domains, nothing is known."""
+    return gtid.domain == since.domain and gtid.sequence <= since.sequence
