@@ -107,13 +107,14 @@ async def test_a_time_in_the_future_proves_nothing(short, west, shop, drift):
 async def test_the_log_is_read_ahead_only_once(short, west, shop, monkeypatch):
     """However many tables there are, and however long their log is."""
     opened = []
-    open_stream = unaltered.ReplicationStream.open
 
-    async def counted(*arguments, **settings):
-        opened.append(settings["position"])
-        return await open_stream(*arguments, **settings)
+    class Counted(unaltered.ReplicationStream):
+        @classmethod
+        async def open(cls, *arguments, **settings):
+            opened.append(settings["position"])
+            return await super().open(*arguments, **settings)
 
-    monkeypatch.setattr(unaltered.ReplicationStream, "open", counted)
+    monkeypatch.setattr(unaltered, "ReplicationStream", Counted)
     both((short, west), shop)
     both((short, west), shop, "; ".join(f"CREATE TABLE t{n} LIKE t" for n in range(5)))
     await begin(short, west, shop)
