@@ -29,7 +29,12 @@ class Daemon:
         self.config = config
         self._path = path
         self.links = {
-            name: LinkRunner(link, config.sites[link.source], config.sites[link.target])
+            name: LinkRunner(
+                link,
+                config.sites[link.source],
+                config.sites[link.target],
+                is_paired=config.is_active_active(link),
+            )
             for name, link in config.links.items()
         }
         self._failed = False

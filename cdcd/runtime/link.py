@@ -37,8 +37,9 @@ CLOCK_SECONDS = 1.0
 class LinkRunner:
     """Runs one link until it is drained or fails; also what ``observe`` looks at."""
 
-    def __init__(self, link: Link, source: Site, target: Site) -> None:
+    def __init__(self, link: Link, source: Site, target: Site, *, is_paired: bool = False) -> None:
         self.link = link
+        self._is_paired = is_paired
         self._source = source
         self._target = target
         self._state = State.STARTING
@@ -239,7 +240,8 @@ class LinkRunner:
         writers = [await open_writer(slot) for slot in range(self.link.writers)]
         claim = await self._claim(control, source, writers)
         tables = await Tables.open(self.link, self._source, source, control)
-        changes = SchemaChanges(self.link, tables.rules, tables.collations, await self._writing(stack))
+        session = await self._writing(stack)
+        changes = SchemaChanges(self.link, tables.rules, tables.collations, session, is_paired=self._is_paired)
         await changes.load(source)
         stream = BinlogStream(self._source, self.link, claim.progress.position, time.monotonic, self._source_stats)
         return Pipeline(

@@ -37,12 +37,11 @@ class SchemaChanges:
     collations: Collations
     session: Session  # with the settings of the statement's source session, so not a writer's
     announced: Announced = field(default_factory=Announced)
-    source: Session | None = None  # for questions about it
+    is_paired: bool = False  # another link carries what is written on the target back
     folds_names: bool = False  # the source compares names in lower case (lower_case_table_names)
 
     async def load(self, source: Session) -> None:
         """Read the announcements on the source: a run may begin between one and its statement."""
-        self.source = source
         row = await source.fetch_one("SELECT @@lower_case_table_names")
         self.folds_names = bool(row and row[0])
         present = await source.fetch(
@@ -105,22 +104,13 @@ class SchemaChanges:
                 f"a statement that depends on {'.'.join(foreign[0])}, which the link does not carry: {query}",
                 hint="carry it too, or run the statement on the target by hand",
             )
-        if len(set(change.objects)) < len(change.objects) and await self._is_paired():
+        if len(set(change.objects)) < len(change.objects) and self.is_paired:
             raise UnsupportedEvent(
                 f"a statement that puts a table in another's place, while the target takes writes of its own: {query}",
                 hint="rows that the target wrote before would stay in the table that goes: let nothing write to it, see"
                 " that the reverse link has caught up, run the statement on the target by hand, then pass over it here",
             )
         return True
-
-    async def _is_paired(self) -> bool:
-        """Return whether the source carries what is written on the target: a link from there has its marker here."""
-        assert self.source is not None
-        present = await self.source.fetch(
-            "SELECT 1 FROM information_schema.tables WHERE table_schema = 'cdcd' AND table_name = 'checkpoint'"
-        )
-        query = f"SELECT 1 FROM cdcd.checkpoint WHERE origin = {quote.text(self.link.target)} LIMIT 1"
-        return bool(present and await self.source.fetch(query))
 
     async def _check_drop(self, database: str, *, carried: bool) -> None:
         """A dropped database takes all its tables along: on the target those must be the ones that are carried."""

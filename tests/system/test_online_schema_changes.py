@@ -39,12 +39,19 @@ def change(tool: str, server: MariaDB, database: str) -> None:
         subprocess.run(["pt-online-schema-change", *words], capture_output=True, timeout=SQL_SECONDS_MAX, check=False)
         return
     # gh-ost follows the log instead of the lock; what it does to the tables is the same.
-    server.sql(
-        f"CREATE TABLE _t_gho LIKE t; ALTER TABLE _t_gho {ALTER}; LOCK TABLES t WRITE, _t_gho WRITE;"
-        "REPLACE INTO _t_gho (site, n, v) SELECT site, n, v FROM t; RENAME TABLE t TO _t_del, _t_gho TO t;"
-        " UNLOCK TABLES; DROP TABLE _t_del",
-        database=database,
-    )
+    server.sql(f"CREATE TABLE _t_gho LIKE t; ALTER TABLE _t_gho {ALTER}", database=database)
+    swap = "RENAME TABLE t TO _t_del, _t_gho TO t"
+    with server.connect(database=database, autocommit=True) as session, session.cursor() as cursor:
+        cursor.execute("LOCK TABLES t READ")
+        server.sql("REPLACE INTO _t_gho (site, n, v) SELECT site, n, v FROM t", database=database)
+        swapping = threading.Thread(target=server.sql, args=(swap,), kwargs={"database": database})
+        swapping.start()
+        waiting = f"SELECT 1 FROM information_schema.processlist WHERE info = '{swap}' AND state LIKE 'Waiting%'"
+        while swapping.is_alive() and not server.sql(waiting):
+            swapping.join(0.01)
+        cursor.execute("UNLOCK TABLES")
+        swapping.join()
+    server.sql("DROP TABLE _t_del", database=database)
 
 
 @contextmanager
@@ -98,8 +105,8 @@ async def test_on_a_pair_under_writes_of_both_sites(
     forward = Link(name=f"{database}_forward", source="east", target="west", **keys)
     reverse = Link(name=f"{database}_reverse", source="west", target="east", **keys)
     async with AsyncExitStack() as stack:
-        there = await stack.enter_async_context(running(forward, east, west))
-        back = await stack.enter_async_context(running(reverse, west, east))
+        there = await stack.enter_async_context(running(forward, east, west, is_paired=True))
+        back = await stack.enter_async_context(running(reverse, west, east, is_paired=True))
         with writing((east, "e"), (west, "w"), database=database):
             await asyncio.sleep(0)
             await asyncio.to_thread(change, tool, east, database)
