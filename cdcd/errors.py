@@ -6,6 +6,7 @@ CdcdError
 │   ├── SourceLost
 │   └── TargetLost
 ├── TargetBusy               deadlock or lock wait: nothing was committed, the same work is tried again
+├── TargetAltered            a target table is not what it was: nothing was committed, it is looked at again
 ├── AccessDenied             wrong password or a missing privilege
 ├── BinlogError
 │   ├── BinlogPurged         the source no longer has the position
@@ -90,6 +91,12 @@ class TargetLost(Lost):
 
 class TargetBusy(CdcdError):
     """The target rolled a statement back (deadlock, lock wait); running it again is safe."""
+
+    on_error = OnError.RETRY
+
+
+class TargetAltered(CdcdError):
+    """A target table was altered since the link looked at it; nothing was committed, and it is looked at again."""
 
     on_error = OnError.RETRY
 

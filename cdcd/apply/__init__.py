@@ -10,9 +10,11 @@ Three ways, the fastest first, where one that fails is rolled back before the ne
 3. ``careful``: one change at a time in source order, where each contradiction is seen and decided by the
    conflict policy; what no policy may decide stops the link.
 
-What is small goes in one round trip, marker and COMMIT included: a marker that is refused is an error, so what follows
-it in the packet is not run. What is large goes in several packets, each sent while the server works on the one
-before (``exchange``); COMMIT follows once all of them are answered.
+Before COMMIT the tables must still be what the plans know, triggers included (``altered``). A target nearby is asked
+for the sign of it after the rows. To one far away what is small goes in one round trip, marker, guard and COMMIT
+included: a marker or a guard that is refused is an error, so what follows it in the packet is not run. What is large
+goes in several packets, each sent while the server works on the one before (``exchange``); COMMIT follows once
+all of them are answered.
 
 Nothing here guesses whether a COMMIT happened. A lost connection ends the run; the next run takes the
 link's checkpoint over, which waits for or ends the old sessions, and reads what is so (``checkpoint``).

@@ -7,13 +7,11 @@ import time
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import ClassVar
 
+from cdcd.apply.altered import Opens
 from cdcd.apply.marker import OUT_OF_RANGE, check
 from cdcd.apply.statement import Statement
-from cdcd.binlog.rows import Plan
 from cdcd.errors import ServerError, TargetBusy
-from cdcd.mysql.schema import definition, definition_query
 from cdcd.mysql.session import Answer, Session
 
 # Sent and not answered: enough that the server never waits for the next command.
@@ -32,26 +30,8 @@ class ContradictedError(Exception):
         self.by_count = by_count
 
 
-@dataclass(frozen=True, slots=True)
-class Unaltered:
-    """A question after row events, which go by the columns' places: is the table still what the plan knows?
-
-    What was written to the table keeps others from altering it until COMMIT, so the answer holds.
-    """
-
-    plan: Plan
-    is_exact: ClassVar[bool] = True
-
-    @property
-    def sql(self) -> bytes:
-        """The query."""
-        return definition_query(self.plan.target).encode()
-
-    def check(self, answer: Answer) -> None:
-        """Raise ContradictedError when the table was altered; its plan sends no more events then."""
-        if [self.plan.definition] != [definition((row[0], row[1])) for row in answer.rows]:
-            self.plan.forget_layout()
-            raise ContradictedError(f"the table {'.'.join(self.plan.target)} was altered")
+class OpensMovedError(Exception):
+    """The guard before COMMIT has failed: the tables of the transaction must be looked at."""
 
 
 class Marked:
@@ -80,7 +60,7 @@ class AsExpected:
         """Whatever it answers will do."""
 
 
-Expected = Statement | Unaltered | Marked | AsExpected | None
+Expected = Statement | Marked | AsExpected | Opens | None
 """What decides whether an answer is right; None: any answer is."""
 
 
@@ -134,6 +114,14 @@ class Exchange:
         while self._unanswered and self._bytes + packet.size > UNANSWERED_BYTES_MAX:
             await self._answer()
         await self._session.send(packet.texts)
+        await self._sent(packet)
+
+    async def ask(self, opens: Opens) -> None:
+        """Send the question how many tables the server has opened."""
+        await self._session.send_opens()
+        await self._sent(Packet(statements=[opens]))
+
+    async def _sent(self, packet: Packet) -> None:
         self._unanswered.append(packet)
         self._bytes += packet.size
         self.packets += 1
@@ -143,7 +131,7 @@ class Exchange:
         """Wait until everything is answered.
 
         Raises ContradictedError where the target refuses a statement or an exact one matches other rows than
-        it should; TargetBusy, TargetLost.
+        it should; OpensMovedError, TargetBusy, TargetLost.
         """
         while self._unanswered:
             await self._answer()
@@ -162,6 +150,8 @@ class Exchange:
                     statement.check(answer)
         except ServerError as error:
             await self._pass_over()
+            if any(isinstance(each, Opens) and each.is_refusal(error) for each in packet.statements):
+                raise OpensMovedError from error
             raise ContradictedError(error.message, by_count=error.code == OUT_OF_RANGE) from error
         except (TargetBusy, ContradictedError):
             await self._pass_over()

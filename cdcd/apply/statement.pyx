@@ -296,7 +296,7 @@ cdef int _put_whole_value(Out out, Plan plan, int i, Image image) except -1:
     cdef bytes name = <bytes>plan.name_sql[i]
     cdef bytes introducer = <bytes>plan.introducers[i]
     cdef int kind = plan.description.columns[i].type
-    if introducer:
+    if introducer.startswith(b"_"):
         out.put_bytes(b"BINARY CONVERT(" + name + b" USING " + introducer[1:] + b")<=>BINARY ")
     elif kind == tm.GEOMETRY:
         out.put_bytes(b"BINARY " + name + b"<=>")

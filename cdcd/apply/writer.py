@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
+from cdcd.apply.altered import Opens, look
 from cdcd.apply.careful import PACKET_HEAD, Careful
 from cdcd.apply.conflicts import KINDS, ConflictLog, Met, Source
-from cdcd.apply.exchange import ContradictedError, Exchange, Expected, Marked, Packet, Unaltered
+from cdcd.apply.exchange import ContradictedError, Exchange, Expected, Marked, OpensMovedError, Packet
 from cdcd.apply.marker import check, refusal
 from cdcd.apply.replay import can_replay, format_description, replay
 from cdcd.apply.statement import render
-from cdcd.binlog.rows import RowSet
-from cdcd.errors import AccessDenied, ServerError, TargetBusy
+from cdcd.binlog.rows import Plan, RowSet
+from cdcd.errors import AccessDenied, ApplyFailed, Conflict, ServerError, TargetBusy
 from cdcd.mysql.session import Session
 
 log = structlog.get_logger()
 
 # A packet of a few statements: the server works on one while the next is written.
 PACKET_BYTES = 320 * 1024
-# Fewer rows go as SQL: in one round trip, where events take a second one for COMMIT, after a look at the tables.
+# Fewer rows go as SQL: an event has no answer that tells conflicts, and its contradiction costs a second try.
 EVENT_ROWS_MIN = 100
 BUSY_TRIES_MAX = 20
+# A target that takes longer to answer is not asked for anything before a small COMMIT: a guard goes before it, in one
+# packet, which takes the server a third of a millisecond.
+FAR_SECONDS = 0.0005
 # Before row events: fails where the target would apply them leniently, overwrite other rows or pass over missing ones.
 STRICT_FENCE = (
     b"SET @cdcd_fence=18446744073709551614"
@@ -57,6 +62,7 @@ class WriterStats:
     retries: int = 0
     contradicted: int = 0
     careful: int = 0
+    looks: int = 0  # at tables that may have been altered
 
 
 class Writer:
@@ -71,6 +77,7 @@ class Writer:
         self._packet_bytes = min(PACKET_BYTES, packet_bytes_max // 2)
         self._packet_bytes_max = packet_bytes_max
         self.replays = False
+        self._is_far = False
 
     async def prepare(self) -> None:
         """Make the session a writer's; find out what the target lets this account do."""
@@ -86,12 +93,17 @@ class Writer:
             self.replays = True
         except (AccessDenied, ServerError) as error:
             log.info("rows_sent_as_sql", slot=self.slot, reason=error.message)
-        await self.session.execute("ROLLBACK")
+        answered = []
+        for _ in range(3):
+            started = time.monotonic()
+            await self.session.execute("ROLLBACK")
+            answered.append(time.monotonic() - started)
+        self._is_far = min(answered) > FAR_SECONDS
 
     async def apply(self, share: Share, marker: bytes) -> int:
         """Apply a share and commit; return how many conflicts were met.
 
-        Raises Fenced, Conflict, ApplyFailed, TargetLost; TargetBusy after many tries.
+        Raises Fenced, Conflict, ApplyFailed, TargetAltered, TargetLost; TargetBusy after many tries.
         """
         for attempt in range(BUSY_TRIES_MAX):
             try:
@@ -180,15 +192,32 @@ class Writer:
                 for marker in again[1:]:
                     await self.begin(marker)
             else:
+                await self._look(_plans(share.steps))
                 return careful.met
         self.stats.careful += 1
         log.info("share_run_carefully", slot=self.slot, reason=str(contradiction))
-        careful = Careful(self.session, share, self._packet_bytes_max)
-        await careful.run(share.ordered_steps())
+        careful, steps = Careful(self.session, share, self._packet_bytes_max), share.ordered_steps()
+        try:
+            await careful.run(steps)
+        except (ApplyFailed, Conflict):
+            await self._look(_plans(steps))  # What looks like a row's fault may be the table's.
+            raise
+        await self._look(_plans(steps))
         return careful.met
+
+    async def _look(self, plans: Collection[Plan]) -> None:
+        self.stats.looks += 1
+        await look(self.session, plans)
 
     async def _run(self, share: Share, way: Way, marker: bytes) -> Met:
         """Run net changes, after the marker and with COMMIT if there is one; return the conflicts that answers tell."""
+        try:
+            return await self._run_once(share, way, marker)
+        except OpensMovedError:
+            await self._undo(b"ROLLBACK")
+            return await self._run_once(share, way, marker)
+
+    async def _run_once(self, share: Share, way: Way, marker: bytes) -> Met:
         exchange, packet = Exchange(self.session), Packet()
         if marker:
             packet.add(marker, Marked())
@@ -201,21 +230,36 @@ class Writer:
                 packet = Packet()
             packet.add(text, expected)
             self.stats.statements += 1
-        # What is small, and whose answer decides nothing, is committed in the same round trip.
-        is_whole = bool(marker) and exchange.packets == 0 and not packet.is_exact
-        if is_whole:
-            packet = packet.fenced()
-            packet.add(b"COMMIT")
-        if packet.texts:
-            await exchange.send(packet)
-        await exchange.finish()
-        self.stats.seconds_on_target += exchange.seconds
-        if marker and not is_whole:
-            await self.session.execute("COMMIT")
+        await self._finish(exchange, packet, Opens.of(_plans(share.steps)), commits=bool(marker))
         met = Met()
         for statement in exchange.contradicted:
             met.add(KINDS[statement.kind], share, statement.row_set, statement.first)
         return met
+
+    async def _finish(self, exchange: Exchange, packet: Packet, opens: Opens, *, commits: bool) -> None:
+        """Send the last packet, see that the tables are what the plans know, and commit."""
+        # What is small, and whose answer decides nothing, is committed in the same round trip where that is long.
+        is_small = commits and exchange.packets == 0 and not packet.is_exact
+        is_whole = is_small and self._is_far and opens.number >= 0
+        if is_whole:
+            packet = packet.fenced()
+            packet.add(opens.guard, opens)
+            packet.add(b"COMMIT")
+        if packet.texts:
+            await exchange.send(packet)
+        if not is_whole:
+            await exchange.ask(opens)
+        await exchange.finish()
+        self.stats.seconds_on_target += exchange.seconds
+        if not is_whole:
+            if not opens.is_known:
+                await self._look(opens.plans)
+            if commits:
+                await self.session.execute("COMMIT")
+
+
+def _plans(steps: Collection[RowSet]) -> set[Plan]:
+    return {step.plan for step in steps}
 
 
 class TooLargeError(ContradictedError):
@@ -225,17 +269,12 @@ class TooLargeError(ContradictedError):
 def as_events(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:
     """Yield row events where the target takes them, and SQL for what is left."""
     yield STRICT_FENCE, None
-    plans = set()
     for step in steps:
         if can_replay(step):
-            plans.add(step.plan)
             for statement in replay(step):
                 yield statement.sql, statement
         else:
             yield from as_sql([step])
-    for plan in plans:
-        question = Unaltered(plan)
-        yield question.sql, question
 
 
 def as_sql(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:

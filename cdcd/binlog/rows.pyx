@@ -44,6 +44,7 @@ cdef enum:
     R_UUID = 14
     R_COMPRESSED = 15
     R_ENUM = 16
+    R_PRINTED = 17    # bytes that the target writes as text, as it prints their type
 
 cdef enum:
     F_UNSIGNED = 1
@@ -92,6 +93,7 @@ cdef class Plan:
         self.has_alternatives = len(keys) > (1 if keyed else 0)
         self.replay_map = replay_map
         self.definition = definition
+        self.opens = -1
         self.operations = sum(1 << operation for operation in operations)
         self.count = len(description.columns)
         self.present_bytes = (self.count + 7) // 8
@@ -160,15 +162,12 @@ cdef class Plan:
         if rendering == "single":
             self.flags[i] |= F_SINGLE
         elif rendering is not None:
-            self.renderings[i] = {"text": R_TEXT, "binary": R_BINARY, "uuid": R_UUID}[rendering]
+            self.renderings[i] = {
+                "text": R_TEXT, "binary": R_BINARY, "uuid": R_UUID, "printed": R_PRINTED}[rendering]
             if rendering != "text" and kind == tm.STRING:
                 self.flags[i] |= F_PADDED
         elif not self.renderings[i]:
             self.renderings[i] = R_BINARY
-
-    def forget_layout(self):
-        """Take back that the target takes the source's row images: its table is no longer what it was."""
-        self.replay_map = None
 
     def __reduce__(self):
         raise TypeError("a plan belongs to one process")
@@ -292,6 +291,12 @@ cdef class Plan:
         if kind == R_BINARY or kind == R_UUID:
             padded = detail if self.flags[column] & F_PADDED else 0
             return render_binary(out, <bytes>self.introducers[column], p, length, padded)
+        if kind == R_PRINTED:
+            out.put(b"CAST(", 5)
+            render_binary(out, b"", p, length, detail)
+            out.put(b" AS ", 4)
+            out.put_bytes(<bytes>self.introducers[column])
+            return out.put_char(41)
         if kind == R_DECIMAL:
             return render_decimal(out, p, detail >> 8, detail & 0xFF)
         if kind == R_DATETIME:
@@ -333,7 +338,7 @@ cdef class Plan:
         cdef const uint8_t* p
         cdef size_t length = self.value_at(column, start, offset, &p)
         cdef uint8_t kind = self.renderings[column]
-        if kind == R_TEXT or kind == R_BINARY:
+        if kind == R_TEXT or kind == R_BINARY or kind == R_PRINTED:
             padded = self.details[column] if self.flags[column] & F_PADDED else 0
             return self._characters(column, p[:length].ljust(padded, b"\0"))
         if kind == R_UUID:

@@ -42,6 +42,7 @@ LINK = {
     "exclude": each(values.rule),
     "rename": pairs(values.rename),
     "where": pairs(values.where),
+    "allow_loss": each(values.column),
     "operations": each(values.one_of("insert", "update", "delete"), at_least=1),
     "ddl": values.flag,
     "relay": values.flag,

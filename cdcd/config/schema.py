@@ -55,6 +55,7 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exclude: tuple[str, ...] = ()
     rename: dict[str, str] = {}
     where: dict[str, str] = {}
+    allow_loss: tuple[str, ...] = ()
     operations: tuple[Operation, ...] = ("insert", "update", "delete")
     ddl: bool = False
     relay: bool = False

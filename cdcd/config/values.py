@@ -166,6 +166,16 @@ def where(name: str, condition: str) -> str:
     return condition
 
 
+def column(value: object, place: Place) -> str:
+    """Read the name of a column: ``database.table.column``."""
+    name = text(value, place)
+    if len(parts := name.split(".")) < 3 or not all(parts):
+        raise ValueError(f'must be of the form "database.table.column" (got {shown(value)})')
+    if set(name) & set("*?["):
+        raise ValueError(f"must name one column, without wildcards (got {shown(value)})")
+    return name
+
+
 def _split(pattern: str) -> tuple[str, str]:
     if not (match := _RULE.fullmatch(pattern)):
         raise ValueError(f'must be of the form "database.table" (got {shown(pattern)})')

@@ -49,6 +49,14 @@ def definition_query(name: TableName) -> str:
     return f"SET STATEMENT sql_mode = '' FOR SHOW CREATE TABLE {quote.table(name)}"
 
 
+def triggers_query(name: TableName) -> str:
+    """Return the query for the names of a table's triggers."""
+    return (
+        "SELECT trigger_name FROM information_schema.triggers"
+        f" WHERE event_object_schema = {quote.text(name[0])} AND event_object_table = {quote.text(name[1])} ORDER BY 1"
+    )
+
+
 def definition(row: tuple[str | bytes, str | bytes]) -> bytes:
     """Return a table's definition as the server writes it, without its AUTO_INCREMENT counter."""
     text = row[1].encode() if isinstance(row[1], str) else row[1]
@@ -88,10 +96,7 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
         f" WHERE constraint_schema = {database} AND table_name = {table}"
     )
     is_parent = await _is_parent(session, name)
-    triggers = await session.fetch(
-        f"SELECT trigger_name FROM information_schema.triggers WHERE event_object_schema = {database}"
-        f" AND event_object_table = {table} ORDER BY 1"
-    )
+    triggers = await session.fetch(triggers_query(name))
     return Table(
         name,
         tuple(_column(*row) for row in columns),

@@ -5,6 +5,7 @@ clock and no chance, so what a link carries can be tested without a server and i
 
 rules       which tables a link carries, and what each is called on the target
 tokens      the lexer that everything that reads SQL text shares
+plan        what a link does with one table: ``conversion`` judges its columns' types, ``keys`` its keys
 ddl         what a statement of the log changes, and its text with the target's names; ``statement`` is its
             grammar, ``cursor`` its place in the text, and ``effect`` what it does to rows
 announced   which statements of the log cdcd itself has run

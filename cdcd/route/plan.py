@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from cdcd.binlog import table_map as tm
@@ -17,8 +17,9 @@ from cdcd.binlog.keys import UniqueKey
 from cdcd.binlog.rows import Plan
 from cdcd.binlog.table_map import ColumnType, Description
 from cdcd.errors import SchemaMismatch
-from cdcd.model.charset import decode
 from cdcd.model.table import Column, Key, Table
+from cdcd.route.conversion import Type, is_as_fine, judge
+from cdcd.route.keys import HINT, tells_apart
 
 Collations = Mapping[int, tuple[str, str]]
 """Collation id to (charset, collation), as information_schema.COLLATIONS of the source has them."""
@@ -37,9 +38,8 @@ _INTEGERS = frozenset({tm.TINY, tm.SHORT, tm.INT24, tm.LONG, tm.LONGLONG})
 _INTEGER_NAMES = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _DATES = frozenset({"date", "datetime", "timestamp"})
 _HIDDEN = re.compile(r"DB_ROW_HASH_\d+")
+_PRINTED = frozenset({"uuid", "inet6", "inet4"})
 _NOT_WRITTEN = (None, b"", None)
-# As servers write the members of an ENUM or SET.
-_ESCAPED = str.maketrans({"\\": "\\\\", "\0": "\\0", "\n": "\\n", "\r": "\\r"})
 
 
 def build(
@@ -51,20 +51,24 @@ def build(
     operations: Sequence[str],
     row_filter: RowFilter | None,
     definition: bytes | None = None,
+    allow_loss: Collection[str] = (),
 ) -> Plan:
     """Return the plan for one table.
 
     ``description`` has column names (from the event, or proven to fit it). ``source`` is the live table
     where it still is what the event describes: it tells generated columns and special types. ``definition`` is
-    the target table's as its server writes it; without one, rows are not sent as events.
+    the target table's as its server writes it; without one, rows are not sent as events. ``allow_loss`` names columns
+    of the source, as "database.table.column", whose values may change where the target's type cannot hold them.
     Raises SchemaMismatch when a change could not be carried exactly.
     """
     if description.column_names is None:
         raise SchemaMismatch("the event does not name its columns").at(table=".".join(description.name))
     names = description.column_names
     described = replace(description, columns=tuple(_complete(description, source)))
+    types = {i: pair for i in range(len(names)) if (pair := _types(described, i, source, target, collations))}
+    _check_values(described, types, allow_loss)
     pairs = [_pair(described, i, source, target, collations) for i in range(len(names))]
-    row_key = _row_key(described, source, target)
+    row_key = _row_key(described, source, target, types)
     keys = _keys(described, source, target, collations, row_key, [pair[0] is not None for pair in pairs])
     if keys and keys[0] is None:
         row_key = None  # A key that the server generates is in no statement, so it tells no rows apart.
@@ -198,9 +202,10 @@ def _pair(
             f"column {name} is missing on the target table {target.name[0]}.{target.name[1]}",
             hint=f"add it there ({live.type if live else 'as on the source'}), or leave the table out of the link",
         ).at(table=".".join(description.name))
-    _check_members(description, i, live, there, collations)
     if column.type not in tm.CHARACTER:
         return _quoted(there.name), b"", "single" if column.type == tm.FLOAT and there.data_type == "float" else None
+    if (printed := (live or there).data_type) in _PRINTED and there.charset:
+        return _quoted(there.name), printed.encode(), "printed"
     if _is_uuid(column, live, there):
         return _quoted(there.name), b"", "uuid"
     charset = _charset(column, live, collations, description, name)[0]
@@ -249,68 +254,87 @@ def _text_charset(description: Description, i: int, source: Table | None, collat
     return live.charset if live else ""
 
 
-def _check_members(
-    description: Description, i: int, live: Column | None, there: Column, collations: Collations
-) -> None:
-    """ENUM and SET values travel as numbers, so the source's members must begin the target's."""
-    column = description.columns[i]
-    if column.type not in (tm.ENUM, tm.SET):
-        return
-    kind = "enum" if column.type == tm.ENUM else "set"
-    here = _declared(kind, column, collations) or (live.type if live is not None else "")
-    if there.data_type != kind or (here and not there.type.startswith(here[:-1])):
-        raise SchemaMismatch(
-            f"the members of column {there.name} differ: {here or kind} on the source, {there.type} on the target",
-            hint="make the target's list begin with the source's",
-        ).at(table=".".join(description.name))
-
-
-def _declared(kind: str, column: ColumnType, collations: Collations) -> str:
-    """Return COLUMN_TYPE as the event's members make it; empty when the event does not tell them."""
-    name = collations.get(column.collation_id or 0, ("", ""))[0]
-    if column.members is None:
-        return ""
-    try:
-        members = [decode(member, name) for member in column.members]
-    except ValueError:
-        return ""
-    quoted = ("'" + member.translate(_ESCAPED).replace("'", "''") + "'" for member in members)
-    return f"{kind}({','.join(quoted)})"
-
-
-def _row_key(description: Description, source: Table | None, target: Table) -> Key | None:
-    """Return the target's first key that tells the source's rows apart too; None when the target has no key.
-
-    Raises SchemaMismatch when it has keys, and none of them does.
-    """
-    if target.row_key is None:
-        return None
-    known = _known_keys(description, source)
-    present = [key for key in target.row_keys if all(_index(description, name) is not None for name in key.columns)]
-    for key in present:
-        columns = {name.lower() for name in key.columns}
-        if known is None or any(other <= columns for other in known):
-            return key
-    if not present:
-        missing = next(name for name in target.row_key.columns if _index(description, name) is None)
-        raise SchemaMismatch(
-            f"the target's key column {missing} is not on the source", hint="give both sides the same key"
-        ).at(table=".".join(description.name))
-    raise SchemaMismatch(
-        f"the target's key ({', '.join(present[0].columns)}) does not tell the source's rows apart",
-        hint="give both sides the same primary key",
-    ).at(table=".".join(description.name))
-
-
-def _known_keys(description: Description, source: Table | None) -> list[set[str]] | None:
-    """Return the columns of the source's unique keys that are known; None when nothing says that it has any."""
+def _types(
+    description: Description, i: int, source: Table | None, target: Table, collations: Collations
+) -> tuple[Type, Type] | None:
+    """Return a column's types on the source and on the target; None where the target lacks it or computes it alone."""
     assert description.column_names is not None
-    keys = [key.columns for key in source.keys if not any(key.prefixes)] if source else []
-    if description.primary_key and not any(prefix for _, prefix in description.primary_key):
-        keys.append(tuple(description.column_names[index] for index, _ in description.primary_key))
-    if not keys and not (source and source.keys):
+    name, column = description.column_names[i], description.columns[i]
+    live, there = source.column(name) if source else None, target.column(name)
+    if there is None or (there.generated and not (live and live.generated)):
         return None
-    return [{name.lower() for name in key} for key in keys]
+    charset, collation = "", ""
+    if column.collation_id is not None or (live and live.charset):
+        charset, collation = _charset(column, live, collations, description, name)
+    here = Type.of(live) if live is not None else Type.of_event(column, charset, collation, there)
+    if here.family in ("enum", "set"):
+        logged = Type.of_event(column, charset, collation, there)
+        here = logged if logged.members is not None else here
+    return here, Type.of(there)
+
+
+def _check_values(
+    description: Description, types: Mapping[int, tuple[Type, Type]], allow_loss: Collection[str]
+) -> None:
+    """Raise SchemaMismatch where a column's values would silently become others, and nobody has said that they may."""
+    assert description.column_names is not None
+    for i, (here, there) in types.items():
+        verdict, table = judge(here, there), ".".join(description.name)
+        column = f"{table}.{description.column_names[i]}"
+        if verdict == "refused" and here.family in ("enum", "set"):
+            raise SchemaMismatch(
+                f"the members of column {description.column_names[i]} differ: {here.shown} on the source,"
+                f" {there.shown} on the target",
+                hint="make the target's list begin with the source's",
+            ).at(table=table)
+        if verdict == "refused" or (verdict == "lossy" and column not in allow_loss):
+            raise SchemaMismatch(
+                f"column {description.column_names[i]} is {here.shown} on the source and {there.shown} on the"
+                " target, which would silently keep other values",
+                hint=f'give both sides the same type, or set allow_loss = ["{column}"] on the link',
+            ).at(table=table)
+
+
+def _row_key(
+    description: Description, source: Table | None, target: Table, types: Mapping[int, tuple[Type, Type]]
+) -> Key | None:
+    """Return the target's first key that tells rows apart as the source does; None when the target has no key.
+
+    Raises SchemaMismatch when it has keys, and none of them does, or when another unique key of it does not.
+    """
+
+    def is_fine(name: str) -> bool:
+        index = _index(description, name)
+        return index is not None and index in types and is_as_fine(*types[index])
+
+    known = _known_keys(description, source)
+    fine = [key for key in target.keys if tells_apart(key, known, is_fine)]
+    row_key = next((key for key in target.row_keys if key in fine), None)
+    if target.row_key is not None and row_key is None:
+        raise _coarse(description, target.row_key, target)
+    # Of a table that has changed since the event, only the primary key is known.
+    coarse = [key for key in target.keys if key not in fine] if source is not None else []
+    if coarse:
+        raise _coarse(description, coarse[0], target)
+    return row_key
+
+
+def _coarse(description: Description, key: Key, target: Table) -> SchemaMismatch:
+    missing = [name for name in key.columns if _index(description, name) is None]
+    problem = f"the target's key ({', '.join(key.columns)}) does not tell the source's rows apart"
+    if missing:
+        problem = f"the target's key column {missing[0]} is not on the source"
+    return SchemaMismatch(problem, hint=HINT).at(table=".".join(description.name), target=".".join(target.name))
+
+
+def _known_keys(description: Description, source: Table | None) -> list[Key]:
+    """Return the source's unique keys that are known."""
+    assert description.column_names is not None
+    keys = list(source.keys) if source else []
+    if description.primary_key:
+        columns = tuple(description.column_names[index] for index, _ in description.primary_key)
+        keys.append(Key("PRIMARY", columns, tuple(prefix for _, prefix in description.primary_key)))
+    return keys
 
 
 def _keys(

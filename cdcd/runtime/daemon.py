@@ -34,7 +34,12 @@ class Daemon:
         state = StateFiles(state_folder(path))
         self.links = {
             name: LinkRunner(
-                link, config.sites[link.source], config.sites[link.target], names=config.links.keys(), state=state
+                link,
+                config.sites[link.source],
+                config.sites[link.target],
+                names=config.links.keys(),
+                state=state,
+                is_paired=config.is_active_active(link),
             )
             for name, link in config.links.items()
         }

@@ -50,9 +50,14 @@ class LinkRunner:
         *,
         names: Collection[str] | None = None,
         state: StateFiles | None = None,
+        is_paired: bool = False,
     ) -> None:
-        """``names`` are the links of the configuration file, where there is one; ``state`` the daemon's own files."""
+        """``names`` are the links of the configuration file, where there is one; ``state`` the daemon's own files.
+
+        ``is_paired``: another link of the file carries the opposite way.
+        """
         self.link = link
+        self._is_paired = is_paired
         self._source = source
         self._target = target
         self._state = State.STARTING
@@ -298,6 +303,7 @@ class LinkRunner:
             self._target,
             reader,
             Foreign(tables.rules, tables.collations, source),
+            is_paired=self._is_paired,
         )
         await changes.load(source)
         progress = claim.progress

@@ -53,6 +53,7 @@ class SchemaChanges:
     reader: int  # the server_id under which the link reads
     foreign: Foreign
     announced: Announced = field(default_factory=Announced)
+    is_paired: bool = False  # another link carries what is written on the target back
     folds_names: bool = False  # the source compares names in lower case (lower_case_table_names)
     defaults: dict[str, str] = field(default_factory=dict)  # the source's settings that no event carries
     zone: tuple[object, ...] | None = None  # the source's time zone SYSTEM, as the moments that it gives
@@ -182,6 +183,12 @@ class SchemaChanges:
             raise UnsupportedEvent(
                 f"a statement that depends on {'.'.join(foreign[0])}, which the link does not carry: {query}",
                 hint="carry it too, or run the statement on the target by hand",
+            )
+        if len(set(change.objects)) < len(change.objects) and self.is_paired:
+            raise UnsupportedEvent(
+                f"a statement that puts a table in another's place, while the target takes writes of its own: {query}",
+                hint="rows that the target wrote before would stay in the table that goes: let nothing write to it, see"
+                " that the reverse link has caught up, run the statement on the target by hand, then pass over it here",
             )
         return True
 

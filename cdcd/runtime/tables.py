@@ -6,7 +6,7 @@ import structlog
 
 from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.config.schema import Link, Site
-from cdcd.errors import AccessDenied, SchemaMismatch, ServerError
+from cdcd.errors import SchemaMismatch, ServerError, TargetAltered
 from cdcd.model.position import Progress
 from cdcd.model.table import Table, TableName
 from cdcd.mysql import quote
@@ -19,6 +19,9 @@ from cdcd.runtime.unaltered import LogAhead
 from cdcd.source.schema import describe, read_collations
 
 log = structlog.get_logger()
+
+READ_TRIES_MAX = 5
+NO_SUCH_TABLE = frozenset({1049, 1146})
 
 SEQUENCE_COLUMNS = (
     "next_not_cached_value",
@@ -76,8 +79,7 @@ class Tables:
         description, source = await describe(
             self._source,
             table.description,
-            transaction.timestamp,
-            lambda altered: self._ahead.is_unaltered(name, altered, transaction.gtid, before),
+            lambda: self._ahead.is_unaltered(name, transaction.gtid, before),
         )
         may_be_sequence = description.column_names == SEQUENCE_COLUMNS and not description.primary_key
         if may_be_sequence and await self._is_sequence(name, transaction, before):
@@ -104,6 +106,7 @@ class Tables:
             operations=self._link.operations,
             row_filter=row_filter,
             definition=known,
+            allow_loss=self._link.allow_loss,
         )
 
     async def _is_sequence(self, name: TableName, transaction: Transaction, before: Progress) -> bool:
@@ -122,15 +125,23 @@ class Tables:
         )
 
     async def _read_target(self, name: TableName) -> tuple[Table | None, bytes | None]:
-        """Return a target table, and its definition where that was the same before and after it was read."""
-        before = await self._read_definition(name)
-        table = await read_table(self._target, name)
-        return table, before if before == await self._read_definition(name) else None
+        """Return a target table, and its definition, which was the same before and after the table was read.
+
+        Raises TargetAltered when others keep altering it.
+        """
+        for _ in range(READ_TRIES_MAX):
+            before = await self._read_definition(name)
+            table = await read_table(self._target, name)
+            if before == await self._read_definition(name):
+                return (table, before) if before is not None else (None, None)
+        raise TargetAltered("the target table was altered while it was read").at(table=".".join(name))
 
     async def _read_definition(self, name: TableName) -> bytes | None:
         try:
             row = await self._target.fetch_one(definition_query(name))
-        except (AccessDenied, ServerError):  # There is no such table, or it may not be asked for.
+        except ServerError as error:
+            if error.code not in NO_SUCH_TABLE:
+                raise
             return None
         return definition((row[0], row[1])) if row else None
 

@@ -1,22 +1,22 @@
 """Whether a table is still what it was at a transaction, as the log between that transaction and now tells.
 
-Times are whole seconds, so a table that was created or altered in the second of its rows needs this; so does
-a table whose time of alteration moved for another reason. It is a second reading of that stretch of the log,
-with a connection of its own, and it ends at the first statement about the table.
+Times tell nothing: they are whole seconds, and any account may give its transactions others. So the log is read a
+second time, ahead of the link and with a connection of its own: once, from the first transaction that is asked about,
+and on from there with each question. Of it are kept the statements that change tables.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 
-from cdcd.binlog.query import Query
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
-from cdcd.model.position import Gtid, Progress
+from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
@@ -28,58 +28,74 @@ from cdcd.source.start import current_position
 
 log = structlog.get_logger()
 
-# A statement is in the log at most this long after the table's time of alteration.
-LATE_SECONDS_MAX = 10
+
+class _Statement(NamedTuple):
+    """A statement that changes tables."""
+
+    gtid: Gtid
+    verb: str
+    names: frozenset[TableName] | None  # in lower case; None: it is not understood, and may change any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LogAhead:
-    """The source's log from a position up to its end."""
+    """The source's log from the first position that is asked about up to its end."""
 
     site: Site
     link: Link
     reader: int  # the server_id under which the link reads: as this one's, it is its own
     session: Session
     collations: Collations
+    _until: Position | None = None  # it has been read up to here
+    _statements: list[_Statement] = field(default_factory=list)
 
-    async def is_unaltered(self, name: TableName, altered: float, since: Gtid, start: Progress) -> bool:
-        """Return whether no statement after ``since`` changes the table; ``start`` was applied before it.
+    async def is_unaltered(self, name: TableName, since: Gtid, start: Progress) -> bool:
+        """Return whether no statement after ``since`` may have changed the table; ``start`` was applied before it.
 
-        ``altered`` is when the source last altered the table, in its seconds: no such statement comes later.
-        Call it after the table has been read. Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
+        Call it after the table has been read, and with progress not before that of an earlier call.
+        Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
         """
-        return await self.next_change(name, since, start, until=altered + LATE_SECONDS_MAX) == ""
+        return await self.next_change(name, since, start) == ""
 
-    async def next_change(
-        self, name: TableName, since: Gtid, start: Progress, *, until: float = math.inf
-    ) -> str | None:
-        """Return the verb of the first statement after ``since`` that changes the table, "" where there is none.
+    async def next_change(self, name: TableName, since: Gtid, start: Progress) -> str:
+        """Return the verb of the first statement after ``since`` that may change the table, "" where there is none.
 
-        None where the log does not show ``since``. The search ends at what the source stamped later than ``until``.
         Raises what :meth:`is_unaltered` does.
         """
         end = await current_position(self.session, MARIADB)
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
-        reading = read_again(self.site, self.link, self.reader, ".".join(name), start, end, marked=self.link.relay)
-        met = False
+        until = self._until
+        # The link itself may have read past it since.
+        is_past = until is None or all(start.position.includes(gtid) for gtid in until)
+        await self._read_on(start if until is None or is_past else Progress(until, start.applied), end)
+        self._statements = [each for each in self._statements if not start.position.includes(each.gtid)]
+        lowered = {(name[0].lower(), name[1].lower()), (name[0].lower(), "")}
+        later = (each for each in self._statements if not _is_before(each.gtid, since))
+        return next((each.verb for each in later if each.names is None or each.names & lowered), "")
+
+    async def _read_on(self, start: Progress, end: Position) -> None:
+        if all(start.position.includes(gtid) for gtid in end):
+            return
+        reading = read_again(self.site, self.link, self.reader, "ahead", start, end, marked=self.link.relay)
+        found: list[_Statement] = []
         async with aclosing(reading) as transactions:
             async for transaction in transactions:
-                if met and transaction.timestamp > until:
-                    return ""
-                if met and (verb := self._change(transaction, name)):
-                    return verb
-                met = met or transaction.gtid == since
-        return "" if met else None
+                found += self._changes(transaction)
+        self._statements += found
+        self._until = end
 
-    def _change(self, transaction: Transaction, name: TableName) -> str:
-        queries = [transaction.query, *transaction.noted]
-        return next(filter(None, (self._about(query, name) for query in queries if query is not None)), "")
+    def _changes(self, transaction: Transaction) -> Iterator[_Statement]:
+        for query in (transaction.query, *transaction.noted):
+            if query is None:
+                continue
+            source = SourceText.of(query, self.collations)
+            change = ddl.parse(source.text, query.database, source.mode)
+            if change is None or change.temporary:
+                continue
+            names = frozenset((database.lower(), table.lower()) for database, table in change.objects)
+            yield _Statement(transaction.gtid, change.verb, None if change.kind == "unknown" else names)
 
-    def _about(self, query: Query, name: TableName) -> str:
-        source = SourceText.of(query, self.collations)
-        change = ddl.parse(source.text, query.database, source.mode)
-        if change is None or change.temporary:
-            return ""
-        lowered = (name[0].lower(), name[1].lower())
-        changed = {(database.lower(), table.lower()) for database, table in change.objects}
-        return change.verb if change.kind == "unknown" or changed & {lowered, (lowered[0], "")} else ""
+
+def _is_before(gtid: Gtid, since: Gtid) -> bool:
+    """Return whether a transaction is known to come no later than another: of other domains, nothing is known."""
+    return gtid.domain == since.domain and gtid.sequence <= since.sequence

@@ -2,7 +2,7 @@
 
 With binlog_row_metadata=FULL the event says it itself. Otherwise the live table is used, and only when it
 is proven to be what the event describes: as many columns, of fitting types and nullability, and not
-altered since the event: by the table's own time of last alteration, in whole seconds, else by the log since.
+altered since the event, as the log since then tells.
 Where that proof fails, the link stops.
 """
 
@@ -15,13 +15,10 @@ from cdcd.binlog import table_map as tm
 from cdcd.binlog.table_map import Description
 from cdcd.errors import SchemaMismatch, ServerError
 from cdcd.model.table import Column, Table
-from cdcd.mysql import quote
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 
 NO_SUCH_COLUMN = 1054
-# A file's time comes from a clock that lags by up to a tick: cut to seconds, it may look older than an earlier event.
-FILE_TIME_SECONDS = 1
 _FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name their columns"
 _STORED = {
     "tinyint": tm.TINY, "smallint": tm.SHORT, "mediumint": tm.INT24, "int": tm.LONG, "bigint": tm.LONGLONG,
@@ -49,12 +46,11 @@ async def read_collations(session: Session) -> dict[int, tuple[str, str]]:
 
 
 async def describe(
-    session: Session, description: Description, timestamp: int, is_unaltered: Callable[[float], Awaitable[bool]]
+    session: Session, description: Description, is_unaltered: Callable[[], Awaitable[bool]]
 ) -> tuple[Description, Table | None]:
     """Return the description with column names, and the live table where it is still the same.
 
-    ``timestamp`` is the event's, in the source's seconds. Where the table was altered later than that, its time
-    is given to ``is_unaltered``, which asks the log. Raises SchemaMismatch when names cannot be proven.
+    ``is_unaltered`` asks the log whether it is. Raises SchemaMismatch when names cannot be proven.
     """
     live = await read_table(session, description.name)
     if description.column_names is not None:
@@ -62,7 +58,7 @@ async def describe(
             return description, None
         # Events do not tell which columns are generated.
         generated = any(column.generated for column in live.columns)
-        if generated and not await _is_unaltered(session, description, timestamp, is_unaltered):
+        if generated and not await is_unaltered():
             return description, None
         return description, live
     where = ".".join(description.name)
@@ -71,7 +67,7 @@ async def describe(
             table=where
         )
     problem = _misfit(description, live)
-    if problem is None and not await _is_unaltered(session, description, timestamp, is_unaltered):
+    if problem is None and not await is_unaltered():
         problem = "the table was altered after the event"
     if problem is not None:
         raise SchemaMismatch(f"the live table does not fit the event: {problem}", hint=_FULL_HINT).at(table=where)
@@ -107,16 +103,3 @@ def _fits(column: tm.ColumnType, declared: Column) -> bool:
     expected = _STORED.get(declared.data_type, tm.GEOMETRY)
     compressed = {tm.BLOB_COMPRESSED: tm.BLOB, tm.VARCHAR_COMPRESSED: tm.VARCHAR}
     return compressed.get(column.type, column.type) == expected
-
-
-async def _is_unaltered(
-    session: Session, description: Description, timestamp: int, is_unaltered: Callable[[float], Awaitable[bool]]
-) -> bool:
-    row = await session.fetch_one(
-        "SELECT UNIX_TIMESTAMP(create_time) FROM information_schema.tables WHERE table_schema ="
-        f" {quote.text(description.name[0])} AND table_name = {quote.text(description.name[1])}"
-    )
-    if row is None or row[0] is None:
-        return False
-    altered = float(row[0])
-    return altered + FILE_TIME_SECONDS < timestamp or await is_unaltered(altered)

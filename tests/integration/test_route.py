@@ -139,7 +139,7 @@ async def test_a_schema_change_that_is_not_carried_is_logged_and_passed(both: Bo
     [
         (None, r"the target has no table {db}\.t .*table {db}\.t.*create it there"),
         ("(id INT PRIMARY KEY, region VARCHAR(9))", r"column amount is missing .*table {db}\.t.*add it there"),
-        ("(region VARCHAR(9) PRIMARY KEY, id INT, amount INT)", r"key \(region\).*table {db}\.t.*same primary key"),
+        ("(region VARCHAR(9) PRIMARY KEY, id INT, amount INT)", r"key \(region\).*table {db}\.t.*same keys"),
         ("(id INT, k INT PRIMARY KEY, region VARCHAR(9), amount INT)", r"column k is not on the source.*table {db}\.t"),
     ],
 )  # fmt: skip

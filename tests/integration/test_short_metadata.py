@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdcd.errors import SchemaMismatch
+from cdcd.runtime import unaltered
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
@@ -102,6 +103,37 @@ async def test_a_table_altered_at_the_turn_of_a_second_is_not_taken_for_the_same
     late = "SET timestamp = UNIX_TIMESTAMP() + 1; INSERT INTO t VALUES (1, 10, 20, 'x'); SET timestamp = DEFAULT"
     short.sql(f"{late}; {DRIFT['swapped']}", database=shop)
     assert isinstance(await stop(short, west, shop), SchemaMismatch)
+
+
+@pytest.mark.parametrize("drift", ["swapped", "ghost"])
+async def test_a_time_in_the_future_proves_nothing(short, west, shop, drift):
+    """Any account may set the time of its transactions, and that of the statement that alters the table."""
+    both((short, west), shop)
+    await begin(short, west, shop)
+    late = "SET timestamp = UNIX_TIMESTAMP() + 3600; INSERT INTO t VALUES (1, 10, 20, 'x')"
+    after = "INSERT INTO other VALUES (1); SET timestamp = UNIX_TIMESTAMP() + 9000; INSERT INTO other VALUES (2)"
+    short.sql(f"CREATE TABLE other (id INT PRIMARY KEY); {late}; {after}; {DRIFT[drift]}", database=shop)
+    assert isinstance(await stop(short, west, shop, exclude=("shop.other",)), SchemaMismatch)
+
+
+async def test_the_log_is_read_ahead_only_once(short, west, shop, monkeypatch):
+    """However many tables there are, and however long their log is."""
+    opened = []
+
+    class Counted(unaltered.ReplicationStream):
+        @classmethod
+        async def open(cls, *arguments, **settings):
+            opened.append(settings["position"])
+            return await super().open(*arguments, **settings)
+
+    monkeypatch.setattr(unaltered, "ReplicationStream", Counted)
+    both((short, west), shop)
+    both((short, west), shop, "; ".join(f"CREATE TABLE t{n} LIKE t" for n in range(5)))
+    await begin(short, west, shop)
+    short.sql("; ".join(f"INSERT INTO t{n} (id) VALUES (1)" for n in range(5)), database=shop)
+    async with running(link(shop), short, west) as run:
+        await run.caught_up()
+    assert 1 == len(opened)
 
 
 async def test_full_metadata_carries_what_short_metadata_cannot(east, west, database):

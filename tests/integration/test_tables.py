@@ -114,7 +114,8 @@ async def test_text_is_converted_where_the_charsets_differ(pair: Pair) -> None:
         "CREATE TABLE w (v VARCHAR(50), n INT) CHARACTER SET latin1"
     )
     pair.only_west(
-        "CREATE TABLE t (id VARCHAR(9), v VARCHAR(50), w CHAR(9), PRIMARY KEY (id)) CHARACTER SET utf8mb4;"
+        "CREATE TABLE t (id VARCHAR(9) COLLATE utf8mb4_bin, v VARCHAR(50), w CHAR(9), PRIMARY KEY (id))"
+        " CHARACTER SET utf8mb4;"
         "CREATE TABLE w (v VARCHAR(50), n INT) CHARACTER SET utf8mb4"
     )
     rows = await carry(

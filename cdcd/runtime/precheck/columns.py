@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from cdcd.model.table import Column, Table
 from cdcd.mysql import quote
+from cdcd.route.conversion import Type, judge
 from cdcd.runtime.precheck.problem import Problem
 
-_NUMBERS = re.compile(r"\(([\d,]+)\)")
-_MEMBER = re.compile(r"'((?:[^']|'')*)'")
-# The number in these types is the width of a display, not a limit.
-_DISPLAY_WIDTH = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "year"})
 
-
-def check_columns(path: str, source: Table, target: Table, required: tuple[str, ...]) -> Iterator[Problem]:
+def check_columns(
+    path: str, source: Table, target: Table, required: tuple[str, ...], allow_loss: Collection[str] = ()
+) -> Iterator[Problem]:
     """Yield what keeps rows of ``source`` from fitting ``target``; ``required`` has no default there."""
     for column in source.columns:
         there = target.column(column.name)
@@ -24,7 +21,8 @@ def check_columns(path: str, source: Table, target: Table, required: tuple[str, 
         elif column.generated or there.generated:
             yield from _check_generated(path, column, there, target)
         else:
-            yield from _check_type(path, column, there, target)
+            allowed = _full(source, column.name) in allow_loss
+            yield from _check_type(path, column, there, target, allowed=allowed)
     for name in required:
         if source.column(name) is None:
             text = f"column {_full(target, name)} is not on the source, must not be NULL and has no default"
@@ -54,21 +52,25 @@ def _check_generated(path: str, column: Column, there: Column, target: Table) ->
         yield Problem.warning(path, text)
 
 
-def _check_type(path: str, column: Column, there: Column, target: Table) -> Iterator[Problem]:
+def _check_type(path: str, column: Column, there: Column, target: Table, *, allowed: bool) -> Iterator[Problem]:
+    """Say what the plan will: what it refuses is an error, what the target may refuse a warning."""
     name = _full(target, column.name)
     here_type, there_type = _describe(column), _describe(there)
-    if column.data_type in ("enum", "set"):
-        if column.data_type != there.data_type or not _begins(there.type, column.type):
-            text = f"the members of {name} are {column.type} on the source and {there.type} on the target"
-            fix = f"-- make the target's list begin with the source's:\n{_modify(target, column, there)}"
-            yield Problem.error(path, text, fix)
-    elif (column.data_type, column.charset, column.collation) != (
+    verdict = judge(Type.of(column), Type.of(there))
+    differs = f"column {name} is {here_type} on the source and {there_type} on the target"
+    if verdict == "refused" and column.data_type in ("enum", "set"):
+        text = f"the members of {name} are {column.type} on the source and {there.type} on the target"
+        fix = f"-- make the target's list begin with the source's:\n{_modify(target, column, there)}"
+        yield Problem.error(path, text, fix)
+    elif verdict == "refused" or (verdict == "lossy" and not allowed):
+        text = f"{differs}, which would silently keep other values"
+        yield Problem.error(path, text, _modify(target, column, there))
+    elif verdict != "exact" or (column.data_type, column.charset, column.collation) != (
         there.data_type,
         there.charset,
         there.collation,
-    ) or _is_narrower(there.type, column.type, column.data_type):
-        text = f"column {name} is {here_type} on the source and {there_type} on the target: values may not fit"
-        yield Problem.warning(path, text, _modify(target, column, there))
+    ):
+        yield Problem.warning(path, f"{differs}: values may not fit", _modify(target, column, there))
     if column.nullable and not there.nullable:
         text = f"column {name} may be NULL on the source and not on the target"
         yield Problem.warning(path, text, _modify(target, column, there))
@@ -80,28 +82,6 @@ def _modify(target: Table, column: Column, there: Column) -> str:
     null = "" if column.nullable else " NOT NULL"
     changed = f"{quote.identifier(there.name)} {column.type}{charset}{null}"
     return f"ALTER TABLE {quote.table(target.name)} MODIFY COLUMN {changed};  -- keep its DEFAULT and COMMENT"
-
-
-def _is_narrower(there: str, here: str, data_type: str) -> bool:
-    if ("unsigned" in there) != ("unsigned" in here):
-        return True
-    if data_type in _DISPLAY_WIDTH:
-        return False
-    limits, wanted = _limits(there), _limits(here)
-    return any(limit < want for limit, want in zip(limits, wanted, strict=False))
-
-
-def _limits(column_type: str) -> list[int]:
-    """Return the limits that a type states; of a decimal, digits before and after the point."""
-    match = _NUMBERS.search(column_type)
-    # A type without a number, as DATETIME, has the least: no fraction of a second.
-    numbers = [int(number) for number in match[1].split(",")] if match else [0]
-    return [numbers[0] - numbers[1], numbers[1]] if len(numbers) == 2 else numbers
-
-
-def _begins(there: str, here: str) -> bool:
-    members = _MEMBER.findall(here)
-    return _MEMBER.findall(there)[: len(members)] == members
 
 
 def _describe(column: Column) -> str:

@@ -11,7 +11,8 @@ from cdcd.model.table import TableName
 from cdcd.mysql import quote
 
 READ = ("SELECT",)
-WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
+# Without TRIGGER a server hides a table's triggers.
+WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRIGGER")
 CHANGE_SCHEMA = ("CREATE", "ALTER", "DROP", "INDEX", "REFERENCES")
 KEEP_CHECKPOINTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE")
 REPLAY = "BINLOG REPLAY"  # row events are handed to the server as they are

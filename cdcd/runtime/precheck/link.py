@@ -102,7 +102,7 @@ async def _check_tables(link: Link, names: Names, opposite: Opposite, source: Co
             found.differences.append(check_missing(path, name, there))
             continue
         facts = source_facts[name], target_facts[there]
-        sides = Sides(table, target_tables[there], *facts, link.source, link.target, rules.target_name)
+        sides = Sides(table, target_tables[there], *facts, link.source, link.target, rules.target_name, link.allow_loss)
         _check_sides(path, sides, opposite, found)
     if opposite.later and any(facts.counts_up for facts in source_facts.values()):
         found.problems.extend(check_counters(path, source[1], target[1]))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from cdcd.model.table import ForeignKey, Key, Table, TableName
+from cdcd.model.table import ForeignKey, Table, TableName
 from cdcd.mysql import quote
+from cdcd.route.keys import HINT, fineness, tells_apart
 from cdcd.runtime.precheck.columns import check_columns
 from cdcd.runtime.precheck.problem import Problem
 from cdcd.runtime.precheck.server import TableFacts
@@ -25,6 +26,7 @@ class Sides:
     source_site: str
     target_site: str
     target_name: Callable[[TableName], TableName]
+    allow_loss: Collection[str]  # columns of the source whose values may change
 
 
 def check_table(path: str, sides: Sides) -> Iterator[Problem]:
@@ -40,7 +42,7 @@ def check_definitions(path: str, sides: Sides, is_paired: bool) -> Iterator[Prob
 
 
 def _differences(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
-    yield from check_columns(path, sides.source, sides.target, sides.target_facts.required)
+    yield from check_columns(path, sides.source, sides.target, sides.target_facts.required, sides.allow_loss)
     yield from _check_keys(path, sides.source, sides.target, is_paired)
     yield from _check_foreign_keys(path, sides)
 
@@ -66,9 +68,9 @@ def check_collisions(path: str, names: Iterable[tuple[TableName, TableName]]) ->
 def _check_keys(path: str, source: Table, target: Table, is_paired: bool) -> Iterator[Problem]:
     if source.row_key is None:
         yield _lacks_key(path, source, is_paired)
-        return
-    columns = _names(source.row_key)
-    if target.row_key is None or _names(target.row_key) != columns:
+    is_fine = fineness(source, target)
+    fine = [key for key in target.keys if tells_apart(key, source.keys, is_fine)]
+    if source.row_key is not None and (target.row_key is None or not any(key in fine for key in target.row_keys)):
         found = f"({', '.join(target.row_key.columns)})" if target.row_key else "no key"
         text = (
             f"rows of {'.'.join(source.name)} are told apart by ({', '.join(source.row_key.columns)}) on the"
@@ -77,15 +79,15 @@ def _check_keys(path: str, source: Table, target: Table, is_paired: bool) -> Ite
         listed = ", ".join(map(quote.identifier, source.row_key.columns))
         drop = "DROP PRIMARY KEY, " if any(key.is_primary for key in target.keys) else ""
         yield Problem.error(path, text, f"ALTER TABLE {quote.table(target.name)} {drop}ADD PRIMARY KEY ({listed});")
-    known = {_names(key) for key in source.keys}
+        fine += [key for key in target.keys if key.is_primary]
     for key in target.keys:
-        if not key.is_primary and _names(key) not in known:
+        if key not in fine:
             text = (
-                f"unique key {key.name} of {'.'.join(target.name)} ({', '.join(key.columns)}) is not on the"
-                " source: the target may refuse rows that the source has"
+                f"unique key {key.name} of {'.'.join(target.name)} ({', '.join(key.columns)}) does not tell apart"
+                f" all rows that the source has: {HINT}"
             )
-            fix = f"ALTER TABLE {quote.table(target.name)} DROP INDEX {quote.identifier(key.name)};"
-            yield Problem.warning(path, text, fix)
+            drop = "PRIMARY KEY" if key.is_primary else f"INDEX {quote.identifier(key.name)}"
+            yield Problem.error(path, text, f"ALTER TABLE {quote.table(target.name)} DROP {drop};")
 
 
 def _lacks_key(path: str, source: Table, is_paired: bool) -> Problem:
@@ -180,10 +182,6 @@ def _check_source(path: str, sides: Sides) -> Iterator[Problem]:
 def _versioned(path: str, table: Table, named: str) -> Problem:
     text = f"table {'.'.join(table.name)} is system-versioned on {named}: its history is not carried"
     return Problem.error(path, text, f"ALTER TABLE {quote.table(table.name)} DROP SYSTEM VERSIONING;")
-
-
-def _names(key: Key) -> frozenset[str]:
-    return frozenset(name.lower() for name in key.columns)
 
 
 def _reference(key: ForeignKey, parent: TableName) -> tuple[object, ...]:

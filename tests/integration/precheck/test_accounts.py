@@ -47,7 +47,7 @@ async def test_the_printed_grants_are_enough_and_no_more(east, west, database, a
     assert {f"GRANT SELECT ON `{pattern}`.*", f"GRANT SHOW VIEW ON `{database}`.`t`"} < granted(east, account)
     assert 1 == sum("REPLICATION SLAVE, BINLOG MONITOR ON *.*" in line for line in granted(east, account))
     assert {
-        f"GRANT SELECT, INSERT, UPDATE, DELETE{schema} ON `{pattern}`.*",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE{schema}, TRIGGER ON `{pattern}`.*",
         "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON `cdcd`.*",
         f"GRANT SHOW VIEW ON `{database}`.`t`",
     } < granted(west, account)
@@ -64,7 +64,7 @@ async def test_each_missing_privilege_is_named(east, west, database, account):
         "binlog_annotate_row_events is ON, and the account lacks BINLOG ADMIN: the target's log holds what cdcd sends"
         " as text too, beside its rows, and grows to twice the size",
         f"the account of east lacks SELECT on table t in database {database}",
-        f"the account of west lacks SELECT, INSERT, UPDATE, DELETE on table t in database {database}",
+        f"the account of west lacks SELECT, INSERT, UPDATE, DELETE, TRIGGER on table t in database {database}",
     ] == texts
 
 

@@ -16,7 +16,7 @@ FIXED_BY_ITS_STATEMENT = {
     "narrower text": (
         CUSTOMER,
         "CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(10) NOT NULL)",
-        "warning",
+        "error",
         "t.name is varchar(20) utf8mb4_general_ci on the source and varchar(10)",
     ),
     "other charset": (
@@ -46,7 +46,7 @@ FIXED_BY_ITS_STATEMENT = {
     "fewer fractions of a second": (
         "CREATE TABLE t (id INT PRIMARY KEY, at DATETIME(6) NOT NULL)",
         "CREATE TABLE t (id INT PRIMARY KEY, at DATETIME NOT NULL)",
-        "warning",
+        "error",
         "t.at is datetime(6) on the source and datetime on the target",
     ),
     "NULL not allowed": (
@@ -76,7 +76,7 @@ FIXED_BY_ITS_STATEMENT = {
     "one more unique key": (
         "CREATE TABLE t (id INT PRIMARY KEY, code INT)",
         "CREATE TABLE t (id INT PRIMARY KEY, code INT UNIQUE)",
-        "warning",
+        "error",
         "unique key code of",
     ),
     "one more foreign key": (

@@ -95,6 +95,7 @@ def test_every_key_arrives(files: Files) -> None:
         exclude = ["shop.tmp_?"]
         rename = { "shop.orders" = "shop2.orders", "old.*" = "new" }
         where = { "shop.orders" = "region = 'eu'" }
+        allow_loss = ["shop.orders.price"]
         operations = ["insert"]
         relay = true
         stages = ["stream"]
@@ -123,6 +124,7 @@ def test_every_key_arrives(files: Files) -> None:
             exclude=("shop.tmp_?",),
             rename={"shop.orders": "shop2.orders", "old.*": "new"},
             where={"shop.orders": "region = 'eu'"},
+            allow_loss=("shop.orders.price",),
             operations=("insert",),
             relay=True,
             start="binlog.000003:1234",
@@ -225,6 +227,8 @@ def test_all_mistakes_are_reported_at_once_with_their_paths(files: Files) -> Non
             'operations[0]: must be "insert", "update" or "delete" (got "upsert")',
         ),
         ("operations = []", "operations: must not be empty"),
+        ('allow_loss = ["a.b"]', 'allow_loss[0]: must be of the form "database.table.column" (got "a.b")'),
+        ('allow_loss = ["a.*.c"]', 'allow_loss[0]: must name one column, without wildcards (got "a.*.c")'),
         ('ddl = "yes"', 'ddl: must be true or false (got "yes")'),
         ("rename = []", "rename: must be a section"),
         (

@@ -1,0 +1,86 @@
+"""Whether the target's tables still are what the plans know, seen before COMMIT.
+
+What a transaction has written to cannot be altered until it ends, so a look after the last row holds. A look at
+a table's definition and triggers costs more than a small transaction may, so there is a sign that none is needed:
+the number of tables that the server has opened, by anyone. Whoever alters a table, or its triggers, takes it
+out of the server's cache, and the next statement about it, ours at the latest, opens it anew. While the number is what
+it was when a plan was seen to be right, the plan is right. Where it has moved, for whatever reason, the tables of
+the transaction are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cdcd.binlog.rows import Plan
+from cdcd.errors import ServerError, TargetAltered
+from cdcd.mysql.schema import definition, definition_query, triggers_query
+from cdcd.mysql.session import Answer, Session
+
+_SUBQUERY_OF_TWO_ROWS = 1242  # ER_SUBQUERY_NO_1_ROW, include/mysqld_error.h
+_GONE = frozenset({1049, 1146})
+
+
+def known_opens(plans: Collection[Plan]) -> int:
+    """Return the number of opened tables under which all plans were seen to be right; -1 where there is none."""
+    numbers = {plan.opens for plan in plans}
+    return numbers.pop() if len(numbers) == 1 else -1
+
+
+@dataclass(slots=True)
+class Opens:
+    """The question how many tables the server has opened, after the last row of a transaction.
+
+    ``number`` is what the plans were seen to be right at; ``is_known`` says whether it still is the number.
+    """
+
+    plans: Collection[Plan]
+    number: int
+    is_known: bool = False
+    is_exact: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, plans: Collection[Plan]) -> Opens:
+        """Return the question for these plans."""
+        return cls(plans, known_opens(plans))
+
+    @property
+    def guard(self) -> bytes:
+        """A statement that fails unless it is that number, so that a COMMIT behind it is not run."""
+        return (
+            b"SET @cdcd_fence=IF((SELECT variable_value FROM information_schema.global_status"
+            b" WHERE variable_name='OPENED_TABLES')=%d,1,(SELECT 1 UNION SELECT 2))" % self.number
+        )
+
+    def check(self, answer: Answer) -> None:
+        """Take the answer."""
+        self.is_known = answer.matched == self.number >= 0
+
+    def is_refusal(self, error: ServerError) -> bool:
+        """Return whether an error is the guard's; the number counts no more then."""
+        if error.code != _SUBQUERY_OF_TWO_ROWS:
+            return False
+        for plan in self.plans:
+            plan.opens = -1
+        return True
+
+
+async def look(session: Session, plans: Collection[Plan]) -> None:
+    """Look at the tables that an open transaction has written to; raise TargetAltered unless they fit the plans."""
+    for plan in plans:
+        name = plan.target
+        try:
+            rows = await session.fetch(definition_query(name))
+            triggers = await session.fetch(triggers_query(name))
+        except ServerError as error:
+            if error.code not in _GONE:
+                raise
+            rows = triggers = []
+        if triggers or [plan.definition] != [definition((row[0], row[1])) for row in rows]:
+            raise TargetAltered("the target table was altered").at(table=".".join(name))
+    await session.send_opens()
+    [answer] = await session.receive()
+    for plan in plans:
+        plan.opens = answer.matched
