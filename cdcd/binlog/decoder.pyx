@@ -75,6 +75,11 @@ cdef inline uint64_t _u64(const uint8_t* p) noexcept nogil:
     return value
 
 
+cdef inline bint _is_ours(const uint8_t* table_map, size_t length) noexcept nogil:
+    """Whether a TABLE_MAP event is of a table in database cdcd: its name follows 8 bytes, after its length."""
+    return length > 13 and table_map[8] == 4 and memcmp(table_map + 9, "cdcd", 4) == 0
+
+
 cdef class Decoder:
     """Bytes in, transactions out; one decoder for each connection to the source.
 
@@ -86,6 +91,7 @@ cdef class Decoder:
 
     cdef readonly object position           # after the last transaction that was read whole
     cdef readonly long long suppressed
+    cdef readonly long long suppressed_outside  # of these, what changed a table outside database cdcd
     cdef readonly long long bytes_read
     cdef readonly bint open_parts           # parts of an unfinished transaction have been handed on
     cdef readonly object failure            # raised by the next feed; what came before it is still handed on
@@ -95,7 +101,7 @@ cdef class Decoder:
     cdef uint8_t* _buffer
     cdef size_t _length, _capacity
     cdef bint _checksum, _checked_format
-    cdef bint _skipping, _standalone
+    cdef bint _skipping, _standalone, _outside
     cdef Transaction _open
     cdef list _moved                        # transactions read since ``position`` was last folded
     cdef dict _maps                         # TABLE_MAP body -> TableMap
@@ -250,6 +256,8 @@ cdef class Decoder:
                 raise MalformedEvent("an event too short for its checksum")
             body -= 4
         if self._skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
+            if kind == EVENT_TABLE_MAP and not _is_ours(event + HEADER, body):
+                self._outside = True
             return 0
         if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
             raise MalformedEvent("an event fails its CRC32").at(file=self.file, after=self.position)
@@ -309,7 +317,7 @@ cdef class Decoder:
         if _u32(event + HEADER + 52):
             self._forget_tables()
             self._open = None
-            self._skipping = False
+            self._skipping = self._outside = False
         return 0
 
     cdef int _begin(self, const uint8_t* body, size_t length, uint32_t timestamp, uint32_t server) except -1:
@@ -443,6 +451,8 @@ cdef class Decoder:
         if self._skipping:
             self._skipping = False
             self.suppressed += 1
+            self.suppressed_outside += self._outside
+            self._outside = False
             return 0
         self.open_parts = False
         done.complete = True

@@ -55,6 +55,7 @@ LINK = {
     "transaction_bytes_max": values.byte_size,
     "queue_bytes_max": values.byte_size,
     "heartbeat_seconds": values.seconds(1, 3600),
+    "own_heartbeat_seconds": values.seconds(1, 86400),
 }
 
 FILE = section(

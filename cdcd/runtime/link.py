@@ -21,11 +21,12 @@ from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.lifecycle import State, check
 from cdcd.runtime.pipeline import Pipeline
+from cdcd.runtime.position_writes import PositionWrites
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats, stage_figures
 from cdcd.runtime.tables import Tables
 from cdcd.runtime.watch import Watch
-from cdcd.source.start import resolve_start
+from cdcd.source.start import log_kept_seconds, resolve_start
 from cdcd.source.stream import BinlogStream, SourceStats
 
 BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
@@ -47,6 +48,7 @@ class LinkRunner:
         self._checkpoint = Checkpoint(link.name, link.source)
         self.stats = PipelineStats()
         self._source_stats = SourceStats()
+        self._position_writes = PositionWrites(time.monotonic())
         self._pipeline: Pipeline | None = None
         self._position = ""
         self._draining = asyncio.Event()
@@ -230,6 +232,7 @@ class LinkRunner:
         control = await self._asking(stack, self._target, TargetLost)
         source = await self._asking(stack, self._source, SourceLost)
         [(packet_bytes_max, server)] = await control.fetch(f"SELECT @@max_allowed_packet, {Watch.IDENTITY}")
+        self._position_writes.kept_seconds = await log_kept_seconds(source)
         watched: list[Session] = []
 
         def watch(session: Session) -> Session:
@@ -250,6 +253,7 @@ class LinkRunner:
 
         writers = [await open_writer(slot) for slot in range(self.link.writers)]
         claim = await self._claim(control, source, writers)
+        self._position_writes.begin(claim.progress.position)
         tables = await Tables.open(self.link, self._source, source, control)
         changes = SchemaChanges(self.link, tables.rules, tables.collations, watch(await self._writing(stack)))
         await changes.load(source)
@@ -270,6 +274,7 @@ class LinkRunner:
             stats=self.stats,
             backlog=Backlog(claim.progress),
             watch=Watch(watched, self._looking, server, lambda: self.link.heartbeat_seconds),
+            position_writes=self._position_writes,
         )
 
     async def _looking(self) -> Session:

@@ -25,6 +25,7 @@ from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
 from cdcd.model.position import Gtid, Progress
 from cdcd.runtime.backlog import Backlog
+from cdcd.runtime.position_writes import PositionWrites, Read
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats
 from cdcd.runtime.tables import Tables
@@ -65,6 +66,7 @@ class Pipeline:
     stats: PipelineStats
     backlog: Backlog
     watch: Watch
+    position_writes: PositionWrites
 
     def __post_init__(self) -> None:
         self._draining = False
@@ -73,7 +75,6 @@ class Pipeline:
         self._taking = False  # what was read is not all in the batch yet
         self._in_hand: Transaction | None = None  # one that needs more than to be added to the batch
         self._parts: OpenParts | None = None  # of the transaction in parts that is open
-        self._unwritten = False  # transactions were passed over since the position was last written
 
     async def run(self) -> None:
         """Run until drained or until an error; raise the first error that a stage met."""
@@ -210,7 +211,8 @@ class Pipeline:
         """Count a transaction as applied that leaves nothing to apply."""
         if transaction.complete:
             self.backlog.see(transaction.gtid)
-        self._unwritten = self._unwritten or not (own or transaction.origin)
+        if not (own or transaction.origin or _is_own(transaction)):
+            self.position_writes.passed_over = True
 
     async def _change_schema(self, transaction: Transaction) -> None:
         await self.backlog.drained()
@@ -302,7 +304,7 @@ class Pipeline:
                 self.stats.rows += batch.row_count
                 self.stats.batches += 1
             else:
-                self._unwritten = self._unwritten or self.backlog.origin is None
+                self.position_writes.passed_over |= self.backlog.origin is None
             self.backlog.progress = after
         seconds = self.clock() - started
         log.debug("batch_applied", transactions=len(batch), rows=batch.row_count, seconds=round(seconds, 4))
@@ -323,14 +325,22 @@ class Pipeline:
                     await self._beat_once()
 
     async def _beat_once(self) -> None:
-        if not self._unwritten:
+        stats = self.stream.stats
+        outside = stats.suppressed_outside + self.stats.suppressed_ddl
+        read, now = Read(self.stream.position, stats.bytes_read, outside), self.clock()
+        if not self.position_writes.is_due(now, read, self.link):
             await self.dispatcher.check()
             return
-        self._unwritten = False
+        self.position_writes.passed_over = False
         seen, self.backlog.seen = self.backlog.seen, []
         after = Progress(self.stream.position, self.backlog.progress.after(seen).applied)
         await self.dispatcher.move(after)
         self.backlog.progress = after
+        self.position_writes.written(now, read)
+
+
+def _is_own(transaction: Transaction) -> bool:
+    return bool(transaction.tables) and all(table.description.name[0] == "cdcd" for table in transaction.tables)
 
 
 def _carries(transaction: Transaction) -> bool:

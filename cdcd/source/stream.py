@@ -48,6 +48,7 @@ class SourceStats:
     chunks: int = 0
     reconnects: int = 0
     suppressed: int = 0
+    suppressed_outside: int = 0  # of these, what changed a table outside database cdcd
     connected: bool = False
     error: str | None = None  # why the connection ended, until there is a new one
 
@@ -66,7 +67,7 @@ class BinlogStream:
     _stream: ReplicationStream | None = None
     _decoder: Decoder | None = None
     _abandoned: bool = False
-    _suppressed_before: int = 0
+    _suppressed_before: tuple[int, int] = (0, 0)
     _attempt: int = 0
     _connected_at: float = 0.0
     _connected_at_position: Position = field(default_factory=Position)
@@ -122,7 +123,9 @@ class BinlogStream:
         assert self._decoder is not None
         self.position = self._decoder.position
         stats = self.stats
-        stats.suppressed = self._suppressed_before + self._decoder.suppressed
+        before, outside_before = self._suppressed_before
+        stats.suppressed = before + self._decoder.suppressed
+        stats.suppressed_outside = outside_before + self._decoder.suppressed_outside
         stats.bytes_read += size
         stats.chunks += 1
         stats.seconds_waiting += started - waiting
@@ -158,7 +161,7 @@ class BinlogStream:
         """Forget the connection and what it had not completed; each loss soon after the last waits longer."""
         if self._decoder is not None:
             self._abandoned = self._decoder.open_parts
-            self._suppressed_before = self.stats.suppressed
+            self._suppressed_before = self.stats.suppressed, self.stats.suppressed_outside
         lasted = self.stats.connected and self.clock() - self._connected_at > BACKOFF_SECONDS[-1]
         self._attempt = 0 if lasted else min(self._attempt + 1, len(BACKOFF_SECONDS) - 1)
         self.close()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack
 
 import pytest
 
-from tests.fixtures.links import running, wait_until
+from cdcd.errors import SourceLost
+from cdcd.model.position import Position
+from cdcd.mysql.session import Session
+from cdcd.runtime.position_writes import WRITES_WHILE_KEPT
+from cdcd.source.start import log_kept_seconds
+from tests.fixtures.links import running, site, wait_until
 from tests.system.conftest import HEARTBEAT_SECONDS, a_link
 
 TABLES = "CREATE TABLE t (site CHAR(1), n INT, PRIMARY KEY (site, n)); CREATE TABLE other (n INT PRIMARY KEY)"
@@ -98,6 +104,68 @@ async def test_an_idle_pair_writes_nothing(east, west, both, database):
         assert (1, 1) == (forward.runner.rows, reverse.runner.rows)
 
 
+@pytest.fixture
+async def idle_pair(east, west, both, database):
+    """Both links of a pair with a short own heartbeat; they have carried nothing yet."""
+    both(TABLES)
+    keys = {"own_heartbeat_seconds": 1}
+    back = a_link(database, name=f"{database}r", source="west", target="east", **keys)
+    async with running(a_link(database, **keys), east, west) as forward, running(back, west, east) as reverse:
+        yield forward, reverse
+
+
+async def test_what_a_link_applied_moves_the_position_of_the_link_back(idle_pair, east, west, database):
+    """Its source has nothing else for days, while the log is purged; and the write is answered by nothing."""
+    forward, reverse = idle_pair
+    for n in range(3):
+        east.sql(f"INSERT INTO t VALUES ('a', {n})", database=database)
+        await forward.caught_up()
+        _, _, applied = west.binlog_position()
+        await wait_until(lambda applied=applied: reaches(durable(east, reverse.runner.name), applied))
+    await heartbeats(forward, reverse)
+    before = logs(east, west)
+    await heartbeats(forward, reverse, count=4)
+    assert before == logs(east, west)
+
+
+@pytest.fixture
+def short_log(monkeypatch):
+    """A log that its server keeps for this many seconds."""
+    kept = 20.0
+
+    async def seconds(_session):
+        return kept
+
+    monkeypatch.setattr("cdcd.runtime.link.log_kept_seconds", seconds)
+    return kept
+
+
+async def test_positions_answer_each_other_a_few_times_while_a_log_is_kept(short_log, idle_pair, east, west, database):
+    """They must, so that neither log is purged past them, and may no more often."""
+    links = idle_pair
+    east.sql("INSERT INTO t VALUES ('a', 1)", database=database)
+    await heartbeats(*links, count=3)
+    began, before = time.monotonic(), [sequence(gtid) for _, _, gtid in logs(east, west)]
+    await heartbeats(*links, count=6)
+    seconds, after = time.monotonic() - began, [sequence(gtid) for _, _, gtid in logs(east, west)]
+    grown = [last - first for first, last in zip(before, after, strict=True)]
+    assert all(1 <= writes <= seconds / (short_log / WRITES_WHILE_KEPT) + 1 for writes in grown), (grown, seconds)
+
+
+async def test_a_server_says_how_long_it_keeps_its_log(server_factory, east):
+    """By seconds, by days, or for ever."""
+
+    async def kept(server):
+        session = await Session.open(site(server, "east"), SourceLost)
+        try:
+            return await log_kept_seconds(session)
+        finally:
+            await session.close()
+
+    assert 90 == await kept(server_factory(options={"binlog-expire-logs-seconds": "90"}))
+    assert await kept(east) is None
+
+
 async def test_passing_over_writes_the_position_once_a_heartbeat(east, west, both, database):
     """So that a restart does not read a day of other tables' log again, and the target's log does not grow with it."""
     both(TABLES)
@@ -131,6 +199,11 @@ def durable(server, link):
     query = f"SELECT position FROM cdcd.checkpoint WHERE link = '{link}' ORDER BY batch DESC LIMIT 1"
     [(position,)] = server.sql(query)
     return position.decode()
+
+
+def reaches(position, goal):
+    """Return whether a position lies after another."""
+    return all(Position.parse(position).includes(gtid) for gtid in Position.parse(goal))
 
 
 def sequence(gtid):

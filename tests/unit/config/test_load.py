@@ -107,6 +107,7 @@ def test_every_key_arrives(files: Files) -> None:
         transaction_bytes_max = "1GiB"
         queue_bytes_max = 65536
         heartbeat_seconds = 1.5
+        own_heartbeat_seconds = 2.5
         """,
         {"CDCD_EAST": "s3cret"},
     )
@@ -132,6 +133,7 @@ def test_every_key_arrives(files: Files) -> None:
             transaction_bytes_max=1024**3,
             queue_bytes_max=65536,
             heartbeat_seconds=1.5,
+            own_heartbeat_seconds=2.5,
         )
         == config.links["forward"]
     )
