@@ -1,3 +1,5 @@
+from collections.abc import Container
+
 from typing_extensions import Buffer
 
 from cdcd.binlog.transaction import Transaction
@@ -7,7 +9,7 @@ from cdcd.model.position import Position
 class Decoder:
     transaction_bytes_max: int
     def __init__(
-        self, position: Position, *, relay_except: str | None = None, transaction_bytes_max: int = ...
+        self, position: Position, *, relay_except: Container[str] | None = None, transaction_bytes_max: int = ...
     ) -> None: ...
     @property
     def position(self) -> Position: ...

@@ -84,8 +84,8 @@ cdef class Decoder:
     """Bytes in, transactions out; one decoder for each connection to the source.
 
     ``relay_except`` is None for a link that carries only what was born at its source: transactions that
-    begin with the marker are passed over by length. For a relaying link it is the target's name: other
-    origins' transactions are carried.
+    begin with the marker are passed over by length. A relaying link carries other origins' transactions, but
+    for the names in it: its target's, and its source's own, which have come back there.
     ``transaction_bytes_max``: a transaction past this is handed on in parts.
     """
 
@@ -401,7 +401,7 @@ cdef class Decoder:
         if self._open.origin is not None:
             return 0
         origin = table_map.marker_origin(table.description, body, kind)
-        if origin == self._relay_except:
+        if origin in self._relay_except:
             self._skipping = True
         self._open.origin = origin
         return 0

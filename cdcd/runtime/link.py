@@ -275,6 +275,7 @@ class LinkRunner:
             backlog=Backlog(claim.progress),
             watch=Watch(watched, self._looking, server, lambda: self.link.heartbeat_seconds),
             position_writes=self._position_writes,
+            check_origin=lambda origin: self._checkpoint.refuse_second_way(control, origin),
         )
 
     async def _looking(self) -> Session:

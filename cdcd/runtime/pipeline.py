@@ -11,7 +11,7 @@ before them is committed first, and nothing after them is begun.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -67,6 +67,7 @@ class Pipeline:
     backlog: Backlog
     watch: Watch
     position_writes: PositionWrites
+    check_origin: Callable[[str], Awaitable[None]]  # checkpoint.Checkpoint.refuse_second_way
 
     def __post_init__(self) -> None:
         self._draining = False
@@ -74,6 +75,7 @@ class Pipeline:
         self._reading: asyncio.Task[None] | None = None  # the collector, while it waits for the source
         self._taking = False  # what was read is not all in the batch yet
         self._in_hand: Transaction | None = None  # one that needs more than to be added to the batch
+        self._met: set[str] = set()  # origins that were looked at since the last heartbeat
         self._parts: OpenParts | None = None  # of the transaction in parts that is open
 
     async def run(self) -> None:
@@ -195,6 +197,7 @@ class Pipeline:
         else:
             await self.tables.plan(transaction, self.backlog.progress.position)
             if transaction.origin != self.backlog.origin:
+                await self._meet(transaction)
                 await self.backlog.drained()
                 self.backlog.origin = transaction.origin
             while not self.backlog.has_room(transaction, self.link):
@@ -206,6 +209,13 @@ class Pipeline:
                 self.backlog.add(transaction)
             else:
                 self._pass_over(transaction)
+
+    async def _meet(self, transaction: Transaction) -> None:
+        """See, before another origin's rows are applied, that nothing else brings them to the target."""
+        origin = transaction.origin
+        if origin is not None and origin not in self._met and _carries(transaction):
+            await self.check_origin(origin)
+            self._met.add(origin)
 
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""
@@ -248,6 +258,7 @@ class Pipeline:
         """Apply one part of a transaction that is too large to hold, inside one open target transaction."""
         await self.tables.plan(transaction, self.backlog.progress.position)
         if transaction.part == 0:
+            await self._meet(transaction)
             await self.backlog.drained()
             after = self.backlog.progress.after([transaction.gtid])
             writer = await self.dispatcher.begin(after=after, origin=transaction.origin)
@@ -320,6 +331,7 @@ class Pipeline:
                 async with asyncio.timeout(self.link.heartbeat_seconds):
                     await self.stream.lost.wait()
             self.stream.lost.clear()
+            self._met.clear()
             if self.is_idle:
                 async with self.backlog.writing:
                     await self._beat_once()

@@ -56,8 +56,8 @@ class LogAhead:
             server_id=0xC0000000 | zlib.crc32(f"{self.link.name}/{'.'.join(name)}".encode()) >> 2,
             heartbeat_seconds=self.link.heartbeat_seconds / 2,
         )
-        everything = "" if self.link.relay else None
-        decoder = Decoder(start, relay_except=everything, transaction_bytes_max=PART_BYTES)
+        all_origins: frozenset[str] | None = frozenset() if self.link.relay else None
+        decoder = Decoder(start, relay_except=all_origins, transaction_bytes_max=PART_BYTES)
         try:
             return await self._is_unaltered(stream, decoder, name, altered, since, end)
         finally:

@@ -141,7 +141,7 @@ class BinlogStream:
         )
         self._decoder = Decoder(
             self.position,
-            relay_except=self.link.target if self.link.relay else None,
+            relay_except={self.link.source, self.link.target} if self.link.relay else None,
             transaction_bytes_max=self.link.transaction_bytes_max,
         )
         self.stats.connected = True

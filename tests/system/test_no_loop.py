@@ -73,6 +73,54 @@ async def test_a_ring_of_three_relays_each_row_once(east, west, south, both, dat
         assert all(link.runner.suppressed for link in links)
 
 
+async def test_a_star_brings_every_row_to_every_spoke_and_goes_quiet(east, west, south, server_factory, both, database):
+    """Only the hub's links relay: what a spoke gets it does not send back."""
+    spokes = {"a": west, "b": south, "c": server_factory()}
+    both(TABLES)
+    for name in ("b", "c"):
+        spokes[name].sql(f"CREATE DATABASE {database}")
+        spokes[name].sql(TABLES, database=database)
+    servers = [east, *spokes.values()]
+    async with AsyncExitStack() as stack:
+        links = []
+        for name, server in spokes.items():
+            keys = {"tables": (f"{database}.t",)}
+            there = a_link(database, name=f"{database}{name}h", source=name, target="h", **keys)
+            back = a_link(database, name=f"{database}h{name}", source="h", target=name, relay=True, **keys)
+            links.append(await stack.enter_async_context(running(there, server, east)))
+            links.append(await stack.enter_async_context(running(back, east, server)))
+        for site, server in {"h": east, **spokes}.items():
+            server.sql(f"INSERT INTO t VALUES ('{site}', 1), ('{site}', 2)", database=database)
+        for server in servers:
+            await wait_until(lambda server=server: server.sql("SELECT COUNT(*) FROM t", database=database) == [(8,)])
+        for link in links:
+            await link.caught_up()
+        await heartbeats(*links)
+        before = logs(*servers)
+        await heartbeats(*links)
+        assert before == logs(*servers)
+        assert [0] * len(links) == [link.runner.conflicts for link in links]
+        assert [2, 6] * len(spokes) == [link.runner.rows for link in links]
+
+
+@pytest.mark.parametrize("keys", [{}, {"transaction_bytes_max": 64}], ids=["whole", "in parts"])
+async def test_a_relaying_link_stops_before_what_another_link_brings_there(east, west, south, both, database, keys):
+    """Links of different files know nothing of each other; a row that comes a second time would go round for ever."""
+    south.sql(f"CREATE DATABASE {database}")
+    both(TABLES)
+    south.sql(TABLES, database=database)
+    first = a_link(database, name=f"{database}ab", source="a", target="b")
+    second = a_link(database, name=f"{database}bc", source="b", target="c", relay=True)
+    third = a_link(database, name=f"{database}cb", source="c", target="b", relay=True, **keys)
+    async with running(first, east, west) as ab, running(second, west, south) as bc, running(third, south, west) as cb:
+        east.sql("INSERT INTO t SELECT 'a', seq FROM seq_1_to_100", database=database)
+        await ab.caught_up()
+        await bc.caught_up()
+        error = await cb.stopped()
+        assert f"rows born at a come to this target by two ways, by link {database}ab too" in str(error)
+    assert [(100,)] == south.sql("SELECT COUNT(*) FROM t", database=database)
+
+
 async def test_a_link_without_relay_carries_only_what_its_source_bore(east, west, south, both, database):
     """In a chain of links without relay, a row goes one step."""
     south.sql(f"CREATE DATABASE {database}")
