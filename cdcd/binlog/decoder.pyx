@@ -75,9 +75,9 @@ cdef inline uint64_t _u64(const uint8_t* p) noexcept nogil:
     return value
 
 
-cdef inline bint _is_ours(const uint8_t* table_map, size_t length) noexcept nogil:
+cdef inline bint _is_ours(const uint8_t* body, size_t length) noexcept nogil:
     """Whether a TABLE_MAP event is of a table in database cdcd: its name follows 8 bytes, after its length."""
-    return length > 13 and table_map[8] == 4 and memcmp(table_map + 9, "cdcd", 4) == 0
+    return length > 13 and body[8] == 4 and memcmp(body + 9, "cdcd", 4) == 0
 
 
 cdef class Decoder:
