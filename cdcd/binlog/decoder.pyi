@@ -1,4 +1,4 @@
-from collections.abc import Set
+from collections.abc import Container, Set
 
 from typing_extensions import Buffer
 
@@ -12,7 +12,7 @@ class Decoder:
         self,
         position: Position,
         *,
-        relay_except: str | None = None,
+        relay_except: Container[str] | None = None,
         applied: Set[Gtid] = ...,
         transaction_bytes_max: int = ...,
         server: str = "",
@@ -24,6 +24,8 @@ class Decoder:
     def at(self) -> Coordinates: ...
     @property
     def suppressed(self) -> int: ...
+    @property
+    def suppressed_outside(self) -> int: ...
     @property
     def bytes_read(self) -> int: ...
     @property

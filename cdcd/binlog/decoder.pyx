@@ -46,12 +46,17 @@ cdef inline uint64_t _u64(const uint8_t* p) noexcept nogil:
     return value
 
 
+cdef inline bint _is_ours(const uint8_t* body, size_t length) noexcept nogil:
+    """Whether a TABLE_MAP event is of a table in database cdcd: its name follows 8 bytes, after its length."""
+    return length > 13 and body[8] == 4 and memcmp(body + 9, "cdcd", 4) == 0
+
+
 cdef class Decoder:
     """Bytes in, transactions out; one decoder for each connection to the source.
 
     ``relay_except`` is None for a link that carries only what was born at its source: transactions that
-    begin with the marker are passed over by length. For a relaying link it is the target's name: other
-    origins' transactions are carried.
+    begin with the marker are passed over by length. A relaying link carries other origins' transactions, but
+    for the names in it: its target's, and its source's own, which have come back there.
     ``applied``: transactions to pass over, whatever is in them: applied already, or skipped by an operator. Each is
     handed on without rows, with its statement if it has one.
     ``transaction_bytes_max``: a transaction past this is handed on in parts.
@@ -60,6 +65,7 @@ cdef class Decoder:
 
     cdef readonly object position           # after the last transaction that was read whole
     cdef readonly long long suppressed
+    cdef readonly long long suppressed_outside  # of these, what changed a table outside database cdcd
     cdef readonly long long bytes_read
     cdef readonly bint open_parts           # parts of an unfinished transaction have been handed on
     cdef readonly object failure            # raised by the next feed; what came before it is still handed on
@@ -75,7 +81,7 @@ cdef class Decoder:
     cdef uint8_t* _buffer
     cdef size_t _length, _capacity
     cdef bint _checksum, _checked_format
-    cdef bint _skipping, _passing, _standalone
+    cdef bint _skipping, _passing, _standalone, _outside
     cdef Transaction _open
     cdef list _moved                        # transactions read since ``position`` was last folded
     cdef dict _maps                         # TABLE_MAP body -> TableMap
@@ -227,6 +233,8 @@ cdef class Decoder:
         if self._passing and kind != EVENT_INCIDENT:
             return self._pass(event, body, kind)
         if self._skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
+            if kind == EVENT_TABLE_MAP and not _is_ours(event + HEADER, body):
+                self._outside = True
             return 0
         if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
             raise MalformedEvent("an event fails its CRC32").at(file=self.file, after=self.position)
@@ -310,7 +318,7 @@ cdef class Decoder:
         if _u32(event + HEADER + 52):
             self._forget_tables()
             self._open = None
-            self._skipping = self._passing = False
+            self._skipping = self._passing = self._outside = False
         return 0
 
     cdef int _begin_file(self, uint32_t began) except -1:
@@ -409,7 +417,7 @@ cdef class Decoder:
         if self._open.origin is not None:
             return 0
         origin = table_map.marker_origin(table.description, body, kind)
-        if origin == self._relay_except:
+        if origin in self._relay_except:
             self._skipping = True
         self._open.origin = origin
         return 0
@@ -476,6 +484,8 @@ cdef class Decoder:
         if self._skipping:
             self._skipping = False
             self.suppressed += 1
+            self.suppressed_outside += self._outside
+            self._outside = False
             return 0
         self.open_parts = False
         done.complete = True

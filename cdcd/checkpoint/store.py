@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from cdcd.checkpoint import layout
-from cdcd.errors import Fenced, ServerError, TargetBusy
+from cdcd.errors import CdcdError, Fenced, ServerError, TargetBusy
 from cdcd.model.position import Coordinates, Gtid, Position, Progress, pack, unpack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
@@ -158,6 +158,18 @@ class Checkpoint:
             f"link = {quote.text(self.link)} AND source = {quote.text(self.origin)}"
             f" AND target = {quote.text(self.target)}"
         )
+
+    async def refuse_second_way(self, session: Session, origin: str) -> None:
+        """Raise CdcdError where another link that runs now brings rows that were born at ``origin`` to this target."""
+        row = await session.fetch_one(
+            "SELECT c.link FROM cdcd.checkpoint c JOIN information_schema.processlist p ON p.id = c.session"
+            f" WHERE c.link <> {quote.text(self.link)} AND c.origin = {quote.text(origin)} LIMIT 1"
+        )
+        if row is not None:
+            raise CdcdError(
+                f"rows born at {origin} come to this target by two ways, by link {_text(row[0])} too",
+                hint="relay = true is for stars, chains and rings: stop one of the two links",
+            )
 
     async def add_slot(self, session: Session, slot: int) -> None:
         """Give this session a row of its own, in the run's epoch; raise Fenced when the epoch has passed."""

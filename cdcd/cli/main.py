@@ -148,7 +148,10 @@ async def _run(arguments: argparse.Namespace, config: Config) -> int:
     from cdcd.runtime import daemon
 
     try:
-        return await daemon.run(config, arguments.config)
+        exit_status = await daemon.run(config, arguments.config)
+        # All is closed by now. A question for a name's address can't be called off, and the loop would wait for it.
+        logs.close()
+        os._exit(exit_status)
     finally:
         # A second SIGTERM must not kill what has stopped.
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

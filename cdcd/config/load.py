@@ -15,6 +15,7 @@ from cdcd.config import values
 from cdcd.config.grammar import Place, each, named, pairs, section, suggestion
 from cdcd.config.password import Surroundings, take_password
 from cdcd.config.schema import Config, Daemon, Link, Site
+from cdcd.config.ways import Carrier, two_ways
 from cdcd.errors import ConfigError
 
 DAEMON = {
@@ -56,6 +57,7 @@ LINK = {
     "transaction_bytes_max": values.byte_size,
     "queue_bytes_max": values.byte_size,
     "heartbeat_seconds": values.seconds(1, 3600),
+    "own_heartbeat_seconds": values.seconds(1, 86400),
 }
 
 FILE = section(
@@ -152,6 +154,25 @@ def _check_links(links: _Sections, sites: _Sections, place: Place) -> None:
         if (other := carried_by.setdefault((source, target), here.path)) != here.path:
             here.report(f"two links carry the same direction, {source} to {target} ({other} is the other)")
     _refuse_names_equal_but_for_case(links, place)
+    _refuse_two_ways(links, place)
+
+
+def _refuse_two_ways(links: _Sections, place: Place) -> None:
+    """See that relaying links bring no row to a site twice."""
+    known = [
+        Carrier(name, link["source"], link["target"], bool(link.get("relay")), link["tables"], bool(link.get("rename")))
+        for name, link in _tables(links)
+        if link.get("source") and link.get("target") and link.get("tables")
+    ]
+    reported = set()
+    for one, other in two_ways(known):
+        ends = frozenset((one.last.name, other.last.name))
+        if ends not in reported:
+            reported.add(ends)
+            place.key(other.last.name).report(
+                f"rows born at {one.sites[0]} would reach {one.sites[-1]} by two ways, {one} and {other}:"
+                " leave one of the links out, set relay = false, or give them different tables"
+            )
 
 
 def _tables(sections: _Sections) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -68,6 +68,7 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     transaction_bytes_max: int = 64 * MIB
     queue_bytes_max: int = 64 * MIB
     heartbeat_seconds: float = 10
+    own_heartbeat_seconds: float = 60
 
 
 RELOADABLE = frozenset(
@@ -78,6 +79,7 @@ RELOADABLE = frozenset(
         "transaction_bytes_max",
         "queue_bytes_max",
         "heartbeat_seconds",
+        "own_heartbeat_seconds",
     }
 )
 """Keys of a link that a reload applies to a running link."""

@@ -54,6 +54,8 @@ def configure(level: Level, format: Format, out: TextIO | None = None) -> None:
         logger_factory=lambda *_: _Lines(writer),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    root.handlers = [each for each in root.handlers if not isinstance(each, _FromLibraries)] + [_FromLibraries()]
 
 
 def flush(seconds: float = FLUSH_SECONDS) -> None:
@@ -80,6 +82,19 @@ def complain(problems: list[str], seconds: float = FLUSH_SECONDS) -> None:
 def lines_dropped() -> int:
     """Return how many lines of this process nobody will read."""
     return _dropped_before + (_writer.dropped if _writer is not None else 0)
+
+
+class _FromLibraries(logging.Handler):
+    """Takes what libraries and the event loop log, which would go to stderr and wait for its reader."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log it as an event of ours."""
+        log = structlog.get_logger()
+        tell = log.error if record.levelno >= logging.ERROR else log.warning
+        tell("library_logged", logger=record.name, message=record.getMessage(), exc_info=record.exc_info or None)
 
 
 class _Lines:

@@ -83,8 +83,8 @@ class StatusServer:
                 writer.write(_response(*await self._answer(reader)))
                 writer.close()
                 await writer.wait_closed()
-        except (TimeoutError, OSError):
-            pass
+        except (TimeoutError, OSError, asyncio.CancelledError):
+            pass  # Only this class cancels a request, and asyncio would log one that ends so.
         finally:
             self._requests.pop(request, None)
             writer.transport.abort()

@@ -24,11 +24,13 @@ from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.foreign import Foreign
 from cdcd.runtime.lifecycle import State, check
 from cdcd.runtime.pipeline import Pipeline
+from cdcd.runtime.position_writes import PositionWrites
 from cdcd.runtime.resume import Resumption
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats, stage_figures
 from cdcd.runtime.tables import Tables
 from cdcd.runtime.watch import Watch
+from cdcd.source.start import log_kept_seconds
 from cdcd.source.stream import BinlogStream, SourceStats, replica_server_id
 
 BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
@@ -67,6 +69,7 @@ class LinkRunner:
         self.stats = PipelineStats()
         self._conflicts = ConflictLog()
         self._source_stats = SourceStats()
+        self._position_writes = PositionWrites(time.monotonic())
         self._pipeline: Pipeline | None = None
         self._position = ""
         self._draining = asyncio.Event()
@@ -273,6 +276,7 @@ class LinkRunner:
 
     async def _connect(self, stack: AsyncExitStack, control: Session, source: Session) -> Pipeline:
         [(packet_bytes_max, server)] = await control.fetch(f"SELECT @@max_allowed_packet, {Watch.IDENTITY}")
+        self._position_writes.kept_seconds = await log_kept_seconds(source)
         watched: list[Session] = []
 
         def watch(session: Session) -> Session:
@@ -293,6 +297,7 @@ class LinkRunner:
 
         writers = [await open_writer(slot) for slot in range(self.link.writers)]
         claim = await self._claim(control, source, writers)
+        self._position_writes.begin(claim.progress.position)
         reader = replica_server_id(self.link, self._resumption.mine.target_server)
         tables = await Tables.open(self.link, self._source, reader, source, control)
         changes = SchemaChanges(
@@ -334,6 +339,8 @@ class LinkRunner:
             backlog=Backlog(progress),
             watch=Watch(watched, self._looking, server, lambda: self.link.heartbeat_seconds),
             conflicts=self._conflicts,
+            position_writes=self._position_writes,
+            check_origin=lambda origin: self._checkpoint.refuse_second_way(control, origin),
         )
 
     async def _looking(self) -> Session:

@@ -11,7 +11,7 @@ before them is committed first, and nothing after them is begun.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +26,7 @@ from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
 from cdcd.model.position import Coordinates, Gtid, Progress
 from cdcd.runtime.backlog import Backlog
+from cdcd.runtime.position_writes import PositionWrites, Read
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.stats import PipelineStats
 from cdcd.runtime.tables import Tables
@@ -68,6 +69,8 @@ class Pipeline:
     backlog: Backlog
     watch: Watch
     conflicts: ConflictLog
+    position_writes: PositionWrites
+    check_origin: Callable[[str], Awaitable[None]]  # checkpoint.Checkpoint.refuse_second_way
 
     def __post_init__(self) -> None:
         self._draining = False
@@ -75,8 +78,8 @@ class Pipeline:
         self._reading: asyncio.Task[None] | None = None  # the collector, while it waits for the source
         self._taking = False  # what was read is not all in the batch yet
         self._in_hand: Transaction | None = None  # one that needs more than to be added to the batch
+        self._met: set[str] = set()  # origins that were looked at since the last heartbeat
         self._parts: OpenParts | None = None  # of the transaction in parts that is open
-        self._unwritten = False  # transactions were passed over since the position was last written
 
     async def run(self) -> None:
         """Run until drained or until an error; raise the first error that a stage met."""
@@ -203,6 +206,7 @@ class Pipeline:
         """Add a whole transaction to the batch once its tables have plans and the batch has room."""
         await self.tables.plan(transaction, self.backlog.progress)
         if transaction.origin != self.backlog.origin:
+            await self._meet(transaction)
             await self.backlog.drained()
             self.backlog.origin = transaction.origin
         while not self.backlog.has_room(transaction, self.link):
@@ -231,11 +235,19 @@ class Pipeline:
         else:
             await self._take_rows(transaction)
 
+    async def _meet(self, transaction: Transaction) -> None:
+        """See, before another origin's rows are applied, that nothing else brings them to the target."""
+        origin = transaction.origin
+        if origin is not None and origin not in self._met and _carries(transaction):
+            await self.check_origin(origin)
+            self._met.add(origin)
+
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""
         if transaction.complete:
             self.backlog.see([transaction])
-        self._unwritten = self._unwritten or not (own or transaction.origin or _is_bookkeeping(transaction))
+        if not (own or transaction.origin or _is_bookkeeping(transaction)):
+            self.position_writes.passed_over = True
 
     async def _change_schema(self, transaction: Transaction) -> None:
         await self.backlog.drained()
@@ -271,6 +283,7 @@ class Pipeline:
         """Apply one part of a transaction that is too large to hold, inside one open target transaction."""
         await self.tables.plan(transaction, self.backlog.progress)
         if transaction.part == 0:
+            await self._meet(transaction)
             await self.backlog.drained()
             after = self.backlog.progress.after([transaction.gtid])
             writer = await self.dispatcher.begin(after=after, origin=transaction.origin)
@@ -330,7 +343,7 @@ class Pipeline:
                 self.stats.rows += batch.row_count
                 self.stats.batches += 1
             else:
-                self._unwritten = self._unwritten or self.backlog.origin is None
+                self.position_writes.passed_over |= self.backlog.origin is None
             self.backlog.progress = after
         seconds = self.clock() - started
         log.debug("batch_applied", transactions=len(batch), rows=batch.row_count, seconds=round(seconds, 4))
@@ -347,19 +360,24 @@ class Pipeline:
                     await self.stream.lost.wait()
             self.stream.lost.clear()
             self.conflicts.settle_if_due()
+            self._met.clear()
             if self.is_idle:
                 async with self.backlog.writing:
                     await self._beat_once()
 
     async def _beat_once(self) -> None:
-        if not self._unwritten:
+        stats = self.stream.stats
+        outside = stats.suppressed_outside + self.stats.suppressed_ddl
+        read, now = Read(self.stream.position, stats.bytes_read, outside), self.clock()
+        if not self.position_writes.is_due(now, read, self.link):
             await self.dispatcher.check()
             return
-        self._unwritten = False
+        self.position_writes.passed_over = False
         seen, self.backlog.seen = self.backlog.seen, []
         after = Progress(self.stream.position, self.backlog.progress.after(seen).applied, self.stream.at)
         await self.dispatcher.move(after)
         self.backlog.progress = after
+        self.position_writes.written(now, read)
 
 
 def _is_bookkeeping(transaction: Transaction) -> bool:

@@ -32,7 +32,7 @@ async def read_again(
     )
     decoder = Decoder(
         start.position,
-        relay_except="" if marked else None,
+        relay_except=frozenset() if marked else None,
         applied=start.applied,
         transaction_bytes_max=PART_BYTES,
     )

@@ -1,4 +1,4 @@
-"""Where a link without a checkpoint begins."""
+"""Where a link without a checkpoint begins, and how long it may stay there."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ async def current_position(session: Session, flavor: Flavor) -> Position:
     """Return where the server's log ends now."""
     row = await session.fetch_one(flavor.position)
     return Position.parse(row[0] or "" if row else "")
+
+
+async def log_kept_seconds(session: Session) -> float | None:
+    """Return how long the server keeps its log, None where no time ends it.
+
+    ``binlog_expire_logs_seconds`` is in MariaDB from 10.6 on, before there was only ``expire_logs_days``.
+    """
+    names = "'binlog_expire_logs_seconds', 'expire_logs_days'"
+    kept = dict(await session.fetch(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({names})"))
+    seconds = float(kept.get("binlog_expire_logs_seconds", 0)) or float(kept.get("expire_logs_days", 0)) * 86400
+    return seconds or None
 
 
 async def _progress_at(session: Session, flavor: Flavor, at: Coordinates) -> Progress:

@@ -54,6 +54,7 @@ class SourceStats:
     chunks: int = 0
     reconnects: int = 0
     suppressed: int = 0
+    suppressed_outside: int = 0  # of these, what changed a table outside database cdcd
     connected: bool = False
     error: str | None = None  # why the connection ended, until there is a new one
 
@@ -75,7 +76,7 @@ class BinlogStream:
     _stream: ReplicationStream | None = None
     _decoder: Decoder | None = None
     _abandoned: bool = False
-    _suppressed_before: int = 0
+    _suppressed_before: tuple[int, int] = (0, 0)
     _attempt: int = 0
     _connected_at: float = 0.0
     _connected_at_position: Position = field(default_factory=Position)
@@ -132,7 +133,9 @@ class BinlogStream:
         assert self._decoder is not None
         self.position, self.at = self._decoder.position, self._decoder.at
         stats = self.stats
-        stats.suppressed = self._suppressed_before + self._decoder.suppressed
+        before, outside_before = self._suppressed_before
+        stats.suppressed = before + self._decoder.suppressed
+        stats.suppressed_outside = outside_before + self._decoder.suppressed_outside
         stats.bytes_read += size
         stats.chunks += 1
         stats.seconds_waiting += started - waiting
@@ -151,7 +154,7 @@ class BinlogStream:
             self.position,
             server=self._server,
             at=self.at,
-            relay_except=self.link.target if self.link.relay else None,
+            relay_except={self.link.source, self.link.target} if self.link.relay else None,
             applied=self.applied,
             transaction_bytes_max=self.link.transaction_bytes_max,
         )
@@ -213,7 +216,7 @@ class BinlogStream:
         """Forget the connection and what it had not completed; each loss soon after the last waits longer."""
         if self._decoder is not None:
             self._abandoned = self._decoder.open_parts
-            self._suppressed_before = self.stats.suppressed
+            self._suppressed_before = self.stats.suppressed, self.stats.suppressed_outside
         lasted = self.stats.connected and self.clock() - self._connected_at > BACKOFF_SECONDS[-1]
         self._attempt = 0 if lasted else min(self._attempt + 1, len(BACKOFF_SECONDS) - 1)
         self.close()

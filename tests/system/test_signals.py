@@ -181,6 +181,32 @@ def test_a_reload_that_comes_too_early_is_done_later(loading, run, tmp_path, eas
     assert 0 == process.ended()[0]
 
 
+@pytest.fixture
+def without_names(tmp_path):
+    """An environment in which a question for a name's address is not answered for long."""
+    source, library = tmp_path / "slow.c", tmp_path / "slow.so"
+    source.write_text(
+        "#include <netdb.h>\n#include <stdio.h>\n#include <unistd.h>\n"
+        "int getaddrinfo(const char *n, const char *s, const struct addrinfo *h, struct addrinfo **r)\n"
+        f'{{ fclose(fopen("{tmp_path}/asked", "w")); sleep(600); return EAI_AGAIN; }}\n'
+    )
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
+    return {"LD_PRELOAD": str(library)}
+
+
+def test_a_stop_does_not_wait_for_a_name_server(run, tmp_path, without_names):
+    """The system's question for an address can't be called off, and takes as long as it takes."""
+    path = tmp_path / "cdcd.toml"
+    path.touch(mode=0o600)
+    path.write_text(FILE.format(port=1).replace(f'"{HOST}"', '"db.example"'))
+    process = run(path, without_names)
+    until((tmp_path / "asked").exists)
+    process.signal(signal.SIGTERM)
+    status, printed = process.ended()
+    assert 0 == status
+    assert "daemon_stopped" in printed
+
+
 def test_a_second_stop_changes_nothing(asking):
     """Whoever is impatient must not turn a clean stop into a killed one."""
     deadline = time.monotonic() + 60

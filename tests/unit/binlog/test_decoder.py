@@ -261,6 +261,17 @@ def test_what_a_link_wrote_is_passed_over() -> None:
     assert (1, Position([last])) == (decoder.suppressed, decoder.position)
 
 
+def test_what_a_link_wrote_outside_its_own_tables_is_told_apart() -> None:
+    """Links that write only their positions must not answer each other, so those do not count."""
+    log = Log()
+    log.commit(MARKER.insert(("forward", 0, "west", "p")))
+    log.commit(MARKER.insert(("forward", 0, "west", "p")), TABLE.insert((1, "a")))
+    log.commit(MARKER.insert(("forward", 0, "west", "p")))
+    decoder = Decoder(Position())
+    assert [] == decoder.feed(log.written)
+    assert (3, 1) == (decoder.suppressed, decoder.suppressed_outside)
+
+
 def test_a_marker_in_the_middle_is_a_row_like_others() -> None:
     """Only the first table of a transaction says where it was born."""
     log = Log()
@@ -274,16 +285,26 @@ def test_a_relaying_link_carries_other_origins_but_not_its_targets() -> None:
     log.commit(MARKER.insert(("a", 0, "north", "p")), TABLE.insert((1, "a")))
     log.commit(MARKER.update((("b", 0, "west", "p"), ("b", 0, "west", "q"))), TABLE.insert((2, "b")))
     log.commit(TABLE.insert((3, "c")))
-    decoder = Decoder(Position(), relay_except="west")
+    decoder = Decoder(Position(), relay_except=frozenset({"west"}))
     found = decoder.feed(log.written)
     assert [("north", 1), (None, 1)] == [(each.origin, len(each.events)) for each in found]
+    assert 1 == decoder.suppressed
+
+
+def test_a_relaying_link_passes_over_what_began_at_either_end_of_it() -> None:
+    """What was born at the source and comes back to it has been carried once already: a ring that other files close."""
+    log = Log()
+    log.commit(MARKER.insert(("a", 0, "east", "p")), TABLE.insert((1, "a")))
+    log.commit(MARKER.insert(("b", 0, "north", "p")), TABLE.insert((2, "b")))
+    decoder = Decoder(Position(), relay_except=frozenset({"east", "west"}))
+    assert ["north"] == [each.origin for each in decoder.feed(log.written)]
     assert 1 == decoder.suppressed
 
 
 def test_a_marker_that_names_no_origin_stops_a_relaying_link() -> None:
     """Bytes that are no name are not taken for some other site."""
     broken = MARKER.insert(("a", 0, "north", "p")).replace(b"north", b"nor\xffh")
-    assert isinstance(failure_of(begin(), broken, relay_except="west"), MalformedEvent)
+    assert isinstance(failure_of(begin(), broken, relay_except=frozenset({"west"})), MalformedEvent)
 
 
 def test_a_large_transaction_comes_in_parts() -> None:

@@ -108,6 +108,7 @@ def test_every_key_arrives(files: Files) -> None:
         transaction_bytes_max = "1GiB"
         queue_bytes_max = 65536
         heartbeat_seconds = 1.5
+        own_heartbeat_seconds = 2.5
         """,
         {"CDCD_EAST": "s3cret"},
     )
@@ -134,6 +135,7 @@ def test_every_key_arrives(files: Files) -> None:
             transaction_bytes_max=1024**3,
             queue_bytes_max=65536,
             heartbeat_seconds=1.5,
+            own_heartbeat_seconds=2.5,
         )
         == config.links["forward"]
     )

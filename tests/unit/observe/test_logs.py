@@ -1,6 +1,7 @@
 """Logs are machine-readable facts and never hold a secret."""
 
 import json
+import logging
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -33,6 +34,7 @@ class Stdout:
 def stdout(capsysbinary, monkeypatch):
     monkeypatch.setattr(logs, "_writer", None)
     monkeypatch.setattr(logs, "_dropped_before", 0)
+    monkeypatch.setattr(logging.getLogger(), "handlers", list(logging.getLogger().handlers))
     yield Stdout(capsysbinary)
     logs.close()
     structlog.reset_defaults()
@@ -105,6 +107,21 @@ def test_facts_of_any_value_are_logged(stdout, fact):
 
     [line] = stdout.text.splitlines()
     assert fact == json.loads(line)["fact"]
+
+
+def test_what_libraries_log_is_an_event_too(stdout):
+    """By themselves they write to stderr and wait for its reader: the event loop does, about an error of ours."""
+    logs.configure("info", "json")
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logging.getLogger("asyncio").exception("task %s failed", 7)
+
+    [event] = stdout.events
+    assert ("library_logged", "error", "asyncio", "task 7 failed") == tuple(
+        event[name] for name in ("event", "level", "logger", "message")
+    )
+    assert "ValueError: broken" in event["exception"]
 
 
 def test_lines_after_the_end_are_counted(stdout):

@@ -104,13 +104,14 @@ async def clients(port, count, *sent):
 
 
 @pytest.mark.parametrize("sent", [(), (b"GET /healthz HT",)], ids=["nothing", "half a request"])
-async def test_the_newest_client_is_served_however_many_stand_idle(link, sent):
+async def test_the_newest_client_is_served_however_many_stand_idle(link, sent, caplog):
     """A probe that gets no answer restarts a healthy daemon; connections that ask nothing must give way."""
     async with listening(link()) as status:
         async with clients(status.port, 200, *sent):
             for _ in range(5):
                 assert (200, b"ok\n") == await get(status.port, "/healthz")
             assert len(asyncio.all_tasks()) <= server.CONNECTIONS_MAX + 2
+    assert [] == caplog.records
 
 
 async def test_a_client_that_sends_its_request_byte_by_byte_is_dropped(link, monkeypatch):
