@@ -48,6 +48,7 @@ cdef class Plan:
     cdef readonly bytes row_key_sql         # the quoted name of the row key's index
     cdef readonly list name_sql             # quoted target column names
     cdef readonly list introducers          # b"_latin1" and the like, b"" for binary
+    cdef readonly list charsets             # of each column's text, "" of what is none
     cdef readonly list keys                 # every UniqueKey, the row key first
     cdef readonly object row_filter
     cdef uint64_t group                     # tables with the same group number are kept together; 0: none

@@ -12,6 +12,7 @@ class Plan:
         *,
         names: Sequence[str],
         columns: Sequence[tuple[bytes | None, bytes, str | None]],
+        charsets: Sequence[str],
         keys: list[UniqueKey],
         keyed: bool,
         ordered: bool,

@@ -25,6 +25,7 @@ from uuid import UUID
 from cdcd.binlog import compression
 from cdcd.binlog import table_map as tm
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
+from cdcd.model import charset
 
 cdef enum:
     R_INT = 1
@@ -62,11 +63,12 @@ _INT_BYTES = {tm.TINY: 1, tm.SHORT: 2, tm.INT24: 3, tm.LONG: 4, tm.LONGLONG: 8}
 cdef class Plan:
     """What one link does with one table as one TABLE_MAP describes it, in a form that rows can be walked with.
 
-    ``columns`` holds for each source column a (target name or None, introducer, rendering override) triple;
+    ``columns`` holds for each source column a (target name or None, introducer, rendering override) triple,
+    ``charsets`` the charset of its text ("" of what is none);
     ``keys`` holds the target's unique keys as :class:`UniqueKey`, the row key first when ``keyed``.
     """
 
-    def __cinit__(self, description, target_table, *, names, columns, keys, bint keyed, bint ordered,
+    def __cinit__(self, description, target_table, *, names, columns, charsets, keys, bint keyed, bint ordered,
                   bint together, uint64_t group, operations, row_filter, table_sql, row_key_sql, bint identical=False,
                   bint same_defaults=False, bint splits_updates=True, bytes replay_map=None, bytes definition=None):
         self.description = description
@@ -104,6 +106,7 @@ cdef class Plan:
         self.offsets_after = <uint32_t*>calloc(self.count, sizeof(uint32_t))
         self.name_sql = []
         self.introducers = []
+        self.charsets = charsets
         for i, (name, introducer, rendering) in enumerate(columns):
             self._column(i, description.columns[i], rendering)
             self.name_sql.append(name)
@@ -314,21 +317,20 @@ cdef class Plan:
         return render_text(out, <const uint8_t*><const char*>plain, len(plain))
 
     cdef object value(self, int column, const uint8_t* start, uint32_t offset):
-        """Return one value as a Python object, temporal types and ENUM labels as text."""
+        """Return one value as a Python object, temporal types and labels as text; text that is not certain as bytes."""
         if offset == NULL_VALUE or offset == ABSENT:
             return None
         cdef const uint8_t* p
         cdef size_t length = self.value_at(column, start, offset, &p)
         cdef uint8_t kind = self.renderings[column]
-        if kind == R_TEXT:
-            return self._characters(column, p[:length])
-        if kind == R_BINARY:
-            return p[:length].ljust(self.details[column], b"\0") if self.flags[column] & F_PADDED else p[:length]
+        if kind == R_TEXT or kind == R_BINARY:
+            padded = self.details[column] if self.flags[column] & F_PADDED else 0
+            return self._characters(column, p[:length].ljust(padded, b"\0"))
         if kind == R_UUID:
             # Tables store the segments reversed, but the log has the bytes in the order of the text.
             return str(UUID(bytes=p[:length].ljust(16, b"\0")[:16]))
         if kind == R_COMPRESSED:
-            return compression.value(p[:length])
+            return self._characters(column, compression.value(p[:length]))
         if kind == R_SET or kind == R_ENUM:
             return self._label(column, little_endian(p, length))
         out = Out()
@@ -343,11 +345,13 @@ cdef class Plan:
         return text.strip("'")
 
     def _characters(self, int column, bytes text):
+        """Return text, or the bytes of what is none or cannot be read exactly."""
+        if self.charsets[column] in ("", "binary"):
+            return text
         try:
-            return text.decode(_CODECS.get(self.introducers[column], "utf-8"), "surrogateescape")
-        except UnicodeDecodeError as error:
-            raise MalformedEvent(f"column {self.names[column]} holds no whole characters: {error}").at(
-                table=".".join(self.source)) from error
+            return charset.decode(text, self.charsets[column])
+        except ValueError:
+            return text
 
     def _label(self, int column, number):
         members = self.description.columns[column].members
@@ -356,10 +360,13 @@ cdef class Plan:
             raise SchemaMismatch(
                 f"the members of column {self.names[column]} are not known (it is {declared and declared.type})",
                 hint="set binlog_row_metadata=FULL on the source").at(table=".".join(self.source))
-        labels = [member.decode("utf-8", "replace") for member in members]
         if self.description.columns[column].type == tm.SET:
-            return ",".join(label for i, label in enumerate(labels) if number >> i & 1)
-        return labels[number - 1] if 0 < number <= len(labels) else ""
+            return self._characters(column, self._comma(column).join(
+                [member for i, member in enumerate(members) if number >> i & 1]))
+        return self._characters(column, members[number - 1] if 0 < number <= len(members) else b"")
+
+    def _comma(self, int column):
+        return ",".encode(charset.codec(self.charsets[column]) or "ascii")
 
     def changes(self, int kind, const uint8_t[::1] body):
         """Return a rows event's changes as (before, after) pairs of value tuples; a side that it lacks is None.
@@ -401,15 +408,6 @@ cdef class Plan:
 cdef uint8_t[256] _POPCOUNT
 for _i in range(256):
     _POPCOUNT[_i] = bin(_i).count("1")
-
-_CODECS = {
-    b"_utf8mb4": "utf-8", b"_utf8mb3": "utf-8", b"_utf8": "utf-8", b"_latin1": "cp1252", b"_ascii": "ascii",
-    b"_gbk": "gbk", b"_gb2312": "gb2312", b"_gb18030": "gb18030", b"_big5": "big5", b"_utf16": "utf-16-be",
-    b"_utf16le": "utf-16-le", b"_utf32": "utf-32-be", b"_ucs2": "utf-16-be", b"_sjis": "shift_jis",
-    b"_cp932": "cp932", b"_ujis": "euc_jp", b"_euckr": "euc_kr", b"_latin2": "iso8859-2", b"_cp1250": "cp1250",
-    b"_cp1251": "cp1251", b"_koi8r": "koi8_r", b"_greek": "iso8859-7", b"_hebrew": "iso8859-8",
-    b"_latin5": "iso8859-9", b"_latin7": "iso8859-13", b"_cp1256": "cp1256", b"_cp1257": "cp1257",
-}
 
 
 @cython.final

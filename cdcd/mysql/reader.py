@@ -30,6 +30,8 @@ _READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 class _GuardedConnection(Connection):  # type: ignore[misc]
     """aiomysql's connection, without its ways to tell the password to a server that is not proven."""
 
+    _server_auth_plugin: str
+
     async def _request_authentication(self) -> None:
         if self._ssl_context and not self.server_capabilities & _CLIENT_SSL:
             raise AccessDenied(

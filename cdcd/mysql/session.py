@@ -75,19 +75,23 @@ def tls_context(site: Site) -> ssl.SSLContext | None:
     return context
 
 
-class _GuardedConnection(Connection):  # type: ignore[misc]
+class _GuardedConnection(Connection):
     """The driver's connection, without its ways to tell the password to a server that is not proven."""
+
+    _ssl_context: ssl.SSLContext | None
+    _auth_plugin_name: str
+    server_capabilities: int
 
     async def _request_authentication(self) -> Any:
         self._verified = is_verified(self._ssl_context)
         self._auth_plugin_name = password.greeted(
             self._auth_plugin_name, self.server_capabilities, verified=self._verified
         )
-        return await super()._request_authentication()
+        return await super()._request_authentication()  # type: ignore[misc]
 
     async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
         password.check_switch(plugin_name.decode("latin1"), verified=self._verified)
-        return await super()._process_auth(plugin_name, auth_packet)
+        return await super()._process_auth(plugin_name, auth_packet)  # type: ignore[misc]
 
 
 class Answer(NamedTuple):
@@ -265,7 +269,7 @@ async def _connect(site: Site) -> Any:
     assert task is not None
     cancellations = task.cancelling()
     try:
-        made = _GuardedConnection(**_arguments(site))
+        made = _GuardedConnection(**_arguments(site))  # type: ignore[no-untyped-call]
         await made.connect()
         connection = made
     finally:

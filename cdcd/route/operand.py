@@ -11,8 +11,9 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, Literal
 
+from cdcd.model.charset import codec
 from cdcd.model.table import Column
-from cdcd.route.expression import Node
+from cdcd.route.expression import Node, UndecidableFilter
 from cdcd.route.numbers import SCALE_MAX
 
 Row = Sequence[object]
@@ -65,7 +66,11 @@ def column_operand(node: Node, index: int, column: Column) -> Operand:
         kind = "opaque"  # DOUBLE(M,D) compares with a tolerance.
     size = [int(number) for number in re.findall(r"\d+", column.type.partition(")")[0])]
     convert: Callable[[Any], Any] | None = None
-    if kind == "temporal":
+    if kind == "text" and codec(column.charset) is None:
+        kind = "opaque"
+    elif kind == "text":
+        convert = partial(_certain, column)
+    elif kind == "temporal":
         convert = _full
     elif column.data_type == "binary":
         convert = partial(_pad_bytes, size[0])
@@ -78,6 +83,15 @@ def _value(index: int, convert: Callable[[Any], Any] | None) -> Evaluate:
     if convert is None:
         return itemgetter(index)
     return lambda row: None if (value := row[index]) is None else convert(value)
+
+
+def _certain(column: Column, value: object) -> str:
+    """Return a text; what cannot be read exactly comes as bytes, and no filter can decide on it."""
+    if isinstance(value, str):
+        return value
+    raise UndecidableFilter(
+        f"column {column.name} holds bytes that are no certain text in charset {column.charset}: {value!r:.80}"
+    )
 
 
 def _pad_bytes(size: int, value: bytes) -> bytes:
@@ -127,6 +141,8 @@ def _adapt_string(operand: Operand, other: Operand) -> Operand:
             return constant("bytes", text.encode("ascii"), operand.node)
         case "temporal":
             return constant("temporal", _moment(text), operand.node)
+    if other.column is not None and other.column.charset:
+        raise ValueError(f"is compared with text in charset {other.column.charset}, which cannot be read exactly")
     raise ValueError("is a string, and can't be compared with this")
 
 

@@ -17,8 +17,8 @@ from cdcd.binlog.keys import UniqueKey
 from cdcd.binlog.rows import Plan
 from cdcd.binlog.table_map import ColumnType, Description
 from cdcd.errors import SchemaMismatch
+from cdcd.model.charset import decode
 from cdcd.model.table import Column, Key, Table
-from cdcd.route.source_text import codec
 
 Collations = Mapping[int, tuple[str, str]]
 """Collation id to (charset, collation), as information_schema.COLLATIONS of the source has them."""
@@ -73,6 +73,7 @@ def build(
         target,
         names=names,
         columns=pairs,
+        charsets=[_text_charset(described, i, source, collations) for i in range(len(names))],
         keys=[key for key in keys if key is not None],
         keyed=row_key is not None,
         ordered=together or referenced or _has_own_columns(target, names),
@@ -212,6 +213,18 @@ def _charset(
     return (live.charset, live.collation) if live.charset else ("binary", "binary")
 
 
+def _text_charset(description: Description, i: int, source: Table | None, collations: Collations) -> str:
+    """Return the charset in which a column's text or members are logged; "" for what is no text."""
+    assert description.column_names is not None
+    column = description.columns[i]
+    if column.type not in tm.CHARACTER | {tm.ENUM, tm.SET}:
+        return ""
+    if column.collation_id is not None:
+        return collations.get(column.collation_id, ("", ""))[0]
+    live = source.column(description.column_names[i]) if source else None
+    return live.charset if live else ""
+
+
 def _check_members(
     description: Description, i: int, live: Column | None, there: Column, collations: Collations
 ) -> None:
@@ -230,10 +243,13 @@ def _check_members(
 
 def _declared(kind: str, column: ColumnType, collations: Collations) -> str:
     """Return COLUMN_TYPE as the event's members make it; empty when the event does not tell them."""
-    name = codec(collations.get(column.collation_id or 0, ("", ""))[0])
-    if column.members is None or name is None:
+    name = collations.get(column.collation_id or 0, ("", ""))[0]
+    if column.members is None:
         return ""
-    members = [member.decode(name, "surrogateescape") for member in column.members]
+    try:
+        members = [decode(member, name) for member in column.members]
+    except ValueError:
+        return ""
     quoted = ("'" + member.translate(_ESCAPED).replace("'", "''") + "'" for member in members)
     return f"{kind}({','.join(quoted)})"
 

@@ -11,25 +11,14 @@ from dataclasses import dataclass
 
 from cdcd.binlog.query import Query
 from cdcd.errors import UnsupportedEvent
+from cdcd.model.charset import codec
 from cdcd.route.tokens import SqlMode
 
 MODE_ANSI_QUOTES = 4
 MODE_NO_BACKSLASH_ESCAPES = 0x100000
 
-# Bytes that a charset does not know come back as they were.
-_CODECS = {
-    "utf8mb4": "utf-8", "utf8mb3": "utf-8", "utf8": "utf-8", "binary": "utf-8", "ascii": "utf-8",
-    "latin1": "cp1252", "latin2": "iso8859_2", "latin5": "iso8859_9", "latin7": "iso8859_13", "cp850": "cp850",
-    "cp852": "cp852", "cp866": "cp866", "cp1250": "cp1250", "cp1251": "cp1251", "cp1256": "cp1256",
-    "cp1257": "cp1257", "greek": "iso8859_7", "hebrew": "iso8859_8", "koi8r": "koi8_r", "koi8u": "koi8_u",
-    "macroman": "mac_roman", "tis620": "tis_620", "sjis": "shift_jis", "cp932": "cp932", "ujis": "euc_jp",
-    "eucjpms": "euc_jp", "euckr": "euc_kr", "gb2312": "gb2312", "gbk": "gbk", "big5": "big5",
-}  # fmt: skip
-
-
-def codec(charset: str) -> str | None:
-    """Return Python's name of a server's charset, or None when there is none."""
-    return _CODECS.get(charset)
+# Charsets of a client whose text is read as another's; its bytes go on as they are.
+_READ_AS = {"binary": "utf-8", "ascii": "utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +41,7 @@ class SourceText:
             return cls(query.statement, flags, "utf-8")
         charset = charsets.get(query.charset[0], ("unknown",))[0]
         written = query.statement.encode("utf-8", "surrogateescape")
-        name = codec(charset)
+        name = _READ_AS.get(charset) or codec(charset)
         text = written.decode(name, "surrogateescape") if name else ""
         read = cls(text, flags, name or "utf-8")
         if name is None or read.encode(text) != written:

@@ -10,9 +10,8 @@ import pytest
 
 from cdcd.cli import position
 from cdcd.config.schema import Config, Daemon, Link
-from cdcd.errors import AccessDenied, SourceLost, TargetLost
+from cdcd.errors import SourceLost, TargetLost
 from cdcd.mysql.reader import Reader
-from cdcd.mysql.session import Session
 from cdcd.runtime.link import LinkRunner
 from cdcd.runtime.precheck import precheck
 from cdcd.verify import verify
@@ -55,7 +54,8 @@ AT_CONNECT = {
 # The application's own session, and the tests'.
 SANE = "SET sql_mode = '', tx_read_only = 0, completion_type = 0, sql_safe_updates = 0, sql_big_selects = 1;"
 ROWS = """
-DELETE FROM t; INSERT INTO t (v, c, at, d) VALUES ('it''s \\\\ "é"', '', '2020-02-02 02:02:02', '0000-00-00'), ('', 'x ', NULL, NULL);
+DELETE FROM t; INSERT INTO t (v, c, at, d) VALUES ('it''s \\\\ "é"', '',
+'2020-02-02 02:02:02', '0000-00-00'), ('', 'x ', NULL, NULL);
 INSERT INTO t (v, c, at, d) SELECT v, c, at, d FROM t; INSERT INTO t (v, c) SELECT REPEAT('a', seq % 40), seq
 FROM seq_1_to_300; UPDATE t SET v = CONCAT(v, '''') WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0;
 REPLACE INTO u VALUES (1, 'x'), (2, ''), (3, '\\\\');

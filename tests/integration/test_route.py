@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from cdcd.errors import SchemaMismatch
+from cdcd.route.where import UndecidableFilter
 from tests.fixtures.links import PLAIN, Both, Outcome, running, wait_until
 
 TABLE = "(id INT PRIMARY KEY, region VARCHAR(9), amount INT)"
@@ -176,3 +177,35 @@ async def test_a_table_may_be_altered_on_both_sides_while_the_link_runs(both: Bo
         await link.caught_up()
         await wait_until(lambda: link.runner.rows == 2)
     assert [(1, "a", 1, "n"), (2, "b", 2, "x")] == both.on_target("SELECT * FROM t ORDER BY id")
+
+
+CHARSETS = {
+    "cp850": "é", "cp852": "š", "cp866": "Ж", "koi8u": "ї", "macroman": "é", "macce": "š", "tis620": "ก",
+    "eucjpms": "表", "cp932": "表", "sjis": "表", "gbk": "誠", "big5": "表", "euckr": "똠", "ucs2": "é",
+    "utf16": "é", "utf16le": "é", "utf32": "é", "latin1": "\x81", "latin7": "ž", "cp1256": "س", "hp8": "é",
+}  # fmt: skip
+
+
+async def test_a_filter_reads_every_charset(both: Both) -> None:
+    """A column that was read as if it held UTF-8 would let no row pass, and nobody would know."""
+    columns = "".join(
+        f", v_{name} VARCHAR(9) CHARACTER SET {name} COLLATE {name}_bin, e_{name} ENUM('a','{text}')"
+        f" CHARACTER SET {name} COLLATE {name}_bin, z_{name} VARCHAR(300) COMPRESSED CHARACTER SET {name} COLLATE {name}_bin"
+        for name, text in CHARSETS.items()
+    )
+    condition = " AND ".join(
+        f"{column}_{name} = '{text}'" for name, text in CHARSETS.items() for column in ("v", "e", "z")
+    )
+    both.both(f"CREATE TABLE t (id INT PRIMARY KEY{columns})")
+    values = ", ".join(f"'{text}', '{text}', '{text}'" for text in CHARSETS.values())
+    others = ", ".join("'a', 'a', 'a'" for _ in CHARSETS)
+    change = f"INSERT INTO t VALUES (1, {values}), (2, {others})"
+    assert PLAIN == facts(await both.carry(change, where={f"{both.database}.t": condition}))
+    assert [(1,)] == both.on_target("SELECT id FROM t") == both.on_source(f"SELECT id FROM t WHERE {condition}")
+
+
+async def test_text_that_is_not_certain_stops_the_link_where_the_filter_asks(both: Both) -> None:
+    """No guess: the row might have to go."""
+    both.both("CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(9) CHARACTER SET sjis COLLATE sjis_bin)")
+    with pytest.raises(UndecidableFilter, match="column v holds bytes"):
+        await both.carry("INSERT INTO t VALUES (1, X'815F')", where={f"{both.database}.t": "v = 'x'"})

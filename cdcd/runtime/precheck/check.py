@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from cdcd.config.schema import Config
+from cdcd.config.schema import Config, Link
 from cdcd.errors import AccessDenied, CdcdError, Lost
 from cdcd.mysql.session import Session
 from cdcd.runtime.precheck.link import Connected, check_link
@@ -30,11 +30,17 @@ async def precheck(config: Config) -> list[Problem]:
             else:
                 servers[name] = answer
                 problems.extend(check_site(answer[1], _roles(config, name)))
-        for link in config.links.values():
+        links = list(config.links.values())
+        for at, link in enumerate(links):
             if link.source in servers and link.target in servers:
                 ends = servers[link.source], servers[link.target]
-                problems.extend(await check_link(link, *ends, is_paired=config.is_active_active(link)))
+                earlier, later = _opposite(link, links[:at]), _opposite(link, links[at:])
+                problems.extend(await check_link(link, *ends, earlier=earlier, later=later))
     return problems
+
+
+def _opposite(link: Link, links: list[Link]) -> list[Link]:
+    return [other for other in links if (other.source, other.target) == (link.target, link.source)]
 
 
 async def _connect(config: Config, name: str, sessions: AsyncExitStack) -> Connected | Problem:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, Lost
@@ -11,27 +12,36 @@ from cdcd.mysql.schema import list_tables, read_tables
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
 from cdcd.runtime.precheck import grants
+from cdcd.runtime.precheck.both_ways import Side, check_both_ways
+from cdcd.runtime.precheck.filters import check_filters
 from cdcd.runtime.precheck.pair import check_counters, check_pair
 from cdcd.runtime.precheck.problem import Problem
 from cdcd.runtime.precheck.server import Server, list_sequences, read_facts
-from cdcd.runtime.precheck.tables import Sides, check_collisions, check_missing, check_table
+from cdcd.runtime.precheck.tables import Sides, check_collisions, check_missing, check_table, check_target
 
 Connected = tuple[Session, Server]
 Names = Mapping[TableName, TableName]  # a carried table's name on the source, and on the target
 
 
-async def check_link(link: Link, source: Connected, target: Connected, *, is_paired: bool) -> list[Problem]:
-    """Return what is wrong between the two servers of a link and with the tables that it carries."""
+async def check_link(
+    link: Link, source: Connected, target: Connected, *, earlier: Sequence[Link] = (), later: Sequence[Link] = ()
+) -> list[Problem]:
+    """Return what is wrong between the two servers of a link and with the tables that it carries.
+
+    ``earlier`` and ``later`` are the links of the opposite way, by their place in the file: what concerns both ways
+    is said once, by the first.
+    """
     path = f"links.{link.name}"
-    problems = list(check_pair(path, source[1], target[1]))
+    problems = [] if earlier else list(check_pair(path, source[1], target[1]))
     try:
-        rules = Rules(link.tables, link.exclude, link.rename)
+        rules = _rules(link)
         names = {name: rules.target_name(name) for name in await list_tables(source[0]) if rules.carries(name)}
         sequences = [name for name in await list_sequences(source[0]) if rules.carries(name)]
         problems += _check_sequences(path, sequences)
         if names:
             problems += _check_servers(path, link, names, source[1], target[1])
-            problems += await _check_tables(path, names, rules, source, target, is_paired)
+            opposite = Opposite([_rules(other) for other in earlier], [_rules(other) for other in later])
+            problems += await _check_tables(link, names, opposite, source, target)
         else:
             problems.append(_nothing_carried(path, link, source[1]))
     except CdcdError as error:
@@ -40,25 +50,63 @@ async def check_link(link: Link, source: Connected, target: Connected, *, is_pai
     return problems
 
 
+@dataclass(frozen=True, slots=True)
+class Opposite:
+    """Which tables the links of the opposite way carry back."""
+
+    earlier: Sequence[Rules]
+    later: Sequence[Rules]
+
+    def __bool__(self) -> bool:
+        """Whether there is such a link."""
+        return bool(self.earlier or self.later)
+
+    @staticmethod
+    def carries(rules: Sequence[Rules], here: TableName, there: TableName) -> bool:
+        """Return whether one of the links carries the target's table back into the source's."""
+        return any(other.carries(there) and other.target_name(there) == here for other in rules)
+
+
 async def _check_tables(
-    path: str, names: Names, rules: Rules, source: Connected, target: Connected, is_paired: bool
+    link: Link, names: Names, opposite: Opposite, source: Connected, target: Connected
 ) -> list[Problem]:
+    path, rules = f"links.{link.name}", _rules(link)
     wanted = frozenset(names.values())
     source_facts = await read_facts(source[0], names.__contains__)
     target_facts = await read_facts(target[0], wanted.__contains__)
     source_tables, target_tables = await read_tables(source[0], names), await read_tables(target[0], wanted)
-    problems: list[Problem] = []
+    problems = list(check_filters(path, link.where, source_tables))
     for name, table in source_tables.items():
         there = names[name]
         if there not in target_tables:
             problems.append(check_missing(path, name, there))
             continue
         facts = source_facts[name], target_facts[there]
-        sides = Sides(table, target_tables[there], *facts, rules.target_name)
-        problems += check_table(path, sides, is_paired)
-    if is_paired and any(facts.counts_up for facts in source_facts.values()):
+        sides = Sides(table, target_tables[there], *facts, link.source, link.target, rules.target_name)
+        if opposite.carries(opposite.later, name, there):
+            problems += _check_both_ways(path, sides, opposite)
+        elif not opposite.carries(opposite.earlier, name, there):
+            problems += check_table(path, sides, bool(opposite))
+    if opposite.later and any(facts.counts_up for facts in source_facts.values()):
         problems += check_counters(path, source[1], target[1])
     return problems
+
+
+def _check_both_ways(path: str, sides: Sides, opposite: Opposite) -> Iterator[Problem]:
+    """Yield what is wrong with a table for this link and for the opposite one, which comes later in the file."""
+
+    def back(name: TableName) -> TableName:
+        return next((rules.target_name(name) for rules in opposite.later if rules.carries(name)), name)
+
+    one = Side(sides.source_site, sides.source, sides.target_name)
+    other = Side(sides.target_site, sides.target, back)
+    yield from check_both_ways(path, one, other)
+    for side, facts in ((one, sides.source_facts), (other, sides.target_facts)):
+        yield from check_target(path, side.table, facts, side.site, side.site)
+
+
+def _rules(link: Link) -> Rules:
+    return Rules(link.tables, link.exclude, link.rename)
 
 
 def _check_servers(path: str, link: Link, names: Names, source: Server, target: Server) -> Iterator[Problem]:
@@ -77,7 +125,7 @@ def _check_grants(path: str, server: Server, wanted: tuple[str, ...], names: Ite
             f"the account of {server.site.name} lacks {', '.join(privileges)} on {_listed(tables)}"
             f" in database {database}"
         )
-        yield Problem.error(path, text, grants.statement(privileges, database, server.account))
+        yield Problem.error(path, text, grants.statement(privileges, database, server.account)).on(server.site.name)
 
 
 def _check_log(path: str, names: Names, source: Server) -> Iterator[Problem]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 
@@ -28,6 +29,14 @@ class Problem:
     def warning(cls, path: str, text: str, fix: str = "") -> Self:
         """Make a problem that the operator may accept."""
         return cls(path, "warning", text, fix)
+
+    def on(self, site: str) -> Self:
+        """Return the same problem, each statement of its fix with the site to run it on."""
+        lines = [
+            re.sub(r";(?:\s+-- (.+))?$", lambda note: f";  -- on {site}" + (f"; {note[1]}" if note[1] else ""), line)
+            for line in self.fix.splitlines()
+        ]
+        return replace(self, fix="\n".join(lines))
 
     @property
     def is_error(self) -> bool:

@@ -22,16 +22,23 @@ class Sides:
     target: Table
     source_facts: TableFacts
     target_facts: TableFacts
+    source_site: str
+    target_site: str
     target_name: Callable[[TableName], TableName]
 
 
 def check_table(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
-    """Yield what keeps a table from being carried exactly."""
+    """Yield what keeps a table from being carried exactly, by this link alone."""
+    for problem in _differences(path, sides, is_paired):
+        yield problem.on(sides.target_site)
+    yield from check_target(path, sides.target, sides.target_facts, sides.target_site, "the target")
+    yield from _check_source(path, sides)
+
+
+def _differences(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
     yield from check_columns(path, sides.source, sides.target, sides.target_facts.required)
     yield from _check_keys(path, sides.source, sides.target, is_paired)
     yield from _check_foreign_keys(path, sides)
-    yield from _check_engines(path, sides)
-    yield from _check_kind(path, sides)
 
 
 def check_missing(path: str, source: TableName, target: TableName) -> Problem:
@@ -134,33 +141,41 @@ def _add_foreign_key(sides: Sides, key: ForeignKey, there: ForeignKey | None) ->
     )
 
 
-def _check_engines(path: str, sides: Sides) -> Iterator[Problem]:
-    if not sides.target_facts.transactional:
+def check_target(path: str, table: Table, facts: TableFacts, site: str, named: str) -> Iterator[Problem]:
+    """Yield what keeps a table from being written to as the log says; ``named`` is the site's name in messages."""
+    name = quote.table(table.name)
+    if not facts.transactional:
         text = (
-            f"table {'.'.join(sides.target.name)} on the target is {sides.target_facts.engine}, which can't"
+            f"table {'.'.join(table.name)} on {named} is {facts.engine}, which can't"
             " roll back: exactly once can't be kept"
         )
-        yield Problem.error(path, text, f"ALTER TABLE {quote.table(sides.target.name)} ENGINE = InnoDB;")
+        yield Problem.error(path, text, f"ALTER TABLE {name} ENGINE = InnoDB;").on(site)
+    for trigger in table.triggers:
+        text = (
+            f"trigger {trigger} of {'.'.join(table.name)} would run again on {named} for rows"
+            " that it has changed where they come from already"
+        )
+        yield Problem.error(path, text, f"DROP TRIGGER {quote.table((table.name[0], trigger))};").on(site)
+    if table.versioned:
+        yield _versioned(path, table, named).on(site)
+
+
+def _check_source(path: str, sides: Sides) -> Iterator[Problem]:
+    table = sides.source
     if not sides.source_facts.transactional:
         text = (
-            f"table {'.'.join(sides.source.name)} on the source is {sides.source_facts.engine}: a statement"
+            f"table {'.'.join(table.name)} on the source is {sides.source_facts.engine}: a statement"
             " that fails half-way is logged as far as it got"
         )
-        yield Problem.warning(path, text, f"ALTER TABLE {quote.table(sides.source.name)} ENGINE = InnoDB;")
+        fix = f"ALTER TABLE {quote.table(table.name)} ENGINE = InnoDB;"
+        yield Problem.warning(path, text, fix).on(sides.source_site)
+    if table.versioned:
+        yield _versioned(path, table, "the source").on(sides.source_site)
 
 
-def _check_kind(path: str, sides: Sides) -> Iterator[Problem]:
-    for trigger in sides.target.triggers:
-        text = (
-            f"trigger {trigger} of {'.'.join(sides.target.name)} would run again on the target for rows"
-            " that it has changed on the source already"
-        )
-        name = quote.table((sides.target.name[0], trigger))
-        yield Problem.error(path, text, f"DROP TRIGGER {name};")
-    for table, side in ((sides.source, "source"), (sides.target, "target")):
-        if table.versioned:
-            text = f"table {'.'.join(table.name)} is system-versioned on the {side}: its history is not carried"
-            yield Problem.error(path, text, f"ALTER TABLE {quote.table(table.name)} DROP SYSTEM VERSIONING;")
+def _versioned(path: str, table: Table, named: str) -> Problem:
+    text = f"table {'.'.join(table.name)} is system-versioned on {named}: its history is not carried"
+    return Problem.error(path, text, f"ALTER TABLE {quote.table(table.name)} DROP SYSTEM VERSIONING;")
 
 
 def _names(key: Key) -> frozenset[str]:

@@ -283,3 +283,35 @@ async def test_sites_that_hand_out_the_same_numbers_are_warned(check):
     assert "warning" == problem.level
     assert "east and west hand out the same AUTO_INCREMENT numbers" in problem.text
     assert [] == await check(paired=False)
+
+
+WRONG_FILTERS = {
+    "unknown column": ("regoin = 'eu'", "'regoin' is not a column of the table; it has id, region, note, at"),
+    "type": ("region = 5", "compares varchar(9) with a integer, which a server converts in ways of its own"),
+    "order": ("region < 'eu'", "can't be decided in collation 'utf8mb4_general_ci'"),
+    "charset": ("note = 'x'", "text in charset armscii8, which cannot be read exactly"),
+    "moment": ("at > 'soon'", "is no full date or time"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), WRONG_FILTERS.values(), ids=WRONG_FILTERS.keys())
+async def test_a_filter_that_would_stop_the_link_is_an_error(check, text, says):
+    """The link would run until the first row of that table."""
+    check.create(
+        "CREATE TABLE t (id INT PRIMARY KEY, region VARCHAR(9), note VARCHAR(9) CHARACTER SET armscii8, at DATETIME)"
+    )
+    name = f"{check.database}.t"
+    [problem] = await check(where={name: text})
+
+    assert (True, f'links.forward.where."{name}"') == (problem.is_error, problem.path)
+    assert says in problem.text
+    assert "^" in problem.text
+
+
+async def test_a_filter_of_a_table_that_is_not_carried_is_an_error(check):
+    """A misspelt name would let every row pass."""
+    check.create("CREATE TABLE t (id INT PRIMARY KEY)")
+    [problem] = await check(where={f"{check.database}.tt": "id = 1"})
+
+    assert (True, True) == (problem.is_error, f"carries no table {check.database}.tt" in problem.text)
+    assert [] == await check(where={f"{check.database}.t": "id = 1"})

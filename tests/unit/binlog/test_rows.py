@@ -121,7 +121,7 @@ def test_members_are_named(kind: int, name: str, stored: int, value: str) -> Non
         (tm.STRING, 4, BINARY, b"\x01a", b"a\0\0\0"),
         (tm.VARCHAR, 4, BINARY, b"\x01a", b"a"),
         (tm.BLOB, 3, BINARY, b"\x02\x00\x00\0\xff", b"\0\xff"),
-        (tm.VARCHAR_COMPRESSED, 50, LATIN1, b"\x03\x00ab", b"ab"),
+        (tm.VARCHAR_COMPRESSED, 50, LATIN1, b"\x03\x00ab", "ab"),
         (tm.BLOB_COMPRESSED, 2, BINARY, b"\0\0", b""),
     ],
 )
@@ -143,7 +143,7 @@ def test_compressed_values_with_and_without_zlibs_own_header(flags: int, window:
     packer = zlib.compressobj(wbits=window)
     packed = bytes([flags | 2, 1000 >> 8, 1000 & 0xFF]) + packer.compress(b"x" * 1000) + packer.flush()
     column = a_column(tm.BLOB_COMPRESSED, 2)
-    assert b"x" * 1000 == read(column, struct.pack("<H", len(packed)) + packed)
+    assert "x" * 1000 == read(column, struct.pack("<H", len(packed)) + packed)
 
 
 @pytest.mark.parametrize(
