@@ -190,7 +190,8 @@ async def test_a_filter_reads_every_charset(both: Both) -> None:
     """A column that was read as if it held UTF-8 would let no row pass, and nobody would know."""
     columns = "".join(
         f", v_{name} VARCHAR(9) CHARACTER SET {name} COLLATE {name}_bin, e_{name} ENUM('a','{text}')"
-        f" CHARACTER SET {name} COLLATE {name}_bin, z_{name} VARCHAR(300) COMPRESSED CHARACTER SET {name} COLLATE {name}_bin"
+        f" CHARACTER SET {name} COLLATE {name}_bin, z_{name} VARCHAR(300) COMPRESSED"
+        f" CHARACTER SET {name} COLLATE {name}_bin"
         for name, text in CHARSETS.items()
     )
     condition = " AND ".join(

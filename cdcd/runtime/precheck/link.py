@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, Lost
-from cdcd.model.table import TableName
+from cdcd.model.table import Table, TableName
 from cdcd.mysql.schema import list_tables, read_tables
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
 from cdcd.runtime.precheck import grants
 from cdcd.runtime.precheck.both_ways import Side, check_both_ways
-from cdcd.runtime.precheck.filters import check_filters
+from cdcd.runtime.precheck.filters import check_case, check_filters
 from cdcd.runtime.precheck.pair import check_counters, check_pair
 from cdcd.runtime.precheck.problem import Problem
-from cdcd.runtime.precheck.server import Server, list_sequences, read_facts
+from cdcd.runtime.precheck.server import Server, TableFacts, list_sequences, read_facts
 from cdcd.runtime.precheck.tables import Sides, check_collisions, check_missing, check_table, check_target
 
 Connected = tuple[Session, Server]
@@ -36,6 +36,7 @@ async def check_link(
     try:
         rules = _rules(link)
         names = {name: rules.target_name(name) for name in await list_tables(source[0]) if rules.carries(name)}
+        problems += check_case(path, link, source[1])
         sequences = [name for name in await list_sequences(source[0]) if rules.carries(name)]
         problems += _check_sequences(path, sequences)
         if names:
@@ -71,10 +72,12 @@ async def _check_tables(
     link: Link, names: Names, opposite: Opposite, source: Connected, target: Connected
 ) -> list[Problem]:
     path, rules = f"links.{link.name}", _rules(link)
-    wanted = frozenset(names.values())
-    source_facts = await read_facts(source[0], names.__contains__)
-    target_facts = await read_facts(target[0], wanted.__contains__)
-    source_tables, target_tables = await read_tables(source[0], names), await read_tables(target[0], wanted)
+    source_facts, source_tables = await _described(source, names)
+    target_facts, target_tables = await _described(target, frozenset(names.values()))
+
+    def target_name(name: TableName) -> TableName:
+        return target[1].folded(rules.target_name(name))
+
     problems = list(check_filters(path, link.where, source_tables))
     for name, table in source_tables.items():
         there = names[name]
@@ -82,7 +85,7 @@ async def _check_tables(
             problems.append(check_missing(path, name, there))
             continue
         facts = source_facts[name], target_facts[there]
-        sides = Sides(table, target_tables[there], *facts, link.source, link.target, rules.target_name)
+        sides = Sides(table, target_tables[there], *facts, link.source, link.target, target_name)
         if opposite.carries(opposite.later, name, there):
             problems += _check_both_ways(path, sides, opposite)
         elif not opposite.carries(opposite.earlier, name, there):
@@ -90,6 +93,20 @@ async def _check_tables(
     if opposite.later and any(facts.counts_up for facts in source_facts.values()):
         problems += check_counters(path, source[1], target[1])
     return problems
+
+
+async def _described(
+    connected: Connected, names: Collection[TableName]
+) -> tuple[dict[TableName, TableFacts], dict[TableName, Table]]:
+    """Return what a server says of those tables that it has, under the names that they are asked for."""
+    session, server = connected
+    wanted = {server.folded(name) for name in names}
+    found = await read_facts(session, lambda name: server.folded(name) in wanted)
+    facts = {server.folded(name): fact for name, fact in found.items()}
+    tables = {
+        name: table for name, table in (await read_tables(session, names)).items() if server.folded(name) in facts
+    }
+    return {name: facts[server.folded(name)] for name in tables}, tables
 
 
 def _check_both_ways(path: str, sides: Sides, opposite: Opposite) -> Iterator[Problem]:
