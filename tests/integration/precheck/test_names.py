@@ -9,7 +9,8 @@ from tests.fixtures.links import running
 from tests.integration.precheck.conftest import configure
 
 TABLES = (
-    "CREATE DATABASE `Dätä` CHARACTER SET utf8mb4; CREATE TABLE `Dätä`.`Tabelle_é` (`schlüssel` INT PRIMARY KEY, `wért` VARCHAR(9),"
+    "CREATE DATABASE `Dätä` CHARACTER SET utf8mb4; CREATE TABLE `Dätä`.`Tabelle_é` ("
+    "`schlüssel` INT PRIMARY KEY, `wért` VARCHAR(9),"
     " `P` INT, UNIQUE KEY `ключ` (`wért`), CONSTRAINT `fk_ü` FOREIGN KEY (`P`) REFERENCES `Tabelle_é` (`schlüssel`)"
     " ON DELETE CASCADE); CREATE TABLE `Dätä`.`表` (id INT PRIMARY KEY)"
 )
