@@ -22,7 +22,7 @@ def test_an_error_is_printed_with_its_fix_and_is_exit_status_3(cdcd, east, west,
     assert [
         f"error: links.forward: table {database}.t on the target is MyISAM, which can't roll back:"
         " exactly once can't be kept",
-        f"    ALTER TABLE `{database}`.`t` ENGINE = InnoDB;",
+        f"    ALTER TABLE `{database}`.`t` ENGINE = InnoDB;  -- on west",
         f"warning: links.forward: table {database}.a has neither a primary key nor a unique key without NULLs:"
         " it is carried by comparing whole rows, which is slow",
         f"    -- ALTER TABLE `{database}`.`a` ADD PRIMARY KEY (…);  on both sides",

@@ -73,7 +73,7 @@ def _check_column(path: str, column: Column, there: Column, one: Side, other: Si
         yield Problem.warning(path, text, f"-- give it one type on {one.site} and {other.site}")
         return
     fixes = [
-        side.alter(f"MODIFY COLUMN {_definition(merged, held.name)}", "; keep its COMMENT and AUTO_INCREMENT")
+        side.alter(f"MODIFY COLUMN {_definition(merged, held.name)}", "; keep its COMMENT, AUTO_INCREMENT, ON UPDATE")
         for side, held in ((one, column), (other, there))
         if not _is_same(held, merged)
     ]

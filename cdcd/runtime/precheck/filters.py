@@ -1,12 +1,14 @@
-"""Judge the row filters of a link: each must say something of a carried table, and of columns that it has."""
+"""Judge what a link's file says of tables and columns against those that there are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from cdcd.config.schema import Link
 from cdcd.model.table import Table, TableName
 from cdcd.route.where import RowFilter, UndecidableFilter
 from cdcd.runtime.precheck.problem import Problem
+from cdcd.runtime.precheck.server import Server
 
 
 def check_filters(path: str, where: Mapping[str, str], tables: Mapping[TableName, Table]) -> Iterator[Problem]:
@@ -26,3 +28,17 @@ def check_filters(path: str, where: Mapping[str, str], tables: Mapping[TableName
             message = error.message if isinstance(error, UndecidableFilter) else str(error)
             hint = error.hint if isinstance(error, UndecidableFilter) else ""
             yield Problem.error(place, message, f"-- {hint}" if hint else "")
+
+
+def check_case(path: str, link: Link, source: Server) -> Iterator[Problem]:
+    """Yield the rules that never match, since the source logs its tables' names in lower case."""
+    if source.variables.get("lower_case_table_names") != "1":
+        return
+    for key, rules in (("tables", link.tables), ("exclude", link.exclude), ("rename", tuple(link.rename))):
+        for rule in rules:
+            if rule != rule.lower():
+                text = (
+                    f"{source.site.name} stores the names of tables in lower case (lower_case_table_names = 1), so"
+                    f" {rule!r} matches none"
+                )
+                yield Problem.error(f"{path}.{key}", text, f'{path}.{key}: "{rule.lower()}"')

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from cdcd.config.schema import Link
 from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError
-from cdcd.model.table import TableName
+from cdcd.model.table import Table, TableName
 from cdcd.mysql import quote
 from cdcd.mysql.schema import list_tables, read_tables
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
 from cdcd.runtime.precheck import grants
 from cdcd.runtime.precheck.both_ways import Side, check_both_ways
-from cdcd.runtime.precheck.filters import check_filters
+from cdcd.runtime.precheck.filters import check_case, check_filters
 from cdcd.runtime.precheck.pair import check_counters, check_pair
 from cdcd.runtime.precheck.problem import Problem
-from cdcd.runtime.precheck.server import Server, list_sequences, read_facts
+from cdcd.runtime.precheck.server import Server, TableFacts, list_sequences, read_facts
 from cdcd.runtime.precheck.tables import (
     Sides,
     check_collisions,
@@ -45,6 +45,7 @@ async def check_link(
     try:
         rules = _rules(link)
         names = {name: rules.target_name(name) for name in await list_tables(source[0]) if rules.carries(name)}
+        problems += check_case(path, link, source[1])
         sequences = [name for name in await list_sequences(source[0]) if rules.carries(name)]
         # Where the link goes on, its log may hold the statements that made the sides differ.
         goes_on = link.ddl and await _has_run(link, target[0])
@@ -91,10 +92,12 @@ class Found(NamedTuple):
 
 async def _check_tables(link: Link, names: Names, opposite: Opposite, source: Connected, target: Connected) -> Found:
     path, rules = f"links.{link.name}", _rules(link)
-    wanted = frozenset(names.values())
-    source_facts = await read_facts(source[0], names.__contains__)
-    target_facts = await read_facts(target[0], wanted.__contains__)
-    source_tables, target_tables = await read_tables(source[0], names), await read_tables(target[0], wanted)
+    source_facts, source_tables = await _described(source, names)
+    target_facts, target_tables = await _described(target, frozenset(names.values()))
+
+    def target_name(name: TableName) -> TableName:
+        return target[1].folded(rules.target_name(name))
+
     found = Found([], list(check_filters(path, link.where, source_tables)))
     for name, table in source_tables.items():
         there = names[name]
@@ -102,29 +105,15 @@ async def _check_tables(link: Link, names: Names, opposite: Opposite, source: Co
             found.differences.append(check_missing(path, name, there))
             continue
         facts = source_facts[name], target_facts[there]
-        sides = Sides(table, target_tables[there], *facts, link.source, link.target, rules.target_name, link.allow_loss)
-        _check_sides(path, sides, opposite, found)
+        sides = Sides(table, target_tables[there], *facts, link.source, link.target, target_name, link.allow_loss)
+        if opposite.carries(opposite.later, name, there):
+            _check_both_ways(path, sides, opposite, found)
+        elif not opposite.carries(opposite.earlier, name, there):
+            found.differences.extend(check_definitions(path, sides, bool(opposite)))
+            found.problems.extend(check_table(path, sides))
     if opposite.later and any(facts.counts_up for facts in source_facts.values()):
         found.problems.extend(check_counters(path, source[1], target[1]))
     return found
-
-
-def _check_sides(path: str, sides: Sides, opposite: Opposite, found: Found) -> None:
-    """Judge one table for this link, and for the opposite one where that comes later in the file."""
-    here, there = sides.source.name, sides.target.name
-    if opposite.carries(opposite.later, here, there):
-        one = Side(sides.source_site, sides.source, sides.target_name)
-        other = Side(sides.target_site, sides.target, _back(opposite.later))
-        found.differences.extend(check_both_ways(path, one, other))
-        for side, facts in ((one, sides.source_facts), (other, sides.target_facts)):
-            found.problems.extend(check_target(path, side.table, facts, side.site, side.site))
-    elif not opposite.carries(opposite.earlier, here, there):
-        found.differences.extend(check_definitions(path, sides, bool(opposite)))
-        found.problems.extend(check_table(path, sides))
-
-
-def _back(later: Sequence[Rules]) -> Callable[[TableName], TableName]:
-    return lambda name: next((rules.target_name(name) for rules in later if rules.carries(name)), name)
 
 
 async def _has_run(link: Link, target: Session) -> bool:
@@ -134,6 +123,33 @@ async def _has_run(link: Link, target: Session) -> bool:
     except (AccessDenied, ServerError):  # There is no such table, or the account may not read it, as `grants` says.
         return False
     return row is not None
+
+
+async def _described(
+    connected: Connected, names: Collection[TableName]
+) -> tuple[dict[TableName, TableFacts], dict[TableName, Table]]:
+    """Return what a server says of those tables that it has, under the names that they are asked for."""
+    session, server = connected
+    wanted = {server.folded(name) for name in names}
+    found = await read_facts(session, lambda name: server.folded(name) in wanted)
+    facts = {server.folded(name): fact for name, fact in found.items()}
+    tables = {
+        name: table for name, table in (await read_tables(session, names)).items() if server.folded(name) in facts
+    }
+    return {name: facts[server.folded(name)] for name in tables}, tables
+
+
+def _check_both_ways(path: str, sides: Sides, opposite: Opposite, found: Found) -> None:
+    """Judge a table for this link and for the opposite one, which comes later in the file."""
+
+    def back(name: TableName) -> TableName:
+        return next((rules.target_name(name) for rules in opposite.later if rules.carries(name)), name)
+
+    one = Side(sides.source_site, sides.source, sides.target_name)
+    other = Side(sides.target_site, sides.target, back)
+    found.differences.extend(check_both_ways(path, one, other))
+    for side, facts in ((one, sides.source_facts), (other, sides.target_facts)):
+        found.problems.extend(check_target(path, side.table, facts, side.site, side.site))
 
 
 def _rules(link: Link) -> Rules:

@@ -25,6 +25,7 @@ VARIABLES = (
     "hostname",
     "innodb_flush_log_at_trx_commit",
     "log_bin",
+    "lower_case_table_names",
     "max_allowed_packet",
     "port",
     "read_only",
@@ -56,6 +57,15 @@ class Server:
     def identity(self) -> tuple[str, ...]:
         """What two connections to the same server have in common."""
         return tuple(self.variables.get(name, "") for name in ("server_uid", "hostname", "port", "datadir"))
+
+    @property
+    def folds_names(self) -> bool:
+        """Whether the case of a table's name means nothing to the server, which may store it in lower case."""
+        return self.variables.get("lower_case_table_names", "0") != "0"
+
+    def folded(self, name: TableName) -> TableName:
+        """Return the form in which two names of one table are the same."""
+        return (name[0].lower(), name[1].lower()) if self.folds_names else name
 
     def number(self, variable: str) -> int | None:
         """Return a variable that is a number, None where the server does not have it."""

@@ -172,7 +172,7 @@ async def test_a_column_that_must_be_given_is_an_error(check):
 
     assert problem.is_error
     assert "t.region is not on the source, must not be NULL and has no default" in problem.text
-    assert problem.fix.endswith("ALTER COLUMN `region` SET DEFAULT …;")
+    assert problem.fix.endswith("ALTER COLUMN `region` SET DEFAULT …;  -- on west")
 
 
 async def test_a_column_computed_on_one_side_only_is_named(check):
