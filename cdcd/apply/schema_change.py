@@ -3,7 +3,10 @@
 A statement commits by itself, so no marker can share its transaction. First the announcement is committed:
 the connection that will run it, what it changes, and a digest of the objects as they are. Then it runs. A run
 that finds its announcement already there ends that connection, and compares: objects that changed since say
-that it has run.
+that it has run. Where a statement may leave no trace of that kind, the link stops.
+
+The statement runs under the settings and at the time of the original, so rows that it fills get the same values.
+The settings are those that a QUERY event carries, and what the source has for those that none carries.
 """
 
 from __future__ import annotations
@@ -11,14 +14,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from cdcd.apply.careful import explain
 from cdcd.apply.marker import check, refusal
 from cdcd.binlog.query import Query
-from cdcd.errors import AccessDenied, ServerError
+from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, UnsupportedEvent
 from cdcd.model.table import TableName
 from cdcd.mysql import quote
 from cdcd.mysql.flavor import MARIADB
@@ -29,10 +34,34 @@ log = structlog.get_logger()
 KEPT_DAYS = 7
 _MISSING = frozenset({1049, 1051, 1146})
 _NO_SUCH_SESSION = 1094
+_UNKNOWN_TABLE = 1051
+_SPARE_BYTES = 4096
 # Inserts move it, and they go on while the link does not run.
 _NEXT_ID = re.compile(rb" AUTO_INCREMENT=\d+")
-# What these do can leave every definition as it was.
-_REPLACES_ROWS = re.compile(rb"\bOR\s+REPLACE\b|\bPARTITION\b|^\s*TRUNCATE\b|^\s*RENAME\b", re.IGNORECASE)
+
+
+class Effects(Protocol):
+    """What the statement does to rows (``route.effect.Effect``)."""
+
+    @property
+    def renews(self) -> bool:
+        """Its tables are made anew, though their definitions may stay the same."""
+
+    @property
+    def hides(self) -> bool:
+        """Rows change, and nothing but they may tell."""
+
+    @property
+    def unequal(self) -> str:
+        """What in it has a value of its own on each server."""
+
+    @property
+    def numbers(self) -> bool:
+        """What becomes of a row depends on the order in which the server reads them."""
+
+    @property
+    def orders(self) -> bool:
+        """It says in which order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +76,34 @@ class Change:
     digest: str
     statement: bytes  # in the charset of the source's client
     query: Query
+    timestamp: int  # of the statement, in seconds
+    time_zone: str  # what the query's means on the target
+    effect: Effects
+    defaults: Mapping[str, str]  # the source's settings that no event carries
+
+    @property
+    def moment(self) -> str:
+        """The statement's time in seconds, exactly."""
+        return f"{self.timestamp}.{self.query.microseconds or 0:06d}"
+
+    @property
+    def way_out(self) -> str:
+        """How to pass over it."""
+        return f"cdcd skip --link {self.link} --gtid {self.gtid}"
+
+
+class State(NamedTuple):
+    """What the objects of a change are at one moment."""
+
+    digest: str
+    present: bool  # one of them exists
+    is_told: bool  # the digest differs for tables that were made anew
 
 
 async def carry(session: Session, change: Change, fence: bytes) -> bool:
     """Run the change unless an earlier run did; return whether it ran now. ``fence`` is a marker statement.
 
-    Raises Fenced, ApplyFailed, TargetLost, TargetBusy.
+    Raises Fenced, ApplyFailed, UnsupportedEvent, TargetLost, TargetBusy.
     """
     await settle(session)
     announced = await session.fetch_one(
@@ -62,21 +113,108 @@ async def carry(session: Session, change: Change, fence: bytes) -> bool:
     if announced is not None:
         await _end(session, int(announced[1]))
     state = await _state(session, change)
-    if announced is not None and _bytes(announced[0]).decode() != state:
+    if announced is not None and _has_run(change, _bytes(announced[0]).decode(), state):
         log.info("ddl_found_done", verb=change.verb, gtid=change.gtid)
         return False
-    await _announce(session, change, state, fence)
+    await _check_size(session, change)
+    await _check_rows(session, change)
+    await _announce(session, change, state.digest, fence)
     try:
-        await session.execute(_settings(change.query))
+        await _run(session, change)
+    except ServerError as error:
+        raise _refused(error, change) from error
+    return True
+
+
+async def _run(session: Session, change: Change) -> None:
+    await session.execute(_settings(change))
+    expected = change.query.error
+    try:
         await session.execute(change.statement)
     except ServerError as error:
-        raise explain(error).at(statement=str(change.query), gtid=change.gtid) from error
-    return True
+        # The server drops what there is of a list before it says that something is not there.
+        if error.code != expected and not (change.verb == "DROP TABLE" and error.code == _UNKNOWN_TABLE):
+            raise
+    else:
+        if expected and change.verb != "DROP TABLE":
+            raise ServerError(expected, "the source's answer to this statement, which the target has run")
+
+
+def _refused(error: ServerError, change: Change) -> CdcdError:
+    refused = explain(error).at(statement=str(change.query), gtid=change.gtid)
+    way = f"make it possible there and start the link again, or pass over it with {change.way_out}"
+    refused.hint = f"{refused.hint}; {way}" if refused.hint else way
+    return refused
+
+
+def _has_run(change: Change, before: str, state: State) -> bool:
+    """Return whether an earlier run ran the statement; raise UnsupportedEvent where that cannot be told."""
+    if before != state.digest:
+        # Tables of a list are dropped one by one: the statement may have ended between two of them.
+        unsure = change.verb == "DROP TABLE" and len(change.objects) > 1 and state.present
+    else:
+        unsure = change.effect.hides or (change.effect.renews and not state.is_told)
+    if unsure:
+        where = f"link = {quote.text(change.link)} AND gtid = {quote.text(change.gtid)}"
+        raise UnsupportedEvent(
+            f"the last run of the link ended while this statement was run, and nothing tells if it has: {change.query}",
+            hint=f"look at the tables on the target; if it has, {change.way_out};"
+            f" if not, DELETE FROM cdcd.ddl WHERE {where} there, and start the link again",
+        )
+    return before != state.digest
+
+
+async def _check_size(session: Session, change: Change) -> None:
+    """Raise ApplyFailed for a statement that the target would end the connection for."""
+    row = await session.fetch_one("SELECT @@max_allowed_packet")
+    needed = len(change.statement) + _SPARE_BYTES
+    if row is not None and needed > int(row[0]):
+        raise ApplyFailed(
+            f"a statement of {len(change.statement)} bytes exceeds the target's max_allowed_packet: {change.query}",
+            hint=f"raise max_allowed_packet on the target to {needed} or more",
+        )
+
+
+async def _check_rows(session: Session, change: Change) -> None:
+    """Raise UnsupportedEvent where rows that are there would get other values than the source's."""
+    effect = change.effect
+    if not (effect.unequal or effect.numbers) or await _is_empty(session, change.objects[0]):
+        return
+    problem = ""
+    if effect.unequal:
+        problem = f"fills the rows that are there with {effect.unequal}, which each server answers in its own way"
+    elif effect.orders or not await _reads_by_key(session, change.objects[0]):
+        problem = "depends on the order of the rows that are there, which nothing but a primary key makes the same"
+    if problem:
+        raise UnsupportedEvent(
+            f"a statement that {problem}: {change.query}",
+            hint="make the same change on the target by hand, without that default, copy the column's values from the"
+            f" source, then {change.way_out}",
+        )
+
+
+async def _is_empty(session: Session, table: TableName) -> bool:
+    try:
+        return await session.fetch_one(f"SELECT 1 FROM {quote.table(table)} LIMIT 1") is None
+    except ServerError as error:
+        if error.code not in _MISSING:
+            raise
+        return True
+
+
+async def _reads_by_key(session: Session, table: TableName) -> bool:
+    """Return whether the server reads the table in the order of its primary key: InnoDB stores it so."""
+    here = f"table_schema = {quote.text(table[0])} AND table_name = {quote.text(table[1])}"
+    row = await session.fetch_one(
+        f"SELECT 1 FROM information_schema.tables WHERE {here} AND engine = 'InnoDB' AND EXISTS"
+        f" (SELECT 1 FROM information_schema.statistics WHERE {here} AND index_name = 'PRIMARY')"
+    )
+    return row is not None
 
 
 async def settle(session: Session) -> None:
     """Undo what the last statement's settings left in the session."""
-    for setting in MARIADB.writer_settings:
+    for setting in (*MARIADB.writer_settings, "SET timestamp = DEFAULT"):
         await session.execute(setting)
 
 
@@ -107,21 +245,30 @@ async def _announce(session: Session, change: Change, state: str, fence: bytes) 
             [
                 "BEGIN",
                 "REPLACE INTO cdcd.ddl (link,gtid,origin,verb,objects,digest,state_before,session,announced_at)"
-                f" VALUES ({values},CONNECTION_ID(),NOW(6))",
+                f" VALUES ({values},CONNECTION_ID(),FROM_UNIXTIME({change.moment}))",
                 fence,
                 f"DELETE FROM cdcd.ddl WHERE link = {quote.text(change.link)}"
-                f" AND announced_at < NOW(6) - INTERVAL {KEPT_DAYS} DAY",
+                f" AND announced_at < FROM_UNIXTIME({change.moment}) - INTERVAL {KEPT_DAYS} DAY",
             ]
         )
     check(answers[2])
     await session.execute("COMMIT")
 
 
-def _settings(query: Query) -> str:
-    """The settings of the source's session that decide what the statement means."""
+def _settings(change: Change) -> str:
+    """The time and the settings of the source's session that decide what the statement means."""
+    query = change.query
     parts = [
+        # The server cuts what it is given to microseconds, and a double may be a little less than what was written.
+        f"timestamp = {change.moment}5",
         f"foreign_key_checks = {int(query.foreign_key_checks)}",
+        f"unique_checks = {int(query.unique_checks)}",
+        f"check_constraint_checks = {int(query.check_constraint_checks)}",
+        f"sql_if_exists = {int(query.if_exists)}",
         f"explicit_defaults_for_timestamp = {int(query.explicit_defaults_for_timestamp)}",
+        f"auto_increment_increment = {query.auto_increment[0]}",
+        f"auto_increment_offset = {query.auto_increment[1]}",
+        f"lc_time_names = {query.lc_time_names}",
     ]
     if query.sql_mode is not None:
         parts.append(f"sql_mode = {query.sql_mode}")
@@ -129,31 +276,37 @@ def _settings(query: Query) -> str:
         client, connection, server = query.charset
         parts += [f"character_set_client = {client}", f"collation_connection = {connection}"]
         parts.append(f"collation_server = {server}")
-    if query.time_zone:
-        parts.append(f"time_zone = {quote.text(query.time_zone)}")
+    if change.time_zone:
+        parts.append(f"time_zone = {quote.text(change.time_zone)}")
+    parts += [f"{name} = {quote.text(value)}" for name, value in change.defaults.items()]
     return "SET " + ", ".join(parts)
 
 
-async def _state(session: Session, change: Change) -> str:
+async def _state(session: Session, change: Change) -> State:
     """Digest the definitions of tables and databases as they are now, and which tables they are."""
     digest = hashlib.sha256()
+    present, is_told = False, True
     for database, table in change.objects:
-        query = (
-            f"SHOW CREATE TABLE {quote.table((database, table))}"
-            if table
-            else f"SHOW CREATE DATABASE {quote.identifier(database)}"
-        )
-        try:
-            definition = await session.fetch_one(query)
-        except ServerError as error:
-            if error.code not in _MISSING:
-                raise
-            definition = None
-        text = _NEXT_ID.sub(b"", _bytes(definition[1])) if definition else None
+        definition = await _definition(session, (database, table))
+        text = _NEXT_ID.sub(b"", definition) if definition else None
         digest.update(repr((database, table, text)).encode())
-    if _REPLACES_ROWS.search(change.statement):
-        digest.update(repr([await _identity(session, name) for name in change.objects]).encode())
-    return digest.hexdigest()
+        present = present or text is not None
+        if change.effect.renews:
+            identity = await _identity(session, (database, table))
+            is_told = is_told and (text is None or bool(identity))
+            digest.update(repr(identity).encode())
+    return State(digest.hexdigest(), present, is_told)
+
+
+async def _definition(session: Session, name: TableName) -> bytes | None:
+    query = f"SHOW CREATE TABLE {quote.table(name)}" if name[1] else f"SHOW CREATE DATABASE {quote.identifier(name[0])}"
+    try:
+        row = await session.fetch_one(query)
+    except ServerError as error:
+        if error.code not in _MISSING:
+            raise
+        return None
+    return _bytes(row[1]) if row else None
 
 
 async def _identity(session: Session, name: TableName) -> list[tuple[object, ...]]:

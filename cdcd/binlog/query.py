@@ -1,6 +1,29 @@
 """The QUERY event: a statement that the log carries as text, and the session that it ran in.
 
-Layout: MariaDB Knowledge Base, "QUERY_EVENT"; status variables: ``sql/log_event.h``, ``Q_*_CODE``.
+Layout: MariaDB Knowledge Base, "QUERY_EVENT"; status variables: ``sql/log_event.h``, ``Q_*``:
+
+====  ===================================  ==========================================================
+code  name                                 what it decides
+====  ===================================  ==========================================================
+0     FLAGS2                               checks of foreign keys, unique keys and constraints,
+                                           explicit_defaults_for_timestamp, sql_if_exists; autocommit
+                                           and sql_auto_is_null, which no schema change depends on
+1     SQL_MODE                             how the text is read, and which values fit
+2, 6  CATALOG                              nothing: it is always "std"
+3     AUTO_INCREMENT                       how existing rows are numbered
+4     CHARSET                              client, connection, server
+5     TIME_ZONE                            what TIMESTAMP literals and conversions mean
+7     LC_TIME_NAMES                        names of months and days
+8     CHARSET_DATABASE                     LOAD DATA only, which is no schema change
+9     TABLE_MAP_FOR_UPDATE                 multi-table UPDATE only
+10    MASTER_DATA_WRITTEN                  the size of the event in another log format
+11    INVOKER                              the definer of views and routines, which are not carried
+128   HRNOW                                the microseconds of the statement's time
+129   XID                                  the server's own recovery
+130   GTID_FLAGS3                          ALTER TABLE in two phases, which the GTID event says too
+====  ===================================  ==========================================================
+
+The time's seconds are in the event's header. What no event holds: default_storage_engine, old_mode, alter_algorithm.
 """
 
 from __future__ import annotations
@@ -11,9 +34,11 @@ from dataclasses import dataclass
 from cdcd.binlog import compression
 from cdcd.errors import MalformedEvent
 
+OPTION_NO_CHECK_CONSTRAINT_CHECKS = 1 << 15
 OPTION_NO_FOREIGN_KEY_CHECKS = 1 << 26
 OPTION_RELAXED_UNIQUE_CHECKS = 1 << 27
 OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP = 1 << 24
+OPTION_IF_EXISTS = 1 << 28
 UTF8MB4_GENERAL_CI = 45
 
 _CONTROL = re.compile(
@@ -21,7 +46,7 @@ _CONTROL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 # The length of each status variable's value that has a fixed one (Q_*_CODE in log_event.h).
-_FIXED = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 13: 3, 128: 3, 129: 8}
+_FIXED = {0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 128: 3, 129: 8, 130: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +61,14 @@ class Query:
     explicit_defaults_for_timestamp: bool
     charset: tuple[int, int, int] | None  # collation ids: client, connection, server
     time_zone: str  # "" when the statement does not depend on it
+    unique_checks: bool = True
+    check_constraint_checks: bool = True
+    if_exists: bool = False
+    auto_increment: tuple[int, int] = (1, 1)  # increment, offset
+    lc_time_names: int = 0
+    microseconds: int | None = None  # of the statement's time; None when it does not depend on them
+    error: int = 0  # what the source answered its client, where the log has the statement all the same
+    unknown: int | None = None  # the first status variable that is not understood
 
     def __str__(self) -> str:
         """Return the statement, shortened for messages."""
@@ -67,7 +100,7 @@ def parse(body: bytes, compressed: bool, generated: bool = False) -> Query:
     text = body[text_at:]
     if compressed:
         text = compression.event(text)
-    settings = _status(body[13 : 13 + status_length])
+    settings, unknown = _status(body[13 : 13 + status_length])
     flags = int.from_bytes(settings.get(0, b""), "little")
     charset = settings.get(4)
     return Query(
@@ -79,6 +112,14 @@ def parse(body: bytes, compressed: bool, generated: bool = False) -> Query:
         explicit_defaults_for_timestamp=bool(flags & OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP),
         charset=_charset(charset, generated) if charset else None,
         time_zone=settings.get(5, b"\0")[1:].decode("ascii", "replace"),
+        unique_checks=not flags & OPTION_RELAXED_UNIQUE_CHECKS,
+        check_constraint_checks=not flags & OPTION_NO_CHECK_CONSTRAINT_CHECKS,
+        if_exists=bool(flags & OPTION_IF_EXISTS),
+        auto_increment=_pair(settings.get(3, b"\1\0\1\0")),
+        lc_time_names=int.from_bytes(settings.get(7, b""), "little"),
+        microseconds=int.from_bytes(settings[128], "little") if 128 in settings else None,
+        error=int.from_bytes(body[9:11], "little"),
+        unknown=unknown,
     )
 
 
@@ -87,18 +128,22 @@ def _charset(value: bytes, generated: bool) -> tuple[int, int, int]:
     return UTF8MB4_GENERAL_CI if generated else client, connection, server
 
 
-def _status(block: bytes) -> dict[int, bytes]:
-    """Read status variables up to the first whose length is not known: the ones needed come first."""
+def _pair(value: bytes) -> tuple[int, int]:
+    return int.from_bytes(value[:2], "little"), int.from_bytes(value[2:], "little")
+
+
+def _status(block: bytes) -> tuple[dict[int, bytes], int | None]:
+    """Read status variables up to the first that is not known, and say which one that is."""
     settings: dict[int, bytes] = {}
     at = 0
     while at < len(block):
         code = block[at]
         length = _FIXED.get(code) or _variable_length(code, block[at + 1 :])
         if length < 0:
-            break
+            return settings, code
         settings[code] = block[at + 1 : at + 1 + length]
         at += 1 + length
-    return settings
+    return settings, None
 
 
 def _variable_length(code: int, rest: bytes) -> int:

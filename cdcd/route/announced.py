@@ -1,8 +1,9 @@
 """Schema changes that cdcd itself ran on this source, so that they are not sent back.
 
-The announcement names the connection that runs the statement; the log's QUERY event names it too
-(``slave_proxy_id`` of its post-header), whatever the server did to the text. Verb, objects and time must agree
-besides, because a server that restarts counts its connections anew.
+The announcement names the connection that runs the statement, and the time that the statement carries, which is
+that of the original on its own server; the log's QUERY event says both too (``slave_proxy_id`` of its post-header,
+its header's time and ``Q_HRNOW``), whatever the server did to the text. A server that restarts counts its
+connections anew, but another statement of the same number cannot have the time of one that was announced earlier.
 """
 
 from __future__ import annotations
@@ -10,80 +11,96 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from cdcd.binlog.query import Query
 from cdcd.binlog.table_map import own_rows
 from cdcd.binlog.transaction import Transaction
+from cdcd.model.position import Gtid
 from cdcd.model.table import TableName
 
-# A statement is begun as soon as it is announced; more than this apart, a later connection has the same number.
-APART_SECONDS_MAX = 600
 _DELETE = 2
 _MICROSECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """One row of ``cdcd.ddl``; ``at`` is in microseconds of the source's clock."""
+    """One row of ``cdcd.ddl``; ``at`` is the statement's own time in microseconds."""
 
     link: str
+    gtid: Gtid  # of the original
+    origin: str
     session: int
     verb: str
     objects: frozenset[TableName]
     at: int
 
     @classmethod
-    def of(cls, link: str, session: int, verb: str, objects: str, at: int) -> Announcement:
+    def of(cls, link: str, gtid: str, origin: str, session: int, verb: str, objects: str, at: int) -> Announcement:
         """Take a row's values, the objects as ``cdcd.ddl`` stores them."""
         names = (line.split("\t") for line in objects.split("\n"))
-        return cls(link, session, verb, _folded((database, table) for database, table in names), at)
+        return cls(
+            link, Gtid.parse(gtid), origin, session, verb, folded((database, table) for database, table in names), at
+        )
+
+    def is_of(self, query: Query, verb: str, objects: Iterable[TableName], timestamp: int) -> bool:
+        """Return whether this announces a statement of the given time, in seconds.
+
+        A DROP TABLE that found only some of its tables may be logged with those.
+        """
+        names = folded(objects)
+        seconds, microseconds = divmod(self.at, _MICROSECONDS)
+        return (
+            (self.session, self.verb, seconds) == (query.thread_id, verb, timestamp)
+            and query.microseconds in (None, microseconds)
+            and bool(names)
+            and names <= self.objects
+        )
 
 
 class Announced:
     """Announcements whose statements have not been met yet."""
 
     def __init__(self) -> None:
-        self._waiting: set[Announcement] = set()
+        self._loaded: set[Announcement] = set()
+        self._read: dict[str, Announcement] = {}  # by link: it runs one statement after the other
 
     def expect(self, announcement: Announcement) -> None:
-        """Note an announcement that may lie before the place where reading begins."""
-        self._waiting.add(announcement)
+        """Note an announcement that may lie before the place where reading begins, or far behind it."""
+        self._loaded.add(announcement)
 
     def read(self, transaction: Transaction) -> None:
         """Note what an announcing transaction says."""
-        for table, kind, body in transaction.events:
-            if table.is_announcement and kind != _DELETE:
-                for row in own_rows(table.description, body, kind):
-                    self._follow(_from_log(row))
+        for announcement in announcements(transaction):
+            self._loaded.discard(announcement)
+            self._read[announcement.link] = announcement
 
-    def _follow(self, announcement: Announcement) -> None:
-        """A link runs one statement after the other: what it announced before has run, or never will."""
-        self._waiting = {
-            other for other in self._waiting if other.link != announcement.link or other.at > announcement.at
-        }
-        self._waiting.add(announcement)
-
-    def take(self, session: int, verb: str, objects: Iterable[TableName], timestamp: int) -> bool:
-        """Return whether this statement, begun at ``timestamp`` in seconds, was announced, and forget it.
-
-        A DROP TABLE that found only some of its tables is logged with those.
-        """
-        names = _folded(objects)
-        for waiting in self._waiting:
-            if (
-                (waiting.session, waiting.verb) == (session, verb)
-                and names
-                and names <= waiting.objects
-                and abs(timestamp - waiting.at // _MICROSECONDS) <= APART_SECONDS_MAX
-            ):
-                self._waiting.discard(waiting)
-                return True
-        return False
+    def take(self, query: Query, verb: str, objects: Iterable[TableName], timestamp: int) -> Announcement | None:
+        """Return the announcement of this statement, begun at ``timestamp`` in seconds, and forget it."""
+        names = list(objects)
+        for waiting in (*self._read.values(), *self._loaded):
+            if waiting.is_of(query, verb, names, timestamp):
+                self._loaded.discard(waiting)
+                if self._read.get(waiting.link) == waiting:
+                    del self._read[waiting.link]
+                return waiting
+        return None
 
 
-def _folded(names: Iterable[TableName]) -> frozenset[TableName]:
-    """A server with lower_case_table_names writes names back in lower case."""
+def announcements(transaction: Transaction) -> list[Announcement]:
+    """Return what a transaction announces."""
+    return [
+        _from_log(row)
+        for table, kind, body in transaction.events
+        if table.is_announcement and kind != _DELETE
+        for row in own_rows(table.description, body, kind)
+    ]
+
+
+def folded(names: Iterable[TableName]) -> frozenset[TableName]:
+    """Return names in lower case, as a server with lower_case_table_names writes them back."""
     return frozenset((database.lower(), table.lower()) for database, table in names)
 
 
 def _from_log(row: list[bytes]) -> Announcement:
     stamp = int.from_bytes(row[8][:4], "big") * _MICROSECONDS + int.from_bytes(row[8][4:7], "big")
-    return Announcement.of(row[0].decode(), int.from_bytes(row[3], "little"), row[4].decode(), row[5].decode(), stamp)
+    link, gtid, origin, verb, objects = (row[at].decode() for at in (0, 1, 2, 4, 5))
+    return Announcement.of(link, gtid, origin, int.from_bytes(row[3], "little"), verb, objects, stamp)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from cdcd.model.table import TableName
 from cdcd.route.cursor import Cursor, Reference, Role, UnknownStatement
+from cdcd.route.effect import UNKNOWN, Effect, effect
 
 StatementKind = Literal["table", "database", "other", "dml", "unknown"]
 
@@ -60,6 +61,7 @@ class SchemaChange:
     kind: StatementKind
     references: tuple[Reference, ...] = ()
     temporary: bool = False
+    effect: Effect = UNKNOWN
 
     @property
     def objects(self) -> tuple[TableName, ...]:
@@ -251,4 +253,7 @@ class Reader(Cursor):
             self._next += 2
 
     def _change(self, verb: str, kind: StatementKind, temporary: bool = False) -> SchemaChange:
-        return SchemaChange(verb, kind, tuple(self._references), temporary)
+        references = tuple(self._references)
+        spans = references[0].spans if references else ()
+        found = effect(verb, self._tokens, spans[-1][1] if spans else 0)
+        return SchemaChange(verb, kind, references, temporary, found)

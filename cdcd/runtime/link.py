@@ -239,7 +239,7 @@ class LinkRunner:
         writers = [await open_writer(slot) for slot in range(self.link.writers)]
         claim = await self._claim(control, source, writers)
         tables = await Tables.open(self.link, self._source, source, control)
-        changes = SchemaChanges(self.link, tables.rules, tables.collations, await self._writing(stack))
+        changes = SchemaChanges(self.link, tables.rules, tables.collations, await self._writing(stack), self._target)
         await changes.load(source)
         stream = BinlogStream(self._source, self.link, claim.progress.position, time.monotonic, self._source_stats)
         return Pipeline(

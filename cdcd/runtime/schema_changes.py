@@ -11,8 +11,8 @@ from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.schema_change import Change, carry, settle
 from cdcd.binlog.query import Query
 from cdcd.binlog.transaction import Transaction
-from cdcd.config.schema import Link
-from cdcd.errors import CdcdError, UnsupportedEvent
+from cdcd.config.schema import Link, Site
+from cdcd.errors import CdcdError, Conflict, UnsupportedEvent
 from cdcd.model.position import Progress
 from cdcd.model.table import TableName
 from cdcd.mysql import quote
@@ -22,10 +22,21 @@ from cdcd.route.announced import Announced, Announcement
 from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
+from cdcd.runtime.crossing import crossed
 
 log = structlog.get_logger()
 
 Outcome = Literal["own", "passed", "carried"]
+
+# What decides what a statement means, and is in no event. Of a session that sets it otherwise nothing is known.
+_UNLOGGED = ("default_storage_engine", "old_mode", "alter_algorithm")
+# Of statements that were ended half-way: ER_QUERY_INTERRUPTED, ER_SERVER_SHUTDOWN, ER_NEW_ABORTING_CONNECTION,
+# ER_CONNECTION_KILLED, ER_STATEMENT_TIMEOUT (include/mysqld_error.h).
+_CUT_OFF = frozenset({1317, 1053, 1184, 1927, 1969})
+# Two zones that agree on these moments are taken for the same.
+_ZONE = "SET STATEMENT time_zone = 'SYSTEM' FOR SELECT " + ", ".join(
+    f"UNIX_TIMESTAMP('{year}-{day} 12:00:00')" for year in range(1975, 2038, 4) for day in ("01-15", "07-15")
+)
 
 
 @dataclass
@@ -36,23 +47,29 @@ class SchemaChanges:
     rules: Rules
     collations: Collations
     session: Session  # with the settings of the statement's source session, so not a writer's
+    target: Site
     announced: Announced = field(default_factory=Announced)
     folds_names: bool = False  # the source compares names in lower case (lower_case_table_names)
+    defaults: dict[str, str] = field(default_factory=dict)  # the source's settings that no event carries
+    zone: tuple[object, ...] | None = None  # the source's time zone SYSTEM, as the moments that it gives
 
     async def load(self, source: Session) -> None:
         """Read the announcements on the source: a run may begin between one and its statement."""
         row = await source.fetch_one("SELECT @@lower_case_table_names")
         self.folds_names = bool(row and row[0])
+        names = ",".join(map(quote.text, _UNLOGGED))
+        self.defaults = dict(await source.fetch(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({names})"))
+        self.zone = await source.fetch_one(_ZONE)
         present = await source.fetch(
             "SELECT 1 FROM information_schema.tables WHERE table_schema = 'cdcd' AND table_name = 'ddl'"
         )
         if present:
             rows = await source.fetch(
-                "SELECT link, session, verb, objects, CAST(UNIX_TIMESTAMP(announced_at) * 1000000 AS UNSIGNED)"
-                " FROM cdcd.ddl"
+                "SELECT link, gtid, origin, session, verb, objects,"
+                " CAST(UNIX_TIMESTAMP(announced_at) * 1000000 AS UNSIGNED) FROM cdcd.ddl"
             )
-            for link, session, verb, objects, at in rows:
-                self.announced.expect(Announcement.of(link, session, verb, objects, at))
+            for row in rows:
+                self.announced.expect(Announcement.of(*row))
 
     async def take(self, transaction: Transaction, dispatcher: Dispatcher, progress: Progress) -> Outcome:
         """Handle one statement; everything before it is committed. Raises UnsupportedEvent, ApplyFailed, Fenced."""
@@ -71,13 +88,64 @@ class SchemaChanges:
             return "passed"
         if change.kind in ("dml", "unknown"):
             raise _unsupported(query, change.kind)
-        if self.announced.take(query.thread_id, change.verb, change.objects, transaction.timestamp):
+        if announcement := self.announced.take(query, change.verb, change.objects, transaction.timestamp):
+            await self._check_crossing(announcement, change, transaction)
             return "own"
         if not await self._is_carried(change, transaction):
             return "passed"
-        ran = await carry(self.session, self._change(transaction, source, change), dispatcher.fence(progress))
+        self._check_readable(query)
+        zone = await self._time_zone(query, change)
+        ran = await carry(self.session, self._change(transaction, source, change, zone), dispatcher.fence(progress))
         log.info("ddl_carried", statement=str(query), gtid=str(transaction.gtid), ran=ran)
         return "carried"
+
+    async def _check_crossing(
+        self, announcement: Announcement, change: ddl.SchemaChange, transaction: Transaction
+    ) -> None:
+        """Raise Conflict where rows that came before a statement here came after its original on the target.
+
+        There they met the changed table, and here the statement met them: the two sides may differ by them.
+        """
+        if announcement.origin != self.link.target or change.effect.keeps_rows:
+            return
+        table = await crossed(
+            self.session, self.target, self.link, announcement, [self._target_name(name) for name in change.objects]
+        )
+        if table is not None:
+            where, there = ".".join(table), self.link.target
+            raise Conflict(
+                f"{self.link.source} wrote to {where} while a schema change of {there} was on its way, so what it wrote"
+                f" came before {change.verb} here and after it there: {transaction.query}",
+                hint=f"compare the two sides of {where}, put right by hand what differs, then"
+                f" cdcd skip --link {self.link.name} --gtid {transaction.gtid}",
+            ).at(table=where, original=announcement.gtid)
+
+    def _check_readable(self, query: Query) -> None:
+        if query.error in _CUT_OFF:
+            raise UnsupportedEvent(
+                f"a statement that was ended half-way on the source (error {query.error}): {query}",
+                hint="see on the source how far it came, do as much on the target by hand, then cdcd skip it",
+            )
+        if query.unknown is not None:
+            raise UnsupportedEvent(
+                f"a statement under a setting that is not understood (status variable {query.unknown}): {query}",
+                hint="run it on the target by hand, under the settings of its session, then cdcd skip it",
+            )
+
+    async def _time_zone(self, query: Query, change: ddl.SchemaChange) -> str:
+        """Return the time zone under which the statement means the same on the target; raise UnsupportedEvent."""
+        if query.time_zone != "SYSTEM":
+            return query.time_zone
+        await settle(self.session)
+        if self.zone == await self.session.fetch_one(_ZONE) or (
+            change.effect.keeps_rows and not change.effect.temporal
+        ):
+            return "SYSTEM"
+        raise UnsupportedEvent(
+            f"a statement in the time zone SYSTEM, which is another one on the target: {query}",
+            hint="give both servers the same default_time_zone (a name or an offset); run this statement on the target"
+            " by hand, then cdcd skip it",
+        )
 
     async def _is_carried(self, change: ddl.SchemaChange, transaction: Transaction) -> bool:
         """Return whether the statement is to run on the target; raise UnsupportedEvent where that would be wrong."""
@@ -121,7 +189,7 @@ class SchemaChanges:
                     hint="drop on the target by hand what should go, then start the link again",
                 )
 
-    def _change(self, transaction: Transaction, source: SourceText, change: ddl.SchemaChange) -> Change:
+    def _change(self, transaction: Transaction, source: SourceText, change: ddl.SchemaChange, zone: str) -> Change:
         query = transaction.query
         assert query is not None
         objects = tuple(self._target_name(name) for name in change.objects if self._carries(name))
@@ -140,6 +208,15 @@ class SchemaChanges:
             digest=ddl.digest(source.text, source.mode),
             statement=source.encode(statement),
             query=query,
+            timestamp=transaction.timestamp,
+            time_zone=zone,
+            effect=change.effect,
+            # An engine that the target does not have must not keep other statements from it.
+            defaults={
+                name: value
+                for name, value in self.defaults.items()
+                if change.verb == "CREATE TABLE" or name != "default_storage_engine"
+            },
         )
 
     def _carries(self, name: TableName) -> bool:

@@ -9,6 +9,7 @@ from cdcd.config.schema import Link, Site
 from cdcd.errors import AccessDenied, SchemaMismatch, ServerError
 from cdcd.model.position import Position
 from cdcd.model.table import Table, TableName
+from cdcd.mysql import quote
 from cdcd.mysql.schema import definition, definition_query, read_table
 from cdcd.mysql.session import Session
 from cdcd.route.plan import build
@@ -29,7 +30,9 @@ SEQUENCE_COLUMNS = (
     "cycle_option",
     "cycle_count",
 )
-"""A MariaDB sequence is logged as a table of one row; each site counts its own."""
+"""A MariaDB sequence is logged as a table of one row, with no key; each site counts its own."""
+
+_SEQUENCE_VERBS = frozenset({"CREATE SEQUENCE", "ALTER SEQUENCE", "DROP SEQUENCE"})
 
 
 class Tables:
@@ -76,7 +79,8 @@ class Tables:
             transaction.timestamp,
             lambda altered: self._ahead.is_unaltered(name, altered, transaction.gtid, before),
         )
-        if description.column_names == SEQUENCE_COLUMNS:
+        may_be_sequence = description.column_names == SEQUENCE_COLUMNS and not description.primary_key
+        if may_be_sequence and await self._is_sequence(name, transaction, before):
             log.info("sequence_passed", table=".".join(name), gtid=str(transaction.gtid))
             return False
         target_name = self.rules.target_name(description.name)
@@ -100,6 +104,21 @@ class Tables:
             operations=self._link.operations,
             row_filter=row_filter,
             definition=known,
+        )
+
+    async def _is_sequence(self, name: TableName, transaction: Transaction, before: Position) -> bool:
+        """Return whether a table of a sequence's columns is one; raise SchemaMismatch where nothing tells."""
+        row = await self._source.fetch_one(
+            "SELECT table_type FROM information_schema.tables"
+            f" WHERE table_schema = {quote.text(name[0])} AND table_name = {quote.text(name[1])}"
+        )
+        if row is not None:
+            return bool(row[0] == "SEQUENCE")
+        if await self._ahead.next_change(name, transaction.gtid, before) in _SEQUENCE_VERBS:
+            return True
+        raise SchemaMismatch(
+            "the table has the columns of a sequence, and nothing tells whether it was one",
+            hint="if it was a sequence, leave it out of the link (exclude)",
         )
 
     async def _read_target(self, name: TableName) -> tuple[Table | None, bytes | None]:

@@ -7,28 +7,26 @@ with a connection of its own, and it ends at the first statement about the table
 
 from __future__ import annotations
 
-import zlib
+import math
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import structlog
 
-from cdcd.binlog.decoder import Decoder
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Position
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
-from cdcd.mysql.stream import ReplicationStream
 from cdcd.route import ddl
 from cdcd.route.plan import Collations
 from cdcd.route.source_text import SourceText
+from cdcd.runtime.second_reading import read_again
 from cdcd.source.start import current_position
-from cdcd.source.stream import SILENT_HEARTBEATS
 
 log = structlog.get_logger()
 
-PART_BYTES = 1024 * 1024
 # A statement is in the log at most this long after the table's time of alteration.
 LATE_SECONDS_MAX = 10
 
@@ -48,62 +46,37 @@ class LogAhead:
         ``altered`` is when the source last altered the table, in its seconds: no such statement comes later.
         Call it after the table has been read. Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
         """
+        return await self.next_change(name, since, start, until=altered + LATE_SECONDS_MAX) == ""
+
+    async def next_change(
+        self, name: TableName, since: Gtid, start: Position, *, until: float = math.inf
+    ) -> str | None:
+        """Return the verb of the first statement after ``since`` that changes the table, "" where there is none.
+
+        None where the log does not show ``since``. The search ends at what the source stamped later than ``until``.
+        Raises what :meth:`is_unaltered` does.
+        """
         end = await current_position(self.session, MARIADB)
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
-        stream = await ReplicationStream.open(
-            self.site,
-            position=str(start),
-            server_id=0xC0000000 | zlib.crc32(f"{self.link.name}/{'.'.join(name)}".encode()) >> 2,
-            heartbeat_seconds=self.link.heartbeat_seconds / 2,
-        )
-        everything = "" if self.link.relay else None
-        decoder = Decoder(start, relay_except=everything, transaction_bytes_max=PART_BYTES)
-        try:
-            return await self._is_unaltered(stream, decoder, name, altered, since, end)
-        finally:
-            stream.close()
-
-    async def _is_unaltered(
-        self,
-        stream: ReplicationStream,
-        decoder: Decoder,
-        name: TableName,
-        altered: float,
-        since: Gtid,
-        end: Position,
-    ) -> bool:
+        reading = read_again(self.site, self.link, ".".join(name), start, end, marked=self.link.relay)
         met = False
-        while not all(decoder.position.includes(gtid) for gtid in end):
-            for transaction in await self._read(stream, decoder):
-                if met and transaction.timestamp > altered + LATE_SECONDS_MAX:
-                    return True
-                if met and self._changes(transaction, name):
-                    return False
+        async with aclosing(reading) as transactions:
+            async for transaction in transactions:
+                if met and transaction.timestamp > until:
+                    return ""
+                if met and (verb := self._change(transaction, name)):
+                    return verb
                 met = met or transaction.gtid == since
-        return met
+        return "" if met else None
 
-    async def _read(self, stream: ReplicationStream, decoder: Decoder) -> list[Transaction]:
-        if decoder.failure is not None:
-            raise decoder.failure
-        await stream.wait(SILENT_HEARTBEATS * self.link.heartbeat_seconds)
-        taken = stream.take()
-        try:
-            return decoder.feed(taken)
-        finally:
-            taken.release()
-            stream.release()
-
-    def _changes(self, transaction: Transaction, name: TableName) -> bool:
+    def _change(self, transaction: Transaction, name: TableName) -> str:
         query = transaction.query
         if query is None:
-            return False
+            return ""
         source = SourceText.of(query, self.collations)
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None or change.temporary:
-            return False
-        if change.kind == "unknown":
-            return True
+            return ""
         lowered = (name[0].lower(), name[1].lower())
-        return any(
-            (database.lower(), table.lower()) in (lowered, (lowered[0], "")) for database, table in change.objects
-        )
+        changed = {(database.lower(), table.lower()) for database, table in change.objects}
+        return change.verb if change.kind == "unknown" or changed & {lowered, (lowered[0], "")} else ""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from cdcd.config.schema import Link
-from cdcd.errors import CdcdError, Lost
+from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError
 from cdcd.model.table import TableName
+from cdcd.mysql import quote
 from cdcd.mysql.schema import list_tables, read_tables
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
@@ -14,7 +15,7 @@ from cdcd.runtime.precheck import grants
 from cdcd.runtime.precheck.pair import check_counters, check_pair
 from cdcd.runtime.precheck.problem import Problem
 from cdcd.runtime.precheck.server import Server, list_sequences, read_facts
-from cdcd.runtime.precheck.tables import Sides, check_collisions, check_missing, check_table
+from cdcd.runtime.precheck.tables import Sides, check_collisions, check_definitions, check_missing, check_table
 
 Connected = tuple[Session, Server]
 Names = Mapping[TableName, TableName]  # a carried table's name on the source, and on the target
@@ -28,37 +29,66 @@ async def check_link(link: Link, source: Connected, target: Connected, *, is_pai
         rules = Rules(link.tables, link.exclude, link.rename)
         names = {name: rules.target_name(name) for name in await list_tables(source[0]) if rules.carries(name)}
         sequences = [name for name in await list_sequences(source[0]) if rules.carries(name)]
-        problems += _check_sequences(path, sequences)
+        # Where the link goes on, its log may hold the statements that made the sides differ.
+        goes_on = link.ddl and await _has_run(link, target[0])
+        differences = list(_check_sequences(path, sequences))
         if names:
             problems += _check_servers(path, link, names, source[1], target[1])
-            problems += await _check_tables(path, names, rules, source, target, is_paired)
+            facts = await _read_sides(names, rules, source[0], target[0])
+            differences += _check_differences(path, names, facts)
+            problems += _check_tables(path, facts, source[1], target[1], is_paired)
         else:
-            problems.append(_nothing_carried(path, link, source[1]))
+            nothing = _nothing_carried(path, link, source[1])
+            problems.append(nothing.mended_by_log() if link.ddl else nothing)
+        problems += [problem.mended_by_log() if goes_on else problem for problem in differences]
     except CdcdError as error:
         text = f"the check could not be finished: {error}"
         problems.append(Problem.error(path, text, transient=isinstance(error, Lost)))
     return problems
 
 
-async def _check_tables(
-    path: str, names: Names, rules: Rules, source: Connected, target: Connected, is_paired: bool
-) -> list[Problem]:
+async def _has_run(link: Link, target: Session) -> bool:
+    """Return whether the link has a checkpoint on its target."""
+    try:
+        row = await target.fetch_one(f"SELECT 1 FROM cdcd.checkpoint WHERE link = {quote.text(link.name)} LIMIT 1")
+    except (AccessDenied, ServerError):  # There is no such table, or the account may not read it, as `grants` says.
+        return False
+    return row is not None
+
+
+async def _read_sides(names: Names, rules: Rules, source: Session, target: Session) -> dict[TableName, Sides | None]:
+    """Return each carried table as both servers have it, None where the target lacks it."""
     wanted = frozenset(names.values())
-    source_facts = await read_facts(source[0], names.__contains__)
-    target_facts = await read_facts(target[0], wanted.__contains__)
-    source_tables, target_tables = await read_tables(source[0], names), await read_tables(target[0], wanted)
-    problems: list[Problem] = []
+    source_facts = await read_facts(source, names.__contains__)
+    target_facts = await read_facts(target, wanted.__contains__)
+    source_tables, target_tables = await read_tables(source, names), await read_tables(target, wanted)
+    sides: dict[TableName, Sides | None] = {}
     for name, table in source_tables.items():
         there = names[name]
-        if there not in target_tables:
-            problems.append(check_missing(path, name, there))
-            continue
-        facts = source_facts[name], target_facts[there]
-        sides = Sides(table, target_tables[there], *facts, rules.target_name)
-        problems += check_table(path, sides, is_paired)
-    if is_paired and any(facts.counts_up for facts in source_facts.values()):
-        problems += check_counters(path, source[1], target[1])
-    return problems
+        sides[name] = None
+        if there in target_tables:
+            facts = source_facts[name], target_facts[there]
+            sides[name] = Sides(table, target_tables[there], *facts, rules.target_name)
+    return sides
+
+
+def _check_differences(path: str, names: Names, tables: Mapping[TableName, Sides | None]) -> Iterator[Problem]:
+    for name, sides in tables.items():
+        if sides is None:
+            yield check_missing(path, name, names[name])
+        else:
+            yield from check_definitions(path, sides)
+
+
+def _check_tables(
+    path: str, tables: Mapping[TableName, Sides | None], source: Server, target: Server, is_paired: bool
+) -> Iterator[Problem]:
+    counts_up = False
+    for sides in filter(None, tables.values()):
+        yield from check_table(path, sides, is_paired)
+        counts_up = counts_up or sides.source_facts.counts_up
+    if is_paired and counts_up:
+        yield from check_counters(path, source, target)
 
 
 def _check_servers(path: str, link: Link, names: Names, source: Server, target: Server) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 
@@ -28,6 +28,14 @@ class Problem:
     def warning(cls, path: str, text: str, fix: str = "") -> Self:
         """Make a problem that the operator may accept."""
         return cls(path, "warning", text, fix)
+
+    def mended_by_log(self) -> Self:
+        """Return the problem as a warning: the log ahead may hold the statement that ends it."""
+        if not self.is_error:
+            return self
+        return replace(
+            self, level="warning", text=f"{self.text} (unless the log that the link has yet to read mends it)"
+        )
 
     @property
     def is_error(self) -> bool:

@@ -25,11 +25,17 @@ class Sides:
     target_name: Callable[[TableName], TableName]
 
 
-def check_table(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
-    """Yield what keeps a table from being carried exactly."""
+def check_definitions(path: str, sides: Sides) -> Iterator[Problem]:
+    """Yield where the two definitions of a table do not fit."""
     yield from check_columns(path, sides.source, sides.target, sides.target_facts.required)
-    yield from _check_keys(path, sides.source, sides.target, is_paired)
+    yield from _check_keys(path, sides.source, sides.target)
     yield from _check_foreign_keys(path, sides)
+
+
+def check_table(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
+    """Yield what keeps a table from being carried exactly, whether or not its definitions fit."""
+    if sides.source.row_key is None:
+        yield _lacks_key(path, sides.source, is_paired)
     yield from _check_engines(path, sides)
     yield from _check_kind(path, sides)
 
@@ -52,9 +58,8 @@ def check_collisions(path: str, names: Iterable[tuple[TableName, TableName]]) ->
             yield Problem.error(path, text, f"{path}.rename or {path}.exclude")
 
 
-def _check_keys(path: str, source: Table, target: Table, is_paired: bool) -> Iterator[Problem]:
+def _check_keys(path: str, source: Table, target: Table) -> Iterator[Problem]:
     if source.row_key is None:
-        yield _lacks_key(path, source, is_paired)
         return
     columns = _names(source.row_key)
     if target.row_key is None or _names(target.row_key) != columns:
