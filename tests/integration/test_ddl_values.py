@@ -33,7 +33,10 @@ def filled(both):
         ["ALTER TABLE t ADD c DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"],
         ["SET timestamp = 1700000000.999999", "ALTER TABLE t ADD c DATETIME(6) DEFAULT (NOW(6) - INTERVAL 1 SECOND)"],
         ["SET sql_mode = ''", "ALTER TABLE t MODIFY ts TIMESTAMP(6) NOT NULL DEFAULT NOW(6) ON UPDATE NOW(6)"],
-        ["SET time_zone = '+05:00'", "ALTER TABLE t ADD a TIMESTAMP DEFAULT '2021-01-01', ADD b DATETIME DEFAULT NOW()"],
+        [
+            "SET time_zone = '+05:00'",
+            "ALTER TABLE t ADD a TIMESTAMP DEFAULT '2021-01-01', ADD b DATETIME DEFAULT NOW()",
+        ],
         ["SET lc_time_names = 'de_DE'", "ALTER TABLE t ADD c VARCHAR(99) DEFAULT (DATE_FORMAT(NOW(), '%W %M'))"],
         ["ALTER TABLE t ADD n BIGINT AUTO_INCREMENT UNIQUE"],
         [

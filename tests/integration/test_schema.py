@@ -131,6 +131,40 @@ async def test_what_is_no_table_of_the_link_passes(east, west, database, ddl):
     assert [("t", "BASE TABLE")] == west.sql(f"SHOW FULL TABLES FROM {database}")
 
 
+SEQUENCE_LIKE = (
+    "CREATE TABLE q (next_not_cached_value BIGINT NOT NULL, minimum_value BIGINT NOT NULL, maximum_value BIGINT NOT"
+    " NULL, start_value BIGINT NOT NULL, increment BIGINT NOT NULL, cache_size BIGINT UNSIGNED NOT NULL, cycle_option"
+    " TINYINT UNSIGNED NOT NULL, cycle_count BIGINT NOT NULL{key})"
+)
+
+
+@pytest.mark.parametrize("key", ["", ", PRIMARY KEY (start_value)"])
+async def test_a_table_that_looks_like_a_sequence_is_carried(east, west, database, key):
+    """What it is, the source says, not the names of its columns."""
+    both((east, west), database, SEQUENCE_LIKE.format(key=key))
+    async with running(link(database), east, west) as run:
+        east.sql("INSERT INTO q VALUES (1, 2, 3, 4, 5, 6, 0, 0)", database=database)
+        await run.caught_up()
+    assert [(1, 2, 3, 4, 5, 6, 0, 0)] == rows(west, database, "SELECT * FROM q")
+
+
+async def test_what_was_a_sequence_is_told_by_how_it_ended(east, west, database):
+    """A link that was away finds in the log what the source no longer has; where it does not, it stops."""
+    both((east, west), database)
+    await begin(east, west, database)
+    east.sql("CREATE SEQUENCE s; DO NEXTVAL(s); INSERT INTO t (id) VALUES (1); DROP SEQUENCE s", database=database)
+    async with running(link(database), east, west) as run:
+        await run.caught_up()
+    assert 1 == len(rows(west, database))
+    east.sql(
+        f"{SEQUENCE_LIKE.format(key='')}; INSERT INTO q VALUES (1, 2, 3, 4, 5, 6, 0, 0); DROP TABLE q",
+        database=database,
+    )
+    error = await stop(east, west, database)
+    assert isinstance(error, SchemaMismatch)
+    assert "nothing tells whether it was one" in str(error)
+
+
 async def test_statements_are_logged_without_the_secrets_in_them(east, west, database):
     """What passes is logged by its kind alone."""
     with capture_logs() as logs:
