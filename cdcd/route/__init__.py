@@ -6,7 +6,8 @@ clock and no chance, so what a link carries can be tested without a server and i
 rules       which tables a link carries, and what each is called on the target
 tokens      the lexer that everything that reads SQL text shares
 ddl         what a statement of the log changes, and its text with the target's names; ``statement`` is its
-            grammar and ``cursor`` its place in the text
+            grammar, ``cursor`` its place in the text, and ``effect`` what it does to rows
+announced   which statements of the log cdcd itself has run
 where       row filters: ``expression`` reads the text, ``binding`` ties it to a table by way of ``operand``,
             ``collation`` and ``numbers`` hold what the server says about two values
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
-from cdcd.errors import UnsupportedEvent
+from cdcd.errors import BinlogPurged, UnsupportedEvent
 from cdcd.model.position import Position
 from cdcd.model.table import TableName
 from cdcd.mysql.session import Session
@@ -40,11 +40,18 @@ async def crossed(
     own = frozenset(gtid for gtid in end if gtid.domain == domain)
     names = folded(objects)
     reading = read_again(target, link, f"crossing/{original}", end.after([original]), Position(own), marked=True)
-    async with aclosing(reading) as transactions:
-        async for transaction in transactions:
-            for table in _changed(transaction, link):
-                if not names.isdisjoint(folded([table, (table[0], "")])):
-                    return table
+    try:
+        async with aclosing(reading) as transactions:
+            async for transaction in transactions:
+                for table in _changed(transaction, link):
+                    if not names.isdisjoint(folded([table, (table[0], "")])):
+                        return table
+    except BinlogPurged as error:
+        error.hint = (
+            f"{link.target} has purged the log that tells whether rows crossed a schema change on their way: compare"
+            " both sides of its tables, then cdcd skip the statement on this link"
+        )
+        raise error.at(original=original) from None
     return None
 
 

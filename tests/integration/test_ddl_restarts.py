@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 from pymysql.err import OperationalError
 
+from cdcd.apply import schema_change
 from cdcd.config.schema import Link
 from cdcd.errors import ApplyFailed, UnsupportedEvent
 from tests.fixtures.active_pair import announcements, contents
@@ -174,6 +175,27 @@ async def test_a_change_that_may_leave_no_trace_is_not_guessed(both, database, c
     assert isinstance(error, UnsupportedEvent)
     assert f"DELETE FROM cdcd.ddl WHERE link = '{database}_forward' AND gtid = '" in str(error)
     assert f"cdcd skip --link {database}_forward --gtid " in str(error)
+
+
+async def test_a_truncate_is_not_guessed_by_an_account_that_sees_no_table_ids(both, database, monkeypatch):
+    """Without PROCESS nothing tells an emptied table from one that is still to be emptied."""
+
+    async def hidden(*_):
+        return []
+
+    monkeypatch.setattr(schema_change, "_identity", hidden)
+    east, west = both
+    forward = link(database, "forward")
+    with unchangeable(west, database, "t"):
+        async with running(forward, east, west) as run:
+            east.sql("TRUNCATE TABLE t", database=database)
+            await wait_until(lambda: waiting(west))
+            await crash(run)
+        await end_waiting(west)
+    async with running(forward, east, west) as run:
+        error = await run.stopped()
+    assert isinstance(error, UnsupportedEvent)
+    assert [(1,)] == west.sql("SELECT id FROM t", database=database)
 
 
 async def test_a_refused_change_stops_the_link_and_says_the_ways_out(both, database):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdcd.errors import UnsupportedEvent
+from cdcd.errors import ApplyFailed, UnsupportedEvent
 from tests.fixtures.links import running
 from tests.system.conftest import a_link
 
@@ -128,3 +128,14 @@ async def test_hundreds_of_tables_are_dropped_by_one_statement(both):
     both.both("; ".join(f"CREATE TABLE `{name}` (id INT PRIMARY KEY) ENGINE = MyISAM" for name in names))
     await both.carry("DROP TABLE " + ", ".join(f"`{name}`" for name in names), ddl=True)
     assert [] == both.on_target("SHOW TABLES")
+
+
+async def test_a_statement_that_the_target_takes_in_no_packet_stops_the_link(east, server_factory, database):
+    """The target would end the connection, again and again."""
+    west = server_factory(options={"max-allowed-packet": "1M"})
+    west.sql(f"CREATE DATABASE {database}")
+    async with running(a_link(database, ddl=True), east, west) as run:
+        east.sql(f"/* {'x' * 1_100_000} */ CREATE TABLE t (id INT PRIMARY KEY)", database=database)
+        error = await run.stopped()
+    assert isinstance(error, ApplyFailed)
+    assert "raise max_allowed_packet on the target" in str(error)
