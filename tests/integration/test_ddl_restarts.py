@@ -210,6 +210,23 @@ async def test_a_refused_change_stops_the_link_and_says_the_ways_out(both, datab
     assert f"cdcd skip --link {database}_forward --gtid " in str(error)
 
 
+async def test_an_announcement_of_before_a_restart_hides_no_statement_of_an_application(both, database):
+    """A server that starts again gives its connection numbers to others."""
+    east, west = both
+    async with running(link(database, "forward"), east, west):
+        pass
+    with west.connect(database=database) as session, session.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO cdcd.ddl (link, gtid, origin, verb, objects, digest, state_before, session, announced_at)"
+            f" VALUES ('{database}_forward', '0-1-1', 'east', 'TRUNCATE TABLE', '{database}\tt', '', '',"
+            " CONNECTION_ID(), NOW(6) - INTERVAL 5 SECOND)"
+        )
+        async with running(link(database, "reverse"), west, east) as back:
+            cursor.execute("TRUNCATE TABLE t")
+            await back.caught_up()
+    assert [] == east.sql("SELECT id FROM t", database=database)
+
+
 async def test_inserts_on_the_target_do_not_make_a_change_look_done(both, database):
     """The next AUTO_INCREMENT value is part of a definition, and moves while the link does not run."""
     east, west = both
