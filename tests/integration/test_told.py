@@ -141,7 +141,8 @@ async def test_no_value_outside_of_a_key_is_told(both: Both, case: str, either_w
             shown = f"{error!s} {error!r} {followed.runner.error}"
     assert isinstance(error, CdcdError), logs
     assert SECRET not in shown + repr(logs)
-    assert f"table {both.database}.t, change " in str(error)
+    assert f"table {both.database}.t, " in str(error)
+    assert ", change " in str(error)
     assert "transaction 0-" in str(error)
     if case == "duplicate":
         assert "for key 'v'" in str(error)
