@@ -125,7 +125,7 @@ class Careful:
         except ServerError as error:
             if error.code != DUPLICATE:
                 raise
-            await self._overwrite(step, at)
+            await self._overwrite(step, at, error)
             self.met.add(INSERT_FOUND, self._source, step, at)
 
     async def _update(self, step: RowSet, at: int) -> None:
@@ -151,9 +151,9 @@ class Careful:
         except ServerError as error:
             if error.code != DUPLICATE:
                 raise
-            await self._overwrite(step, at)
+            await self._overwrite(step, at, error)
 
-    async def _overwrite(self, step: RowSet, at: int) -> None:
+    async def _overwrite(self, step: RowSet, at: int, met: ServerError) -> None:
         """Write over the row that has our key; another row in the way stops the link."""
         try:
             if step.plan.is_keyed and await self._run(step, at, "overwrite"):
@@ -162,7 +162,7 @@ class Careful:
             if error.code != DUPLICATE:
                 raise
             raise self._taken(step, at, error) from error
-        raise self._taken(step, at, None)
+        raise self._taken(step, at, met)
 
     def _missing(self, step: RowSet, at: int, kind: str) -> None:
         if not step.plan.is_keyed:
@@ -172,9 +172,9 @@ class Careful:
             ).at(**self._where(step, at))
         self.met.add(kind, self._source, step, at)
 
-    def _taken(self, step: RowSet, at: int, error: ServerError | None) -> Conflict:
+    def _taken(self, step: RowSet, at: int, error: ServerError) -> Conflict:
         return Conflict(
-            "another row of the target holds a value that must be unique" + (f": {error.message}" if error else ""),
+            f"another row of the target holds a value that must be unique: {error.message}",
             hint="remove or change that row on the target by hand, then start the link again",
         ).at(**self._where(step, at))
 

@@ -110,10 +110,11 @@ def describe(RowSet row_set, size_t at):
     cdef Plan plan = row_set.plan
     cdef Change change = row_set.change(at)
     cdef Image image = change.after if change.before.start == NULL else change.before
-    facts = {"table": ".".join(plan.target), "change": ("insert", "update", "delete")[row_set.kind]}
+    facts = {"table": ".".join(plan.target)}
     if plan.is_keyed:
         values = plan.values(image, end_of(image))
         facts["row"] = ", ".join([f"{plan.names[i]} = {values[i]!r}"[:80] for i in plan.row_key.columns])
+    facts["change"] = ("insert", "update", "delete")[row_set.kind]
     return facts
 
 

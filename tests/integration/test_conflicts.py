@@ -82,7 +82,7 @@ async def test_no_row_is_eaten_through_another_unique_key(both: Both, target: st
     both.both(f"{SHAPES['merged with another key']}; {ROWS}")
     both.only_target(target)
     before = both.on_target("SELECT * FROM t ORDER BY id")
-    with pytest.raises(Conflict, match=rf"table {both.database}.t, change \w+, row id = \d.*transaction 0-.*by hand"):
+    with pytest.raises(Conflict, match=rf"table {both.database}.t, row id = \d.*transaction 0-.*by hand"):
         await both.carry(f"BEGIN; UPDATE t SET v = 100 WHERE id = 2; {source}; COMMIT")
     assert before == both.on_target("SELECT * FROM t ORDER BY id")
 

@@ -80,7 +80,7 @@ async def test_no_more_conflicts_are_told_than_anyone_reads(both: Both, monkeypa
     both.both(SHAPES["merged"])
     both.only_target("INSERT INTO t SELECT seq, 0, 'other' FROM seq_1_to_10")
     with capture_logs() as logs:
-        await both.carry("INSERT INTO t SELECT seq, 1, 'x' FROM seq_1_to_10; DELETE FROM t WHERE id = 1")
+        await both.carry("INSERT INTO t SELECT seq, 1, 'x' FROM seq_1_to_10")
     assert 3 == len(told(logs, "row"))
     [left] = [event for event in logs if event["event"] == "conflicts_left_out"]
     assert (7, 3) == (left["conflicts"], left["told"])
@@ -108,14 +108,6 @@ REFUSED = {
     "no character": (
         "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40))",
         "DO 0", "ALTER TABLE t MODIFY v VARCHAR(40) CHARACTER SET latin1", "INSERT INTO t VALUES (1, '{s}\u4e2d')",
-    ),
-    "no JSON": (
-        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40))",
-        "DO 0", "ALTER TABLE t ADD CHECK (JSON_VALID(v))", "INSERT INTO t VALUES (1, '{s}')",
-    ),
-    "check": (
-        "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(40))",
-        "DO 0", "ALTER TABLE t ADD CONSTRAINT short CHECK (v < 'a')", "INSERT INTO t VALUES (1, '{s}')",
     ),
     "partition": (
         "CREATE TABLE t (id INT, v INT, PRIMARY KEY (id, v))",
@@ -145,11 +137,12 @@ async def test_no_value_outside_of_a_key_is_told(both: Both, case: str, either_w
     both.only_source(change)
     with capture_logs() as logs:
         async with running(link, both.source, both.target) as followed:
-            error = await followed.stopped()
+            error = await followed.stopped(20)
             shown = f"{error!s} {error!r} {followed.runner.error}"
     assert isinstance(error, CdcdError), logs
     assert SECRET not in shown + repr(logs)
-    assert f"table {both.database}.t, change " in str(error)
+    assert f"table {both.database}.t, " in str(error)
+    assert ", change " in str(error)
     assert "transaction 0-" in str(error)
     if case == "duplicate":
         assert "for key 'v'" in str(error)
