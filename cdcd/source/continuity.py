@@ -45,6 +45,8 @@ async def check_continuity(session: Session, flavor: Flavor, server: str, positi
 
 async def _check_place(session: Session, flavor: Flavor, position: Position, at: Coordinates) -> None:
     """See that the place at which the position ended still leads to it."""
+    found = await _position_at(session, flavor, at.file, at.offset)
+    # Asked after that: a file that was purged meanwhile is not taken for one in which no event ends there.
     files = {row[0]: int(row[1]) for row in await session.fetch(flavor.earliest)}
     names = list(files)
     await _check_domains(session, flavor, names[names.index(at.file) + 1 if at.file in files else 0 :], position, at)
@@ -53,7 +55,6 @@ async def _check_place(session: Session, flavor: Flavor, position: Position, at:
         return
     if files[at.file] > OFFSET_MAX:
         return  # Offsets in it are known modulo 4 GiB.
-    found = await _position_at(session, flavor, at.file, at.offset)
     if found is None:
         raise _rewound(f"no event ends at {at.file}:{at.offset}", position, at)
     there = {gtid.domain: gtid for gtid in found}
@@ -83,7 +84,9 @@ async def _check_domains(
         return
     queries = [flavor.position_of.format(file=quote.text(file), offset=FILE_START) for file in later]
     for file, row in zip(later, await session.fetch(" UNION ALL ".join(queries) + f" LIMIT {len(later)}"), strict=True):
-        known = {gtid.domain for gtid in parse_gtids(_text(row[0]) or "")}
+        if (begins := _text(row[0])) is None:
+            continue  # Purged meanwhile.
+        known = {gtid.domain for gtid in parse_gtids(begins)}
         if missing := [gtid for gtid in position if gtid.domain not in known]:
             raise _rewound(f"where {file} begins it knows nothing of {_list(missing)}", position, at)
 
