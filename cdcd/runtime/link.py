@@ -224,9 +224,7 @@ class LinkRunner:
             self._become(State.STARTING)
         self._source_stats.error = None
         async with AsyncExitStack() as stack:
-            control = await self._asking(stack, self._target, TargetLost)
-            source = await self._asking(stack, self._source, SourceLost)
-            pipeline = self._pipeline = await self._connect(stack, control, source)
+            pipeline = self._pipeline = await self._connect(stack)
             self._error = None
             self._become(State.STREAMING)
             if self._draining.is_set():  # Since the last moments of connecting.
@@ -242,7 +240,7 @@ class LinkRunner:
                     task.cancel()
                 self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
-            await self._resumption.note(pipeline.dispatcher.written, control, source)
+            await self._resumption.note(pipeline.dispatcher.written)
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
@@ -257,7 +255,9 @@ class LinkRunner:
         stack.callback(session.abort)
         return session
 
-    async def _connect(self, stack: AsyncExitStack, control: Session, source: Session) -> Pipeline:
+    async def _connect(self, stack: AsyncExitStack) -> Pipeline:
+        control = await self._asking(stack, self._target, TargetLost)
+        source = await self._asking(stack, self._source, SourceLost)
         row = await control.fetch_one("SELECT @@max_allowed_packet")
         packet_bytes_max = int(row[0]) if row else 0
 
