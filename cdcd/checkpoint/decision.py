@@ -15,7 +15,7 @@ That the source is still the one is asked of its log, whenever it is connected (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from cdcd.checkpoint.store import Held
@@ -26,10 +26,14 @@ from cdcd.model.position import Position
 
 @dataclass(frozen=True, slots=True)
 class Witnesses:
-    """What is remembered, by where: ``target`` is ``cdcd.link`` there, ``others`` the source's and the files."""
+    """What is remembered, by where: ``cdcd.link`` on the target, the same on the source, the daemon's files.
+
+    Other daemons may use the same names for other targets: on the source, their links are told by the servers alone.
+    """
 
     target: Sequence[Witness] = ()
-    others: Sequence[Witness] = ()
+    source: Sequence[Witness] = ()
+    files: Sequence[Witness] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,11 @@ def decide(
     are not known, and ``overlaps`` says whether a link of other rules carries some of the same tables.
     Raises CheckpointLost and CheckpointForeign.
     """
-    every = [*witnesses.target, *witnesses.others]
     if held is None:
-        _check_new(mine, every, names, overlaps)
+        _check_new(mine, witnesses, names, overlaps)
         return []
+    on_source = [each for each in witnesses.source if _servers(each) == _servers(mine)]
+    every = [*witnesses.target, *witnesses.files, *on_source]
     _check_own(mine, held, witnesses.target, relays)
     seen = {each.position for each in every if _sites(each) == _sites(mine)}
     before = {each.target_server for each in witnesses.target if _sites(each) == _sites(mine)} - {mine.target_server}
@@ -73,11 +78,12 @@ def decide(
 
 
 def _check_new(
-    mine: Witness, every: Iterable[Witness], names: Collection[str] | None, overlaps: Callable[[str], bool]
+    mine: Witness, witnesses: Witnesses, names: Collection[str] | None, overlaps: Callable[[str], bool]
 ) -> None:
-    for each in every:
-        same_servers = (each.source_server, each.target_server) == (mine.source_server, mine.target_server)
-        if each.link == mine.link and (same_servers or _sites(each) == _sites(mine)):
+    own = [*witnesses.target, *witnesses.files]
+    for each in [*own, *witnesses.source]:
+        same_servers = _servers(each) == _servers(mine)
+        if each.link == mine.link and (same_servers or (each in own and _sites(each) == _sites(mine))):
             raise CheckpointLost(
                 f"the link has run before, up to {each.position or 'the beginning of the log'}, and its checkpoint is"
                 " gone from the target",
@@ -109,6 +115,10 @@ def _check_own(mine: Witness, held: Held, on_target: Sequence[Witness], relays: 
             f" `cdcd position set --link {mine.link} POSITION` where its data are known, or `cdcd link forget --link"
             f" {mine.link}` and a new copy",
         ).at(position=held.progress.position)
+
+
+def _servers(witness: Witness) -> tuple[str, str]:
+    return witness.source_server, witness.target_server
 
 
 def _sites(witness: Witness) -> tuple[str, str, str]:

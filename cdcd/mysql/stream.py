@@ -54,7 +54,7 @@ class ReplicationStream:
             f" @slave_connect_state = {quote.text(position)},"
             " @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0",
             # The source drops a replica that does not read for this long; a stalled target is no reason to.
-            "SET net_write_timeout = 86400",
+            "SET net_write_timeout = 86400, max_statement_time = 0",
         )
         try:
             if check is not None:

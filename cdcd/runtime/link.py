@@ -241,9 +241,7 @@ class LinkRunner:
             self._become(State.STARTING)
         self._source_stats.error = None
         async with AsyncExitStack() as stack:
-            control = await self._asking(stack, self._target, TargetLost)
-            source = await self._asking(stack, self._source, SourceLost)
-            pipeline = self._pipeline = await self._connect(stack, control, source)
+            pipeline = self._pipeline = await self._connect(stack)
             self._error = None
             self._become(State.STREAMING)
             if self._draining.is_set():  # Since the last moments of connecting.
@@ -260,7 +258,7 @@ class LinkRunner:
                 self._conflicts.settle()
                 self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
-            await self._resumption.note(pipeline.dispatcher.written, control, source)
+            await self._resumption.note(pipeline.dispatcher.written)
 
     async def _asking(self, stack: AsyncExitStack, site: Site, lost: type[Lost]) -> Session:
         """Open a session for questions about the server."""
@@ -274,7 +272,9 @@ class LinkRunner:
         stack.callback(session.abort)
         return session
 
-    async def _connect(self, stack: AsyncExitStack, control: Session, source: Session) -> Pipeline:
+    async def _connect(self, stack: AsyncExitStack) -> Pipeline:
+        control = await self._asking(stack, self._target, TargetLost)
+        source = await self._asking(stack, self._source, SourceLost)
         [(packet_bytes_max, server)] = await control.fetch(f"SELECT @@max_allowed_packet, {Watch.IDENTITY}")
         self._position_writes.kept_seconds = await log_kept_seconds(source)
         watched: list[Session] = []

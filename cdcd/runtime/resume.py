@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -72,13 +71,14 @@ class Resumption:
         await self.checkpoint.prepare(control)
         claim = await self.checkpoint.claim(control, writers, begin, lambda at: witness.statement(self._seen(at)))
         self.mine = self._seen(claim.progress)
-        await self._note_beside(source)
+        await self._note_on(source)
+        await self._note_in_file()
         return claim
 
     async def _begin(self, held: Held | None, control: Session, source: Session) -> Progress:
         """Return where to go on, with what an operator should know said; raise where that cannot be known."""
         files = await asyncio.to_thread(self.state.read) if self.state is not None else []
-        witnesses = Witnesses(await witness.read(control), [*await witness.read(source), *files])
+        witnesses = Witnesses(await witness.read(control), await witness.read(source), files)
         for warned in decide(
             self.mine, held, witnesses, relays=self.link.relay, names=self.names, overlaps=self._overlaps
         ):
@@ -101,34 +101,35 @@ class Resumption:
         """Note a position that was written, again and again until cancelled; never raises for what a server says."""
         while True:
             await asyncio.sleep(NOTED_SECONDS)
-            if not self._is_news(position := written()):
-                continue
-            try:
-                async with AsyncExitStack() as stack:
-                    control = await Session.open(self.target, TargetLost)
-                    stack.push_async_callback(control.close)
-                    source = await Session.open(self.source, SourceLost)
-                    stack.push_async_callback(source.close)
-                    await self.note(position, control, source)
-            except CdcdError as error:
-                log.info("position_not_noted", error=str(error))
+            await self.note(written())
 
     def _is_news(self, written: Position | None) -> bool:
         """Whether it was written since it was noted: one that only moved on past cdcd's own notes is no reason."""
         return written is not None and str(written) != self.mine.position
 
-    async def note(self, position: Position | None, control: Session, source: Session) -> None:
+    async def note(self, position: Position | None) -> None:
         """Note a position that was written; a server that does not take it is no reason to stop."""
-        if self._is_news(position):
-            self.mine = replace(self.mine, position=str(position))
-            await self._note_beside(control, source)
-
-    async def _note_beside(self, *sessions: Session) -> None:
-        """Note it on servers that have the table, and in a file."""
-        for session in sessions:
+        if not self._is_news(position):
+            return
+        self.mine = replace(self.mine, position=str(position))
+        await self._note_in_file()
+        # A run's own sessions may be in the middle of an answer.
+        for site, lost in ((self.target, TargetLost), (self.source, SourceLost)):
             try:
-                await witness.write(session, self.mine)
+                session = await Session.open(site, lost)
             except CdcdError as error:
-                log.info("position_not_noted", site=session.site.name, error=str(error))
+                log.info("position_not_noted", site=site.name, error=str(error))
+            else:
+                await self._note_on(session)
+                await session.close()
+
+    async def _note_on(self, session: Session) -> None:
+        """Note it on a server that has the table."""
+        try:
+            await witness.write(session, self.mine)
+        except CdcdError as error:
+            log.info("position_not_noted", site=session.site.name, error=str(error))
+
+    async def _note_in_file(self) -> None:
         if self.state is not None:
             await asyncio.to_thread(self.state.write, self.mine)

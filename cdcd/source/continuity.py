@@ -45,18 +45,20 @@ async def check_continuity(session: Session, flavor: Flavor, server: str, positi
 
 async def _check_place(session: Session, flavor: Flavor, position: Position, at: Coordinates) -> None:
     """See that the place at which the position ended still leads to it."""
+    found = await _position_at(session, flavor, at.file, at.offset)
+    # Asked after that: a file that was purged meanwhile is not taken for one in which no event ends there.
     files = {row[0]: int(row[1]) for row in await session.fetch(flavor.earliest)}
+    names = list(files)
+    await _check_domains(session, flavor, names[names.index(at.file) + 1 if at.file in files else 0 :], position, at)
     if at.file not in files:
-        await _check_purged(session, flavor, next(iter(files), ""), position, at)
+        await _check_purged(session, flavor, names[0], position, at)
         return
     if files[at.file] > OFFSET_MAX:
         return  # Offsets in it are known modulo 4 GiB.
-    found = await _position_at(session, flavor, at.file, at.offset)
     if found is None:
         raise _rewound(f"no event ends at {at.file}:{at.offset}", position, at)
     there = {gtid.domain: gtid for gtid in found}
-    _check_domains(position, found, f"{at.file}:{at.offset}", at)
-    pairs = [(gtid, there[gtid.domain]) for gtid in position]
+    pairs = [(gtid, there[gtid.domain]) for gtid in position if gtid.domain in there]
     # The last transaction ended there. Those of other domains may be further on, where a link was told to begin so.
     passed = any(other.server == ours.server and other.sequence > ours.sequence for ours, other in pairs)
     if passed or not any(ours == other for ours, other in pairs):
@@ -65,18 +67,28 @@ async def _check_place(session: Session, flavor: Flavor, position: Position, at:
 
 async def _check_purged(session: Session, flavor: Flavor, first: str, position: Position, at: Coordinates) -> None:
     """See that all of a position came before the first file that is left."""
-    found = await _position_at(session, flavor, first, FILE_START) or Position()
-    _check_domains(position, found, f"{first}, its first file,", at)
-    there = {gtid.domain: gtid.sequence for gtid in found}
-    if any(there[gtid.domain] < gtid.sequence for gtid in position):
-        raise _rewound(f"it has no file {at.file}, and begins at {found}", position, at)
+    found = await _position_at(session, flavor, first, FILE_START)
+    there = {gtid.domain: gtid.sequence for gtid in found or ()}
+    if any(there.get(gtid.domain, -1) < gtid.sequence for gtid in position):
+        raise _rewound(f"it has no file {at.file}, and begins at {found or 'its beginning'}", position, at)
 
 
-def _check_domains(position: Position, found: Position, where: str, at: Coordinates) -> None:
-    """A domain that the server was told to forget (DELETE_DOMAIN_ID), and that is used again, counts from 1."""
-    known = {gtid.domain for gtid in found}
-    if missing := [gtid for gtid in position if gtid.domain not in known]:
-        raise _rewound(f"before {where} it knows nothing of {_list(missing)}", position, at)
+async def _check_domains(
+    session: Session, flavor: Flavor, later: list[str], position: Position, at: Coordinates
+) -> None:
+    """See that each file after the place begins with all domains of the position.
+
+    One that the server was told to forget (DELETE_DOMAIN_ID) and that is used again counts from 1.
+    """
+    if not later:
+        return
+    queries = [flavor.position_of.format(file=quote.text(file), offset=FILE_START) for file in later]
+    for file, row in zip(later, await session.fetch(" UNION ALL ".join(queries) + f" LIMIT {len(later)}"), strict=True):
+        if (begins := _text(row[0])) is None:
+            continue  # Purged meanwhile.
+        known = {gtid.domain for gtid in parse_gtids(begins)}
+        if missing := [gtid for gtid in position if gtid.domain not in known]:
+            raise _rewound(f"where {file} begins it knows nothing of {_list(missing)}", position, at)
 
 
 async def _position_at(session: Session, flavor: Flavor, file: str, offset: int) -> Position | None:
@@ -86,7 +98,10 @@ async def _position_at(session: Session, flavor: Flavor, file: str, offset: int)
 
 async def _fetch_text(session: Session, query: str) -> str | None:
     row = await session.fetch_one(query)
-    value: str | bytes | None = row[0] if row else None
+    return _text(row[0]) if row else None
+
+
+def _text(value: str | bytes | None) -> str | None:
     return value.decode() if isinstance(value, bytes) else value
 
 

@@ -77,6 +77,23 @@ def test_a_second_daemon_fences_the_first(pair, both, east, west, database):
     assert {"streaming"} == set(second.states.values())
 
 
+async def test_two_files_that_use_the_same_names_for_other_targets_leave_each_other_alone(
+    both, east, west, database, server_factory, monkeypatch, tmp_path
+):
+    """A source ends an older reader of the same server_id: the two links would take turns for ever."""
+    both("CREATE TABLE t (n INT PRIMARY KEY)")
+    south = server_factory()
+    south.sql(f"CREATE DATABASE {database}; CREATE TABLE {database}.t (n INT PRIMARY KEY)")
+    async with running(a_link(database), east, west) as first:
+        monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "another"))
+        async with running(a_link(database), east, south) as second:
+            for n in range(3):
+                east.sql(f"INSERT INTO t VALUES ({n})", database=database)
+                await first.caught_up()
+                await second.caught_up()
+            assert [0, 0] == [link.runner.stages["source"]["reconnects"] for link in (first, second)]
+
+
 def end_writers(server, link):
     """End the connections of a run's writers."""
     for writer in link.runner._pipeline.dispatcher.writers:

@@ -51,6 +51,15 @@ async def begin(source, target, link, database=""):
         await run.caught_up()
 
 
+async def purge(source):
+    """Begin a new file, and remove all before it: one that is still being sent stays until its reader has gone."""
+    source.sql("FLUSH BINARY LOGS")
+    [*_, (last, _)] = source.sql("SHOW BINARY LOGS")
+    await wait_until(
+        lambda: [last] == [row[0] for row in source.sql(f"PURGE BINARY LOGS TO '{last}'; SHOW BINARY LOGS")]
+    )
+
+
 async def stopped(source, target, link, **options):
     """Return what stops a link."""
     async with running(link, source, target, **options) as run:
@@ -158,11 +167,10 @@ async def test_a_checkpoint_without_a_place_is_checked_by_its_numbers(source, we
 async def test_a_position_at_the_end_of_a_file_that_was_purged_goes_on(source, west, database):
     """Nothing that the link needs has gone, and a file's name alone proves nothing."""
     await begin(source, west, a_link(database))
-    for purge in (False, True):
+    for purges in (False, True):
         source.sql("FLUSH BINARY LOGS")
-        if purge:
-            [*_, (last, _)] = source.sql("SHOW BINARY LOGS")
-            source.sql(f"PURGE BINARY LOGS TO '{last}'")
+        if purges:
+            await purge(source)
         await begin(source, west, a_link(database))
     assert [(9,)] == west.sql("SELECT COUNT(*) FROM t", database=database)
 
@@ -173,9 +181,8 @@ async def test_a_domain_that_the_source_was_told_to_forget_stops_the_link(source
         write(source, database, session="SET SESSION gtid_domain_id = 5")
         write(source, database)
         await link.caught_up()
-    source.sql("FLUSH BINARY LOGS")
-    [*_, (last, _)] = source.sql("SHOW BINARY LOGS")
-    source.sql(f"PURGE BINARY LOGS TO '{last}'; FLUSH BINARY LOGS DELETE_DOMAIN_ID=(5)")
+    await purge(source)
+    source.sql("FLUSH BINARY LOGS DELETE_DOMAIN_ID=(5)")
     write(source, database, session="SET SESSION gtid_domain_id = 5")
     assert isinstance(await stopped(source, west, a_link(database)), SourceRewound)
 
@@ -293,7 +300,12 @@ async def test_the_position_is_noted_while_a_link_runs(east, west, database, bot
     async with running(a_link(database), east, west) as link:
         write(east, database)
         await link.caught_up()
-        query = f"SELECT position FROM cdcd.link WHERE link = '{database}'"
-        await wait_until(lambda: link.runner.position.encode() == west.sql(query)[0][0])
-        [seen] = [each for each in StateFiles(state_folder(Path("test.toml"))).read() if each.link == database]
-        assert link.runner.position == seen.position
+        write(east, database)
+        await link.caught_up()
+
+        def noted() -> set[str]:
+            rows = west.sql(f"SELECT position FROM cdcd.link WHERE link = '{database}'")
+            files = StateFiles(state_folder(Path("test.toml"))).read()
+            return {position.decode() for (position,) in rows} | {each.position for each in files}
+
+        await wait_until(lambda: {str(link.runner._pipeline.dispatcher.written)} == noted())

@@ -186,6 +186,8 @@ async def test_a_skip_among_shares_of_several_writers_loses_none_of_them(skippin
     """What each writer had applied when the link stopped must still count, once."""
     both(ledger.TABLES)
     link, operator = skipping
+    async with running(link, east, west):
+        pass
     clients = ledger.Clients(east, database, "east", 4)
     try:
         for n in range(2):

@@ -31,10 +31,10 @@ def test_a_link_that_nothing_remembers_begins():
         replace(SEEN, source="left", target="right", source_server="l:1", target_server="r:1"),
     ]
     assert [] == decide(MINE, None, Witnesses(), names={"forward"})
-    assert [] == decide(MINE, None, Witnesses(others, others), names={"forward", "reverse"})
+    assert [] == decide(MINE, None, Witnesses(others, others, others), names={"forward", "reverse"})
 
 
-@pytest.mark.parametrize("where", ["target", "others"])
+@pytest.mark.parametrize("where", ["target", "files"])
 @pytest.mark.parametrize(
     "seen",
     [
@@ -51,6 +51,13 @@ def test_a_checkpoint_that_is_gone_stops_the_link(seen, where):
         decide(MINE, None, Witnesses(**{where: [seen]}))
     assert "cdcd position set --link forward" in caught.value.hint
     assert "cdcd link forget --link forward" in caught.value.hint
+
+
+def test_the_source_remembers_links_of_other_daemons_too():
+    """Two files may use the same names for other targets; between the same servers it is the same link."""
+    assert [] == decide(MINE, None, Witnesses(source=[replace(SEEN, target_server="w:2")]))
+    with pytest.raises(CheckpointLost):
+        decide(MINE, None, Witnesses(source=[SEEN]))
 
 
 def test_a_link_under_a_new_name_stops():
@@ -78,7 +85,7 @@ def test_another_link_is_not_taken_for_a_renamed_one(seen, options):
 
 def test_a_checkpoint_goes_on():
     """With or without a witness: one of an earlier cdcd has none."""
-    for witnesses in (Witnesses(), Witnesses([SEEN], [SEEN, replace(SEEN, position="0-1-7")])):
+    for witnesses in (Witnesses(), Witnesses([SEEN], [SEEN], [replace(SEEN, position="0-1-7")])):
         assert [] == decide(MINE, held(), witnesses)
 
 
@@ -102,7 +109,7 @@ def test_a_target_that_moved_to_another_server_is_told():
     assert ("target_server_changed", {"before": "w:0", "now": "w:1"}) == (warned.event, warned.facts)
 
 
-@pytest.mark.parametrize("where", ["target", "others"])
+@pytest.mark.parametrize("where", ["target", "source", "files"])
 def test_a_checkpoint_older_than_what_was_seen_is_told(where):
     """A target that was restored from a copy goes on from its own position."""
     [warned] = decide(MINE, held("0-1-90"), Witnesses(**{where: [SEEN]}))
