@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdcd.errors import BinlogError, BinlogPurged, CdcdError, ServerError, SourceLost, UnsupportedEvent
+from cdcd.errors import BinlogError, BinlogPurged, CdcdError, ServerError, SourceLost, SourceRewound, UnsupportedEvent
 
 INCIDENT = 26
 _NAMES = {
@@ -37,7 +37,8 @@ def server_error(payload: bytes) -> CdcdError:
     text = message.decode("utf-8", "replace")
     if code == 1236:
         purged = "purged" in text or "first log file" in text
-        return (BinlogPurged if purged else BinlogError)(f"the source cannot send its log from here: {text}")
+        kind = BinlogPurged if purged else SourceRewound if "missing the GTID" in text else BinlogError
+        return kind(f"the source cannot send its log from here: {text}")
     # 4052: another connection reads under the same server_id, most likely a later run of the link.
     if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161, 4052):
         return SourceLost(f"the source ended the stream: {text}")

@@ -52,7 +52,8 @@ class ReplicationStream:
             "SET @master_binlog_checksum = @@global.binlog_checksum, @mariadb_slave_capability = 4,"
             f" @master_heartbeat_period = {int(heartbeat_seconds * 1e9)},"
             f" @slave_connect_state = {quote.text(position)},"
-            " @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0",
+            # A log that lacks the position and holds later transactions is not followed as if nothing lay between.
+            " @slave_gtid_strict_mode = 1, @slave_gtid_ignore_duplicates = 0",
             # The source drops a replica that does not read for this long; a stalled target is no reason to.
             "SET net_write_timeout = 86400, max_statement_time = 0",
         )

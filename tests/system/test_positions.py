@@ -187,6 +187,16 @@ async def test_a_domain_that_the_source_was_told_to_forget_stops_the_link(source
     assert isinstance(await stopped(source, west, a_link(database)), SourceRewound)
 
 
+async def test_a_log_that_begins_after_the_position_stops_the_link(source, west, database):
+    """A replica that was made of a copy holds later transactions of the same server, and not those in between."""
+    source.sql("RESET MASTER")
+    [(domain, server)] = source.sql("SELECT @@gtid_domain_id, @@server_id")
+    write(source, database, session="SET gtid_seq_no = 500")
+    error = await stopped(source, west, a_link(database, start=f"{domain}-{server}-400"))
+    assert isinstance(error, SourceRewound), error
+    assert "400" in str(error)
+
+
 async def test_a_replica_that_has_all_of_it_takes_the_sources_place(source, west, database, server_factory):
     """A failover of the source goes on, with a warning; one that lacks the position stops the link."""
     replica = server_factory()
