@@ -98,7 +98,7 @@ async def prepare(session: Session) -> None:
         await session.execute(CREATE_DATABASE)
     for table, columns in COLUMNS.items():
         if table not in found:
-            await session.execute(f"CREATE TABLE IF NOT EXISTS cdcd.`{table}` (\n{columns}\n) {_OPTIONS}")
+            await _run(session, table, f"CREATE TABLE IF NOT EXISTS cdcd.`{table}` (\n{columns}\n) {_OPTIONS}")
         elif (version := _version(found[table][1])) > LAYOUT:
             raise LayoutMismatch(
                 f"cdcd.{table} is of layout {version}, and this cdcd knows layouts up to {LAYOUT}",
@@ -129,14 +129,18 @@ async def check(session: Session) -> None:
 
 
 async def _upgrade(session: Session, table: str) -> None:
-    statement = f"ALTER TABLE cdcd.`{table}` {_UPGRADES[table]}, COMMENT = '{_COMMENT}'"
+    await _run(session, table, f"ALTER TABLE cdcd.`{table}` {_UPGRADES[table]}, COMMENT = '{_COMMENT}'")
+    log.info("layout_upgraded", table=f"cdcd.{table}", layout=LAYOUT, site=session.site.name)
+
+
+async def _run(session: Session, table: str, statement: str) -> None:
     try:
         await session.execute(statement)
     except (AccessDenied, ServerError) as error:
-        raise LayoutMismatch(f"cdcd.{table} could not be upgraded: {error.message}", hint=f"run {statement};").at(
-            site=session.site.name
-        ) from error
-    log.info("layout_upgraded", table=f"cdcd.{table}", layout=LAYOUT, site=session.site.name)
+        raise LayoutMismatch(
+            f"cdcd.{table} could not be made what it must be: {error.message}",
+            hint=f"mend that, or run by an account that may (enforce_storage_engine must allow InnoDB): {statement};",
+        ).at(site=session.site.name) from error
 
 
 async def _read(session: Session) -> dict[str, tuple[bool, str, frozenset[str]]]:

@@ -50,7 +50,8 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
         return AccessDenied(message)
     if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
         return lost(f"connection lost: {message}")
-    if code in _BUSY:
+    # A server that enforces another engine than ours says so with the code of one that is read-only.
+    if code in _BUSY and "NO_ENGINE_SUBSTITUTION" not in message:
         return TargetBusy(f"server error {code}: {without_values(code, message)}")
     return ServerError(code, without_values(code, message))
 

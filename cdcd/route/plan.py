@@ -300,7 +300,7 @@ def _row_key(
 ) -> Key | None:
     """Return the target's first key that tells rows apart as the source does; None when the target has no key.
 
-    Raises SchemaMismatch when it has keys, and none of them does, or when another unique key of it does not.
+    Raises SchemaMismatch when it has keys that tell rows apart, and none of them does so.
     """
 
     def is_fine(name: str) -> bool:
@@ -312,10 +312,7 @@ def _row_key(
     row_key = next((key for key in target.row_keys if key in fine), None)
     if target.row_key is not None and row_key is None:
         raise _coarse(description, target.row_key, target)
-    # Of a table that has changed since the event, only the primary key is known.
-    coarse = [key for key in target.keys if key not in fine] if source is not None else []
-    if coarse:
-        raise _coarse(description, coarse[0], target)
+    # A further key of the target's that is coarser refuses rows, and merges none: each statement sees to that.
     return row_key
 
 

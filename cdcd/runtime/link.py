@@ -17,7 +17,7 @@ from cdcd.checkpoint.store import Checkpoint, Claim
 from cdcd.checkpoint.witness import StateFiles
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Fenced, Lost, OnError, ServerError, SourceLost, TargetLost
-from cdcd.model.position import Gtid
+from cdcd.model.position import Gtid, Progress
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
@@ -300,33 +300,12 @@ class LinkRunner:
         self._position_writes.begin(claim.progress.position)
         reader = replica_server_id(self.link, self._resumption.mine.target_server)
         tables = await Tables.open(self.link, self._source, reader, source, control)
-        changes = SchemaChanges(
-            self.link,
-            tables.rules,
-            tables.collations,
-            watch(await self._writing(stack)),
-            self._target,
-            reader,
-            Foreign(tables.rules, tables.collations, source),
-            is_paired=self._is_paired,
-        )
-        await changes.load(source)
         progress = claim.progress
-        stream = BinlogStream(
-            self._source,
-            self.link,
-            reader,
-            progress.position,
-            progress.at,
-            time.monotonic,
-            self._source_stats,
-            applied=progress.applied,
-        )
         return Pipeline(
             link=self.link,
-            stream=stream,
+            stream=self._stream(reader, progress),
             tables=tables,
-            changes=changes,
+            changes=await self._changes(tables, reader, source, watch(await self._writing(stack))),
             dispatcher=Dispatcher(
                 writers,
                 marker=self._checkpoint.marker,
@@ -342,6 +321,32 @@ class LinkRunner:
             position_writes=self._position_writes,
             check_origin=lambda origin: self._checkpoint.refuse_second_way(control, origin),
         )
+
+    def _stream(self, reader: int, progress: Progress) -> BinlogStream:
+        return BinlogStream(
+            self._source,
+            self.link,
+            reader,
+            progress.position,
+            progress.at,
+            time.monotonic,
+            self._source_stats,
+            applied=progress.applied,
+        )
+
+    async def _changes(self, tables: Tables, reader: int, source: Session, session: Session) -> SchemaChanges:
+        changes = SchemaChanges(
+            self.link,
+            tables.rules,
+            tables.collations,
+            session,
+            self._target,
+            reader,
+            Foreign(tables.rules, tables.collations, source),
+            is_paired=self._is_paired,
+        )
+        await changes.load(source)
+        return changes
 
     async def _looking(self) -> Session:
         return await Session.open(self._target, TargetLost)

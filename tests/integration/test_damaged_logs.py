@@ -87,7 +87,7 @@ def test_an_event_cut_short_is_malformed(recorded):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(26, "INCIDENT"), (5, "INTVAR"), (33, "GTID (MySQL)"), (38, "XA_PREPARE"), (39, "PARTIAL_UPDATE_ROWS"),
+    [(26, "INCIDENT"), (33, "GTID (MySQL)"), (38, "XA_PREPARE"), (39, "PARTIAL_UPDATE_ROWS"),
      (40, "TRANSACTION_PAYLOAD"), (31, "UPDATE_ROWS v2"), (99, "unknown"), (170, "unknown")],
 )  # fmt: skip
 def test_an_event_of_an_unknown_kind_stops_the_decoder(recorded, kind, name):

@@ -140,7 +140,7 @@ async def test_all_slots_are_read_whatever_the_server_cuts_off(fresh, both):
         return held.progress
 
     session = await Session.open(site(fresh, "west"), TargetLost, "SET sql_select_limit = 1")
-    claim = await Checkpoint(link.name, "east").claim(session, [1, 2, 3, 4], go_on, lambda _: b"DO 0")
+    claim = await Checkpoint(link.name, "east", "west").claim(session, [1, 2, 3, 4], go_on, lambda _: b"DO 0")
     await session.close()
     assert 1 == len(claim.progress.applied)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cdcd.errors import SchemaMismatch
-from cdcd.runtime import unaltered
+from cdcd.runtime import second_reading
 from tests.fixtures.active_pair import contents
-from tests.fixtures.links import running
+from tests.fixtures.links import forget, running
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.moved_on import HISTORY, TABLE, begin, both, link, rows, stop
 
@@ -26,6 +26,7 @@ def shop(short, west):
         server.sql("DROP DATABASE IF EXISTS shop; CREATE DATABASE shop")
     yield "shop"
     west.sql("DROP DATABASE shop; DELETE FROM cdcd.checkpoint WHERE link = 'shop'")
+    forget("shop", west)
 
 
 async def test_short_metadata_works_while_the_table_is_provably_the_same(short, west, shop):
@@ -120,13 +121,13 @@ async def test_the_log_is_read_ahead_only_once(short, west, shop, monkeypatch):
     """However many tables there are, and however long their log is."""
     opened = []
 
-    class Counted(unaltered.ReplicationStream):
+    class Counted(second_reading.ReplicationStream):
         @classmethod
         async def open(cls, *arguments, **settings):
             opened.append(settings["position"])
             return await super().open(*arguments, **settings)
 
-    monkeypatch.setattr(unaltered, "ReplicationStream", Counted)
+    monkeypatch.setattr(second_reading, "ReplicationStream", Counted)
     both((short, west), shop)
     both((short, west), shop, "; ".join(f"CREATE TABLE t{n} LIKE t" for n in range(5)))
     await begin(short, west, shop)

@@ -111,7 +111,8 @@ async def test_what_is_sent_is_not_logged_as_text_too(both: Both) -> None:
         both.only_source("INSERT INTO t SELECT seq FROM seq_1_to_500")
         await link.caught_up()
     both.assert_equal("t")
-    assert [] == annotated(both, before)
+    # Where the link is, noted once a minute and at the end, is not what was sent.
+    assert [] == [text for text in annotated(both, before) if "cdcd.link" not in text]
 
 
 @pytest.mark.usefixtures("either_way")

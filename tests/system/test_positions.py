@@ -63,7 +63,7 @@ async def purge(source):
 async def stopped(source, target, link, **options):
     """Return what stops a link."""
     async with running(link, source, target, **options) as run:
-        return await run.stopped(20)
+        return await run.stopped()
 
 
 @contextmanager

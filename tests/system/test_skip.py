@@ -60,10 +60,6 @@ STOPS = {
         ["SET SESSION binlog_format = STATEMENT", "SET @a = 'no'", "INSERT INTO t (v) VALUES (@a)"],
         1, "USER_VAR",
     ),
-    "rolled_back_in_the_log": (
-        ["BEGIN", "INSERT INTO t (v) VALUES ('no')", "CREATE TEMPORARY TABLE x (id INT)", "ROLLBACK"],
-        1, "v = 'no'",
-    ),
     "alter_in_two_phases": (
         ["SET SESSION binlog_alter_two_phase = 1", "ALTER TABLE t ALTER v SET DEFAULT 'x'"], 2, "ALTER v SET DEFAULT",
     ),

@@ -80,14 +80,18 @@ def _check_keys(path: str, source: Table, target: Table, is_paired: bool) -> Ite
         drop = "DROP PRIMARY KEY, " if any(key.is_primary for key in target.keys) else ""
         yield Problem.error(path, text, f"ALTER TABLE {quote.table(target.name)} {drop}ADD PRIMARY KEY ({listed});")
         fine += [key for key in target.keys if key.is_primary]
+    elif source.row_key is None and target.row_key is not None:
+        text = f"the target's key ({', '.join(target.row_key.columns)}) of {'.'.join(target.name)} merges rows: {HINT}"
+        yield Problem.error(path, text)
+        fine.append(target.row_key)
     for key in target.keys:
         if key not in fine:
             text = (
                 f"unique key {key.name} of {'.'.join(target.name)} ({', '.join(key.columns)}) does not tell apart"
-                f" all rows that the source has: {HINT}"
+                f" all rows that the source has, so the target may refuse some: {HINT}"
             )
             drop = "PRIMARY KEY" if key.is_primary else f"INDEX {quote.identifier(key.name)}"
-            yield Problem.error(path, text, f"ALTER TABLE {quote.table(target.name)} DROP {drop};")
+            yield Problem.warning(path, text, f"ALTER TABLE {quote.table(target.name)} DROP {drop};")
 
 
 def _lacks_key(path: str, source: Table, is_paired: bool) -> Problem:

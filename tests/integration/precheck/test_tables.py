@@ -76,7 +76,7 @@ FIXED_BY_ITS_STATEMENT = {
     "one more unique key": (
         "CREATE TABLE t (id INT PRIMARY KEY, code INT)",
         "CREATE TABLE t (id INT PRIMARY KEY, code INT UNIQUE)",
-        "error",
+        "warning",
         "unique key code of",
     ),
     "one more foreign key": (
