@@ -72,7 +72,7 @@ def test_a_second_daemon_fences_the_first(pair, both, east, west, database):
     until(lambda: equal(east, west, database))
     assert ledger.is_consistent(west, database)
     # The marker's own fence is all that stopped the first.
-    assert all("checkpoint" in event["reason"] for event in first.events("share_contradicted"))
+    assert all("out of range" in event["reason"] for event in first.events("share_contradicted"))
     assert [] == first.events("share_run_carefully") + second.events("share_contradicted")
     assert {"streaming"} == set(second.states.values())
 
