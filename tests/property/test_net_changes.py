@@ -207,10 +207,10 @@ def every_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def ways(self: writer.Writer, share: writer.Share) -> list[writer.Way]:
         return [writer.as_events if self.session.site.name == "events" else writer.as_sql]
 
-    async def run(self: writer.Writer, *arguments: Any, of: Any = writer.Writer._run, **closing: Any) -> int:
+    async def run(self: writer.Writer, *arguments: Any, of: Any = writer.Writer._run, **closing: Any) -> Any:
         if self.session.site.name == "careful":
             raise ContradictedError("one by one, by order of the test")
-        return int(await of(self, *arguments, **closing))
+        return await of(self, *arguments, **closing)
 
     monkeypatch.setattr(writer.Writer, "_ways", ways)
     monkeypatch.setattr(writer.Writer, "_run", run)
