@@ -141,7 +141,9 @@ async def test_a_source_restored_from_an_older_copy_stops_the_link(source, west,
     """Written past the position since, it has other transactions under the numbers that were applied."""
     await begin(source, west, a_link(database))
     with put_back(source):
+        began = int(time.time())
         await begin(source, west, a_link(database))
+        await wait_until(lambda: int(time.time()) > began)  # A log says in whole seconds when it was begun.
     write(source, database, 20)
     assert isinstance(await stopped(source, west, a_link(database)), SourceRewound)
 
