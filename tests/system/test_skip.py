@@ -113,7 +113,8 @@ async def test_a_row_that_its_filter_cannot_decide_is_skipped(skipping, east, we
     run_all(east, database, [f"INSERT INTO t (v) VALUES ('{v}')" for v in ("before", "undécidable", "after", "x")])
     async with running(link, east, west) as run:
         error = await run.stopped()
-    assert (f"{database}.t", gtid := stopped_at(west, link.name)) == (error.where["table"], error.where["transaction"])
+    gtid = stopped_at(west, link.name)
+    assert (f"{database}.t", gtid) == (error.where["table"], error.where["transaction"])
     assert ["before"] == values(west, database)
     await operator.skip(link.name, gtid)
     async with running(link, east, west) as run:
