@@ -107,6 +107,16 @@ class Dispatcher:
         """See that the target answers and that no later run has the link; raise TargetLost or Fenced."""
         await self.check_session(self.writers[0].session)
 
+    @property
+    def held_up(self) -> str | None:
+        """Why the target lets a writer commit nothing, though it answers; or None."""
+        return next((writer.held_up for writer in self.writers if writer.held_up), None)
+
+    def hurry(self) -> None:
+        """Give up soon what the target keeps rolling back: the next run does it again."""
+        for writer in self.writers:
+            writer.hurries = True
+
     def fence(self, progress: Progress) -> bytes:
         """Return a marker that says what is so already, to fence a transaction of another kind."""
         self.batch_number += 1

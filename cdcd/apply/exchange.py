@@ -14,6 +14,7 @@ from cdcd.apply.statement import Statement
 from cdcd.errors import ServerError, TargetBusy
 from cdcd.mysql.session import Answer, Session
 
+UPDATE = 1  # ``Statement.kind``
 # Sent and not answered: enough that the server never waits for the next command.
 UNANSWERED_BYTES_MAX = 1024 * 1024
 
@@ -45,9 +46,9 @@ class Marked:
 
 
 class AsExpected:
-    """After a statement of many changes, before a COMMIT in the same packet: fails where others were met.
+    """After a statement, before a COMMIT in the same packet: fails where it met other rows than it should.
 
-    Which of its rows the target contradicts must be found out, and told, before they are overwritten for good.
+    Which of them contradict it must be found out, and told, before they are overwritten for good.
     """
 
     is_exact = False
@@ -58,6 +59,15 @@ class AsExpected:
 
     def check(self, answer: Answer) -> None:
         """Whatever it answers will do."""
+
+
+def _tells_by_count(statement: Statement) -> bool:
+    """Whether another count than the expected one says what was met.
+
+    Of several changes it does not say which; and a single upsert of an UPDATE is answered alike where it made the
+    row anew and where the row had its values already.
+    """
+    return statement.rows == 1 and statement.kind != UPDATE
 
 
 Expected = Statement | Marked | AsExpected | Opens | None
@@ -79,11 +89,11 @@ class Packet:
         self.size += len(text)
 
     def fenced(self) -> Packet:
-        """Return the packet with a fence after each statement of many changes."""
+        """Return the packet with a fence after each statement whose count alone tells no conflict."""
         packet = Packet()
         for text, statement in zip(self.texts, self.statements, strict=True):
             packet.add(text, statement)
-            if isinstance(statement, Statement) and statement.rows > 1:
+            if isinstance(statement, Statement) and not _tells_by_count(statement):
                 fence = AsExpected(statement)
                 packet.add(fence.sql, fence)
         return packet
@@ -160,7 +170,7 @@ class Exchange:
     def _check(self, statement: Statement, matched: int) -> None:
         if matched == statement.matched:
             return
-        if statement.is_exact or statement.rows > 1:
+        if statement.is_exact or not _tells_by_count(statement):
             raise ContradictedError(f"{matched} rows matched, {statement.matched} expected", by_count=True)
         self.contradicted.append(statement)
 

@@ -28,6 +28,8 @@ PACKET_BYTES = 320 * 1024
 # Fewer rows go as SQL: an event has no answer that tells conflicts, and its contradiction costs a second try.
 EVENT_ROWS_MIN = 100
 BUSY_TRIES_MAX = 20
+# After so many the link says that it is held up, and does not wait for more while it drains.
+BUSY_TRIES_FEW = 5
 # A target that takes longer to answer is not asked for anything before a small COMMIT: a guard goes before it, in one
 # packet, which takes the server a third of a millisecond.
 FAR_SECONDS = 0.0005
@@ -77,6 +79,8 @@ class Writer:
         self._packet_bytes = min(PACKET_BYTES, packet_bytes_max // 2)
         self._packet_bytes_max = packet_bytes_max
         self.replays = False
+        self.held_up: str | None = None  # why the target keeps rolling the share back
+        self.hurries = False  # the link drains: what is not applied soon is for the next run
         self._is_far = False
 
     async def prepare(self) -> None:
@@ -105,15 +109,22 @@ class Writer:
 
         Raises Fenced, Conflict, ApplyFailed, TargetAltered, TargetLost; TargetBusy after many tries.
         """
-        for attempt in range(BUSY_TRIES_MAX):
-            try:
-                return await self._apply_once(share, marker)
-            except TargetBusy as error:
-                await self._undo(b"ROLLBACK")
-                self.stats.retries += 1
-                log.info("share_retried", slot=self.slot, error=error.message, attempt=attempt + 1)
-                await asyncio.sleep(min(2.0, 0.01 * 2**attempt))
-        raise TargetBusy("the target kept rolling the transaction back").at(tries=BUSY_TRIES_MAX)
+        try:
+            for attempt in range(1, BUSY_TRIES_MAX + 1):
+                try:
+                    return await self._apply_once(share, marker)
+                except TargetBusy as error:
+                    await self._undo(b"ROLLBACK")
+                    self.stats.retries += 1
+                    log.info("share_retried", slot=self.slot, error=error.message, attempt=attempt)
+                    if attempt >= BUSY_TRIES_FEW:
+                        self.held_up = f"the target keeps rolling the transaction back: {error.message}"
+                        if self.hurries or attempt == BUSY_TRIES_MAX:
+                            raise TargetBusy(self.held_up).at(tries=attempt) from error
+                    await asyncio.sleep(min(2.0, 0.01 * 2 ** (attempt - 1)))
+            raise AssertionError("the last try returns or raises")
+        finally:
+            self.held_up = None
 
     async def _apply_once(self, share: Share, marker: bytes) -> int:
         try:

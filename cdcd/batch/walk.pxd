@@ -6,6 +6,7 @@ from cdcd.binlog.transaction cimport RowsRef, Transaction
 
 cdef class Rows:
     cdef Plan plan
+    cdef Transaction transaction
     cdef const uint8_t* at
     cdef const uint8_t* end
     cdef const uint8_t* present_before

@@ -24,6 +24,7 @@ cdef class Rows:
 
     cdef int open(self, Plan plan, Transaction transaction, RowsRef* ref) except -1:
         self.plan = plan
+        self.transaction = transaction
         self.at = transaction.data + ref.offset
         self.end = self.at + ref.length
         self.event_kind = ref.kind
@@ -88,11 +89,12 @@ cdef class Rows:
         return was or becomes
 
     cdef bint _passes(self, Image image) except -1:
-        if not self.plan.is_full(image.present):
-            raise SchemaMismatch(
-                "a row filter needs whole rows", hint="set binlog_row_image=FULL on the source",
-            ).at(table=".".join(self.plan.source))
-        return self.plan.row_filter(self.plan.values(image, self.end))
+        try:
+            if not self.plan.is_full(image.present):
+                raise SchemaMismatch("a row filter needs whole rows", hint="set binlog_row_image=FULL on the source")
+            return self.plan.row_filter(self.plan.values(image, self.end))
+        except SchemaMismatch as error:
+            raise error.at(table=".".join(self.plan.source), transaction=self.transaction.gtid)
 
 
 cdef class Runs:

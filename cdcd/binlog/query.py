@@ -28,6 +28,7 @@ The time's seconds are in the event's header. What no event holds: default_stora
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -40,7 +41,9 @@ OPTION_RELAXED_UNIQUE_CHECKS = 1 << 27
 OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP = 1 << 24
 OPTION_IF_EXISTS = 1 << 28
 UTF8MB4_GENERAL_CI = 45
+MODE_ANSI_QUOTES, MODE_NO_BACKSLASH_ESCAPES = 1 << 2, 1 << 20
 
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile(
     r"\s*(?:/\*(?!M?!).*?\*/\s*)*(begin|commit|rollback\s+to|rollback|savepoint|release\s+savepoint|xa)\b",
     re.IGNORECASE | re.DOTALL,
@@ -74,9 +77,36 @@ class Query:
     unknown: int | None = None  # the first status variable that is not understood
 
     def __str__(self) -> str:
-        """Return the statement, shortened for messages."""
-        shown = self.statement if len(self.statement) <= 200 else self.statement[:197] + "..."
+        """Return the statement for messages: shortened, and without the texts in it, which may be secrets."""
+        text = _without_texts(self.statement, self.sql_mode or 0)
+        shown = text if len(text) <= 200 else text[:197] + "..."
         return shown.encode("utf-8", "backslashreplace").decode()
+
+
+def _without_texts(statement: str, mode: int) -> str:
+    """Put ``'?'`` for each quoted text, and an empty comment for each comment; names and numbers stay.
+
+    In another charset than UTF-8 a quote or a backslash may belong to a letter: nothing from the first one on is shown.
+    """
+    if _NOT_UTF8.search(statement):
+        return re.split("['\"]", statement, maxsplit=1)[0] + "?"
+    return _lexemes(mode & MODE_ANSI_QUOTES, mode & MODE_NO_BACKSLASH_ESCAPES).sub(_shown, statement)
+
+
+@functools.cache
+def _lexemes(ansi_quotes: int, no_backslash_escapes: int) -> re.Pattern[str]:
+    """Compile what is not shown, and the names that could be taken for it; each may lack its end."""
+    within = "" if no_backslash_escapes else r"\\.|"
+    texts = ["'"] if ansi_quotes else ["'", '"']
+    names = ["`", '"'] if ansi_quotes else ["`"]
+    name = "|".join(f"{quote}[^{quote}]*(?:{quote}|$)" for quote in names)
+    text = "|".join(rf"{quote}(?:{within}[^{quote}])*(?:{quote}|$)" for quote in texts)
+    comment = r"/\*(?!M?!).*?(?:\*/|$)|(?:\#|--(?=\s))[^\n]*"
+    return re.compile(rf"(?P<name>{name})|(?P<comment>{comment})|(?P<text>{text})".replace("$", r"\Z"), re.DOTALL)
+
+
+def _shown(found: re.Match[str]) -> str:
+    return {"name": found[0], "comment": "/**/", "text": "'?'"}[found.lastgroup or "text"]
 
 
 UNREADABLE = Query("", "?", 0, None, True, False, None, "")

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from asyncmy.connection import Connection
-from asyncmy.constants.CLIENT import FOUND_ROWS
+from asyncmy.constants.CLIENT import FOUND_ROWS, SSL
 from asyncmy.errors import MySQLError
 
 from cdcd.config.schema import Site
@@ -99,6 +99,9 @@ class _GuardedConnection(Connection):
     server_capabilities: int
 
     async def _request_authentication(self) -> Any:
+        if self._ssl_context and not self.server_capabilities & SSL:
+            # Another server may answer here soon, so this is no reason to give up.
+            raise OSError("the server offers no TLS, and the site's `tls` asks for it")
         self._verified = is_verified(self._ssl_context)
         self._auth_plugin_name = password.greeted(
             self._auth_plugin_name, self.server_capabilities, verified=self._verified

@@ -64,7 +64,7 @@ def _gauges(links: list[LinkView]) -> Iterator[Metric]:
     lag = GaugeMetricFamily("cdcd_lag_seconds", "Age of the oldest source commit that is not applied.", labels=["link"])
     up = GaugeMetricFamily("cdcd_up", "1 while the link is streaming.", labels=["link"])
     state = GaugeMetricFamily("cdcd_state", "1 for the state that the link is in.", labels=["link", "state"])
-    blocked = GaugeMetricFamily("cdcd_blocked", "1 while the target does not answer a writer.", labels=["link"])
+    blocked = GaugeMetricFamily("cdcd_blocked", "1 while the target lets a writer wait.", labels=["link"])
     for link in links:
         blocked.add_metric([link.name], link.blocked is not None)
         # An unknown lag has no sample: a zero would be a lie.

@@ -1,6 +1,7 @@
 """What the servers say about two texts, as far as it can be said without their weight tables.
 
-A collation is known in one of two ways. ``_bin`` and ``binary`` compare characters as such. The common others
+A collation is known in one of two ways. ``_bin`` and ``binary`` compare characters as such, and order them by their
+codes in the charset, which is known here where those are Unicode's. The common others
 agree with each other on printable ASCII; beyond it only identical texts are certain to be equal, and all else
 raises UndecidableFilter. Trailing spaces count in NO PAD collations only (MariaDB Knowledge Base, "Supported
 Character Sets and Collations"); LIKE counts them always.
@@ -45,7 +46,7 @@ class Collation(NamedTuple):
     def order(self, ordered: bool) -> Order | None:
         """Return how two texts compare, or None when their order is wanted and is not known."""
         if self.exact:
-            return self._exact(ordered)
+            return self._exact() if self.in_code_point_order or not ordered else None
         return None if ordered else self._inexact()
 
     def like(self, pattern: str) -> Callable[[str], bool] | None:
@@ -62,15 +63,13 @@ class Collation(NamedTuple):
 
         return matches
 
-    def _exact(self, ordered: bool) -> Order:
-        pads, any_character = self.pads, self.in_code_point_order or not ordered
+    def _exact(self) -> Order:
+        pads = self.pads
 
         def order(left: str, right: str) -> int:
             if pads:
                 width = max(len(left), len(right))
                 left, right = left.ljust(width), right.ljust(width)
-            if not any_character and not (left.isascii() and right.isascii()):
-                raise _undecidable()
             return (left > right) - (left < right)
 
         return order

@@ -125,11 +125,15 @@ def qualify(
     """
     change = parse(statement, database, mode)
     if change is None or change.kind not in ("table", "database"):
-        raise UnsupportedEvent(f"cannot rewrite a statement for the target: {statement[:200]!r}", hint=_HINT)
+        raise UnsupportedEvent(
+            f"cannot rewrite a statement for the target: {without_literals(statement, mode)}", hint=_HINT
+        )
     edits: list[tuple[int, int, str]] = []
     for reference in change.references:
         if not reference.name[0] or not reference.spans:
-            raise UnsupportedEvent(f"the statement does not say in which database: {statement[:200]!r}", hint=_HINT)
+            raise UnsupportedEvent(
+                f"the statement does not say in which database: {without_literals(statement, mode)}", hint=_HINT
+            )
         edits.extend(_edits(reference, rename(reference.name)))
     for start, end, name in sorted(edits, reverse=True):
         statement = statement[:start] + name + statement[end:]

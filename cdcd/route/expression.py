@@ -21,7 +21,10 @@ _NO_COLUMN = frozenset(
 class UndecidableFilter(SchemaMismatch):
     """A row filter compares values in a way that only the server itself can decide."""
 
-    hint = "compare numbers with numbers, and text in a _bin collation or plain ASCII"
+    hint = (
+        "compare numbers with numbers; text for equality in a _bin collation or as plain ASCII, and for order in a _bin"
+        " collation of utf8mb4, utf8mb3 or ascii"
+    )
 
 
 @dataclass(frozen=True, slots=True)

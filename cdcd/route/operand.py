@@ -90,7 +90,8 @@ def _certain(column: Column, value: object) -> str:
     if isinstance(value, str):
         return value
     raise UndecidableFilter(
-        f"column {column.name} holds bytes that are no certain text in charset {column.charset}: {value!r:.80}"
+        f"column {column.name} holds bytes that are no certain text in charset {column.charset}",
+        hint="let the filter decide by another column, or leave this transaction out",
     )
 
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cdcd.binlog.query import Query
+from cdcd.binlog.query import MODE_ANSI_QUOTES, MODE_NO_BACKSLASH_ESCAPES, Query
 from cdcd.errors import UnsupportedEvent
 from cdcd.model.charset import codec
 from cdcd.route.tokens import SqlMode
-
-MODE_ANSI_QUOTES = 4
-MODE_NO_BACKSLASH_ESCAPES = 0x100000
 
 # Charsets of a client whose text is read as another's; its bytes go on as they are.
 _READ_AS = {"binary": "utf-8", "ascii": "utf-8"}

@@ -81,8 +81,8 @@ class Backlog:
                 transactions_max=link.batch_transactions_max,
                 bytes_max=link.batch_bytes_max,
             )
-        except CdcdError:
-            self._drop_last()
+        except CdcdError as error:
+            error.at(transaction=self._drop_last())
             raise
         finally:
             self.see(self.batch.transactions[before:])
@@ -91,16 +91,18 @@ class Backlog:
         """Add to the batch, whole or not at all."""
         try:
             self.batch.add(transaction)
-        except CdcdError:
-            self._drop_last()
+        except CdcdError as error:
+            error.at(transaction=self._drop_last())
             raise
         self.see([transaction])
 
-    def _drop_last(self) -> None:
-        """Forget the last transaction, which could not be merged whole."""
-        earlier, self.batch = self.batch.transactions[:-1], Batch()
+    def _drop_last(self) -> Gtid:
+        """Forget the last transaction, which could not be merged whole; return which it is."""
+        *earlier, bad = self.batch.transactions
+        self.batch = Batch()
         for good in earlier:
             self.batch.add(good)
+        return bad.gtid
 
     def see(self, transactions: Sequence[Transaction]) -> None:
         """Note what was collected or passed over; of neighbours in one domain the last is enough."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -23,6 +25,8 @@ from cdcd.runtime.precheck.problem import Problem
 log = structlog.get_logger()
 
 GC_THRESHOLDS = (20_000, 20, 20)
+# A file that takes longer is on a disk that hangs; nobody waits for it with links to look after.
+FILE_SECONDS = 5
 
 
 class Daemon:
@@ -45,6 +49,8 @@ class Daemon:
         }
         self._failed = False
         self._stopping = asyncio.Event()
+        self._reloading: asyncio.Task[None] | None = None
+        self._reload_again = False  # asked for while another goes on, which may have read the file before
 
     async def problems(self) -> list[Problem] | None:
         """Return what the precheck finds, or None when told to stop meanwhile."""
@@ -74,6 +80,8 @@ class Daemon:
                 for name, link in self.links.items():
                     group.create_task(self._supervise(link), name=f"supervise-{name}")
             beat.cancel()
+            if self._reloading is not None:
+                self._reloading.cancel()
         log.info("daemon_stopped", failed=self._failed)
         return int(self._failed)
 
@@ -97,10 +105,22 @@ class Daemon:
             link.drain()
 
     def reload(self) -> None:
-        """Read the file again and apply its reloadable keys; a bad file changes nothing."""
+        """Read the file again and apply its reloadable keys; a bad file changes nothing. One at a time."""
+        if self._reloading is None:
+            self._reloading = asyncio.create_task(self._reload(), name="reload")
+            self._reloading.add_done_callback(self._reloaded)
+        else:
+            self._reload_again = True
+
+    def _reloaded(self, _task: asyncio.Task[None]) -> None:
+        self._reloading, again, self._reload_again = None, self._reload_again, False
+        if again and not self._stopping.is_set():
+            self.reload()
+
+    async def _reload(self) -> None:
         notify.reloading()
         try:
-            config = load(self._path)
+            config = await _read(self._path)
             self._check_reloadable(config)
         except ConfigError as error:
             log.error("reload_refused", problems=error.problems)
@@ -109,7 +129,8 @@ class Daemon:
             for name, link in config.links.items():
                 self.links[name].reload(link)
             log.info("configuration_reloaded")
-        notify.ready()
+        finally:
+            notify.ready()
 
     def _check_reloadable(self, config: Config) -> None:
         problems = [
@@ -141,6 +162,29 @@ def on_signal(number: signal.Signals, act: Callable[[], None]) -> None:
     """
     loop = asyncio.get_running_loop()
     signal.signal(number, lambda *_: loop.call_soon_threadsafe(act))
+
+
+async def _read(path: Path) -> Config:
+    """Load the file without waiting for a disk that hangs; raise ConfigError."""
+    # A thread of its own: those of the loop, were they used up by files that hang, would be missed by the links.
+    reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reload")
+    try:
+        async with asyncio.timeout(FILE_SECONDS):
+            return await asyncio.wrap_future(reader.submit(_load_file, path))
+    except TimeoutError:
+        raise ConfigError([f"{path}: cannot be read within {FILE_SECONDS} s: see its disk"]) from None
+    finally:
+        reader.shutdown(wait=False)
+
+
+def _load_file(path: Path) -> Config:
+    try:
+        is_file = stat.S_ISREG(path.stat().st_mode)
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}"]) from None
+    if not is_file:
+        raise ConfigError([f"{path}: is no regular file"])
+    return load(path)
 
 
 def _fixed_keys(name: str, old: Link, new: Link) -> list[str]:

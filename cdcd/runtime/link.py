@@ -93,7 +93,9 @@ class LinkRunner:
     @property
     def blocked(self) -> str | None:
         """Why nothing moves although the link streams, or None."""
-        return self._pipeline.watch.blocked if self._pipeline is not None else None
+        if self._pipeline is None:
+            return None
+        return self._pipeline.watch.blocked or self._pipeline.dispatcher.held_up
 
     @property
     def _is_mending(self) -> bool:

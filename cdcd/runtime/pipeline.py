@@ -102,6 +102,7 @@ class Pipeline:
         """Read no more, finish what was accepted, and end."""
         if not self._draining:
             self._draining = True
+            self.dispatcher.hurry()
             if self._reading is not None:
                 self._reading.cancel()
 

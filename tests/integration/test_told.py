@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cdcd.apply import conflicts, dispatcher
+from cdcd.apply import conflicts, dispatcher, writer
 from cdcd.errors import CdcdError
 from tests.fixtures.links import Both, running
 from tests.fixtures.mariadb import MariaDB
@@ -60,6 +60,22 @@ async def test_each_conflict_is_told_with_its_row_and_transaction(both: Both, sh
     ]
     assert expected == told(logs, "row", "gtid", "kind")
     assert {(f"{both.database}.t",)} == set(told(logs, "table"))
+    both.assert_equal("t")
+
+
+@pytest.mark.parametrize("far_seconds", [-1.0, 60.0])
+async def test_a_row_that_has_the_new_values_already_is_no_conflict(
+    both: Both, far_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server answers an upsert alike where the row was missing and where it changes nothing."""
+    monkeypatch.setattr(writer, "FAR_SECONDS", far_seconds)
+    both.both(f"{SHAPES['merged']}; {ROWS}")
+    both.only_target("UPDATE t SET v = 'new' WHERE id < 3; DELETE FROM t WHERE id = 4")
+    with capture_logs() as logs:
+        for statement in ("UPDATE t SET v = 'new' WHERE id = 1", "UPDATE t SET v = 'new' WHERE id IN (2, 3)"):
+            assert 0 == (await both.carry(statement)).conflicts
+        assert 1 == (await both.carry("UPDATE t SET v = 'new' WHERE id = 4")).conflicts
+    assert [("id = 4", "update_missed_row")] == told(logs, "row", "kind")
     both.assert_equal("t")
 
 

@@ -95,6 +95,43 @@ async def test_a_statement_that_waits_for_a_lock_is_waited_for(both, east, west,
         assert before == epoch(west, link)
 
 
+@pytest.fixture
+def impatient(west):
+    """A target that refuses at once what would have to wait for a row's lock, as a read-only one refuses all."""
+    [(seconds,)] = west.sql("SELECT @@GLOBAL.innodb_lock_wait_timeout")
+    west.sql("SET GLOBAL innodb_lock_wait_timeout = 0")
+    yield west
+    west.sql(f"SET GLOBAL innodb_lock_wait_timeout = {seconds}")
+
+
+async def test_a_target_that_answers_and_commits_nothing_is_told(both, east, impatient, database):
+    """Many tries take half a minute, in which it would look well; and a stop does not wait for them."""
+    both("CREATE TABLE t (n INT PRIMARY KEY, v INT) ENGINE=InnoDB; INSERT INTO t VALUES (1, 1)")
+    with closing(impatient.connect(database=database)) as lock:
+        async with running(the_link(database), east, impatient) as link:
+            lock.begin()
+            lock.cursor().execute("SELECT * FROM t FOR UPDATE")
+            east.sql("UPDATE t SET v = 2", database=database)
+            await wait_until(lambda: link.runner.blocked)
+            assert "Lock wait timeout exceeded" in status.unhealthy([link.runner])[0]
+            lock.rollback()
+            await link.caught_up()
+            assert status.healthy([link.runner])
+            lock.begin()
+            lock.cursor().execute("SELECT * FROM t FOR UPDATE")
+            east.sql("UPDATE t SET v = 3", database=database)
+            await wait_until(lambda: link.runner.blocked)
+            tries = link.runner.stages["apply"]["retries"]
+            writer = link.runner._pipeline.dispatcher.writers[0]
+            link.runner.drain()
+            assert await link.stopped() is None
+            assert writer.stats.retries <= tries + 1
+            lock.rollback()
+    async with running(the_link(database), east, impatient) as link:
+        await link.caught_up()
+    assert [(1, 3)] == impatient.sql("SELECT * FROM t", database=database)
+
+
 def _seconds(blocked):
     """Return the number of seconds in the words of a link that is blocked."""
     return int(blocked.split("for ")[1].split(" ")[0])

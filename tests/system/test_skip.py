@@ -103,6 +103,25 @@ async def test_a_link_goes_on_after_what_it_stopped_at_is_skipped(skipping, east
     assert "@" in rows[0][2]
 
 
+@pytest.mark.parametrize("part_bytes", [1, 2**20])
+async def test_a_row_that_its_filter_cannot_decide_is_skipped(skipping, east, west, database, part_bytes):
+    """The error names the table and the transaction, of many that were read together and of one in parts."""
+    _, operator = skipping
+    link = a_link(database, where={f"{database}.t": "v <> 'x'"}, transaction_bytes_max=part_bytes)
+    async with running(link, east, west):
+        pass
+    run_all(east, database, [f"INSERT INTO t (v) VALUES ('{v}')" for v in ("before", "undécidable", "after", "x")])
+    async with running(link, east, west) as run:
+        error = await run.stopped()
+    gtid = stopped_at(west, link.name)
+    assert (f"{database}.t", gtid) == (error.where["table"], error.where["transaction"])
+    assert ["before"] == values(west, database)
+    await operator.skip(link.name, gtid)
+    async with running(link, east, west) as run:
+        await run.caught_up()
+    assert ["before", "after"] == values(west, database)
+
+
 async def test_only_what_the_link_stopped_at_can_be_skipped(skipping, east, west, database):
     """A slip of the keys must not lose another transaction, and one that is applied can't be taken back."""
     link, operator = skipping

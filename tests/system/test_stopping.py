@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import signal
 
 import pytest
@@ -185,6 +187,26 @@ def test_a_bad_file_is_refused_and_the_old_settings_stay(daemon, clients, west, 
     assert any(f"links.{database}_f.{problem}" in line for line in refused["problems"]), refused
     goal = ledger.count(west, database) + 100
     until(lambda: ledger.count(west, database) > goal)
+
+
+def test_a_file_that_does_not_answer_is_refused_and_holds_up_nothing(daemon, clients, west, database):
+    """A pipe, or a secret on a disk that hangs: links go on meanwhile, and a stop is a stop."""
+    kept = daemon.path.read_text()
+    daemon.path.rename(daemon.path.with_name("kept"))
+    os.mkfifo(daemon.path, 0o600)
+    refused = reload(daemon)
+    assert [f"{daemon.path}: is no regular file"] == refused["problems"]
+    daemon.path.unlink()
+    os.mkfifo(daemon.path.with_name("secret"), 0o600)
+    daemon.write_text(re.sub('password = ".*"', 'password_file = "secret"', kept))
+    daemon.signal(signal.SIGHUP)
+    goal = ledger.count(west, database) + 100
+    until(lambda: ledger.count(west, database) > goal)
+    refused = reload(daemon)
+    assert "within" in refused["problems"][0]
+    daemon.signal(signal.SIGHUP)
+    daemon.signal(signal.SIGTERM)
+    assert 0 == daemon.wait()
 
 
 def test_a_file_that_is_no_toml_is_refused(daemon, clients, west, database):

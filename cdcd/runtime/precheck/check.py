@@ -62,8 +62,16 @@ async def _connect(config: Config, name: str, sessions: AsyncExitStack) -> Conne
 
 
 def _connection_fix(name: str, message: str) -> str:
+    if "offers no TLS" in message:
+        return (
+            "[server]\nssl_cert = ...\nssl_key = ...    # in the server's option file; then restart it\n"
+            f'sites.{name}: tls = "off" -- only where nobody else is on the way between: all goes in the clear'
+        )
     if any(word in message.lower() for word in ("ssl", "certificate", "tls")):
-        return f'sites.{name}: tls_ca = "file with the certificate authority of the server", or tls = "off"'
+        return (
+            f'sites.{name}: tls_ca = "file with the certificate authority of the server", and host as its'
+            " certificate names it"
+        )
     return f"sites.{name}: host, port or socket; then see that the server runs and no firewall is between"
 
 

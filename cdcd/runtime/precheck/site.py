@@ -89,7 +89,8 @@ def _check_durability(server: Server) -> Iterator[Problem]:
 
 def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
     if server.variables.get("read_only") == "ON" and not server.grants.allow("READ ONLY ADMIN"):
-        yield Problem.error(server.path, "the target is read-only", "SET GLOBAL read_only = OFF;")
+        # It may be so while another server takes over, which is what links wait for.
+        yield Problem.error(server.path, "the target is read-only", "SET GLOBAL read_only = OFF;", transient=True)
     lacking = server.grants.missing(grants.KEEP_CHECKPOINTS, [CHECKPOINT])
     for database, privileges, _ in grants.by_database(lacking):
         text = f"the account lacks {', '.join(privileges)} on database {database}, where checkpoints are kept"

@@ -7,7 +7,7 @@ import pytest
 
 from cdcd.errors import Lost
 from cdcd.mysql.session import Session
-from cdcd.runtime.precheck import precheck
+from cdcd.runtime.precheck import check, precheck
 from cdcd.runtime.precheck.pair import check_pair
 from cdcd.runtime.precheck.server import probe
 from tests.fixtures.mariadb import free_port
@@ -147,8 +147,8 @@ async def test_one_server_cannot_be_two_sites(shop):
     assert "are the same server" in problem.text
 
 
-async def test_a_read_only_target_is_an_error(server_factory, shop):
-    """Unless the account may write all the same."""
+async def test_a_read_only_target_is_an_error_that_may_pass(server_factory, shop):
+    """Unless the account may write all the same; a daemon that starts in a failover must not give up."""
     west = source(server_factory)
     west.sql("SET GLOBAL read_only = ON")
     config = configure(shop, west, "shop")
@@ -162,7 +162,7 @@ async def test_a_read_only_target_is_an_error(server_factory, shop):
     west.sql("REVOKE READ ONLY ADMIN ON *.* FROM cdcd@'%'")
     [problem] = await precheck(config)
 
-    assert ("sites.west", "the target is read-only") == (problem.path, problem.text)
+    assert ("sites.west", "the target is read-only", True) == (problem.path, problem.text, problem.transient)
 
     west.sql(problem.fix)
 
@@ -213,13 +213,19 @@ async def test_a_wrong_password_is_named_and_not_shown(shop):
 
 
 async def test_a_server_without_tls_is_not_talked_to_in_the_clear(shop):
-    """`required` means it, and the fix names the key."""
+    """`required` means it; what is said is the server's fault, not a number of the TLS library's."""
     problems = await precheck(configure(shop, shop, "shop", account={"tls": "required"}))
 
     assert 2 == len(problems)
     for problem in problems:
         assert problem.is_error
-        assert "tls" in problem.fix
+        assert "the server offers no TLS" in problem.text
+        assert "ssl_cert" in problem.fix.splitlines()[1]
+
+
+def test_a_certificate_that_is_wrong_is_no_reason_to_do_without():
+    """Who is in the middle would like that advice."""
+    assert 'tls = "off"' not in check._connection_fix("east", "certificate verify failed: self-signed certificate")
 
 
 async def test_no_session_stays_open(server_factory, shop):

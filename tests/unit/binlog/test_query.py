@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+import pytest
+
 from cdcd.binlog.query import parse
 
 FLAGS = bytes([0]) + struct.pack("<I", 1 << 15 | 1 << 26 | 1 << 28)
@@ -55,3 +57,34 @@ def test_a_setting_that_is_not_known_is_named():
     """What came before it is read, and nothing behind it."""
     found = query(NUMBERS, b"\xfa\x01\x02", NOW)
     assert (250, (5, 3), None) == (found.unknown, found.auto_increment, found.microseconds)
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        ("CREATE TABLE `t'` (a INT) CONNECTION='mysql://u:SECRET@h'", "CREATE TABLE `t'` (a INT) CONNECTION='?'"),
+        ('ALTER USER u IDENTIFIED BY "SECRET"', "ALTER USER u IDENTIFIED BY '?'"),
+        (r"ALTER TABLE t COMMENT 'it\'s SECRET', ADD b INT", "ALTER TABLE t COMMENT '?', ADD b INT"),
+        ("ALTER TABLE t COMMENT 'it''SECRET'", "ALTER TABLE t COMMENT '?''?'"),
+        ("ALTER TABLE t /* don't SECRET */ COMMENT 'SECRET'", "ALTER TABLE t /**/ COMMENT '?'"),
+        ("ALTER TABLE t -- don't\n COMMENT 'SECRET'", "ALTER TABLE t /**/\n COMMENT '?'"),
+        ("ALTER TABLE t /*!50000 COMMENT 'SECRET' */", "ALTER TABLE t /*!50000 COMMENT '?' */"),
+        ("ALTER TABLE t COMMENT 'SECRET", "ALTER TABLE t COMMENT '?'"),
+        ("ALTER TABLE t COMMENT '\udc8c\\', x 'SECRET'", "ALTER TABLE t COMMENT ?"),
+        ("ALTER TABLE t ADD v VARCHAR(9) DEFAULT 7", "ALTER TABLE t ADD v VARCHAR(9) DEFAULT 7"),
+    ],
+)
+def test_a_statement_is_shown_without_what_may_be_secret(statement, shown):
+    """Passwords of servers and accounts are in schema changes, and logs go to many places."""
+    found = query(statement=statement.encode("utf-8", "surrogateescape"))
+    assert shown == str(found)
+
+
+def test_a_statement_is_shown_as_its_sql_mode_reads_it():
+    """A name in quotes is no text, and a backslash may be a letter like any other."""
+    ansi = query(bytes([1]) + struct.pack("<Q", 1 << 2), statement=b"""ALTER TABLE "don't" COMMENT 'SECRET'""")
+    assert """ALTER TABLE "don't" COMMENT '?'""" == str(ansi)
+    plain = query(
+        bytes([1]) + struct.pack("<Q", 1 << 20), statement=rb"ALTER TABLE t COMMENT 'x\', ADD b INT COMMENT 'SECRET'"
+    )
+    assert "ALTER TABLE t COMMENT '?', ADD b INT COMMENT '?'" == str(plain)

@@ -178,6 +178,8 @@ EXPRESSIONS = [
     *(f"{c} NOT IN ('x', 'y')" for c in TEXT_COLUMNS),
     *(f"{c} <=> 'eu'" for c in TEXT_COLUMNS),
     *(f"{c} = {c}" for c in TEXT_COLUMNS),
+    "latbin IN ('eu', 'ëü')",
+    "latbin LIKE 'ë_'",
     *(
         f"{c} LIKE {p}"
         for c in TEXT_COLUMNS
@@ -186,8 +188,8 @@ EXPRESSIONS = [
     ),
     *(f"{c} LIKE {p}" for c in TEXT_COLUMNS if c != "cs" for p in ("'%\\\\\\\\c'", "'50%%'", "''", "'5_%'")),
     *(f"{c} NOT LIKE 'eu%'" for c in TEXT_COLUMNS if c != "cs"),
-    *(f"{c} {op} 'eu'" for c in ("bin", "nopad", "latbin") for op in ("<", "<=", ">", ">=")),
-    *(f"{c} BETWEEN 'EU' AND 'eu'" for c in ("bin", "nopad", "latbin")),
+    *(f"{c} {op} 'eu'" for c in ("bin", "nopad") for op in ("<", "<=", ">", ">=")),
+    *(f"{c} BETWEEN 'EU' AND 'eu'" for c in ("bin", "nopad")),
     *(
         "bin > 'ëa'",
         "nopad < 'ëz'",
