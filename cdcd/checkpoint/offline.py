@@ -145,7 +145,11 @@ class Held:
         )
 
     async def move(self, progress: Progress, origin: str) -> None:
-        """Put the link at a position, with nothing applied after it; make its checkpoint where it is gone."""
+        """Put the link at a position, with nothing applied after it; make its checkpoint where it is gone.
+
+        Announced schema changes are made void, so that none is taken for one that the target has; they stay for the
+        opposite link, which may not have read their statements yet.
+        """
         if self.state.progress is None:
             await self.session.execute(
                 f"INSERT INTO cdcd.checkpoint ({COLUMNS}) VALUES ({quote.text(self.link)},0,{quote.text(origin)},"
@@ -153,6 +157,7 @@ class Held:
             )
         else:
             await self._write(progress, f", origin = {quote.text(origin)}")
+        await self.session.execute(f"UPDATE cdcd.ddl SET state_before = '' WHERE {self._where}")
 
     async def rename(self, new: str) -> None:
         """Give all that the target keeps of the link another link's name."""

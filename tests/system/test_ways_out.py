@@ -145,6 +145,24 @@ async def test_the_witnesses_are_told_where_a_link_was_put(moving, east, west, d
     assert [1, 2] == numbers(west, database)
 
 
+async def test_a_link_that_is_put_back_runs_schema_changes_again(both, east, west, database):
+    """The target was put back too: what is kept of the first time must not pass for the second."""
+    both(TABLE)
+    link = a_link(database, ddl=True)
+    operator = Operator({"east": east, "west": west}, link)
+    start = east.binlog_position()[2]
+    async with running(link, east, west) as run:
+        east.sql("ALTER TABLE t ADD c INT", database=database)
+        await run.caught_up()
+    west.sql("CREATE OR REPLACE TABLE t (n INT COMMENT 'older' PRIMARY KEY)", database=database)
+    await operator.position_set(database, start)
+    await carry(link, east, west)
+    async with running(link, east, west) as run:
+        east.sql("INSERT INTO t VALUES (1, 2)", database=database)
+        await run.caught_up()
+    assert [(1, 2)] == west.sql("SELECT * FROM t", database=database)
+
+
 async def test_a_purged_log_has_a_way_out(both, server_factory, west, database):
     """After a new copy, the link goes on from where the copy was taken; where the log is gone it cannot be put."""
     east = server_factory()
