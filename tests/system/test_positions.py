@@ -146,6 +146,25 @@ async def test_a_source_restored_from_an_older_copy_stops_the_link(source, west,
     assert isinstance(await stopped(source, west, a_link(database)), SourceRewound)
 
 
+async def test_a_log_without_what_was_applied_after_the_position_stops_the_link(source, west, database):
+    """Parallel writers were ahead: what the log gives those numbers from now on would be passed over."""
+    source.sql("RESET MASTER")
+    await begin(source, west, a_link(database))
+    [(domain, server, sequence)] = source.sql("SELECT @@gtid_domain_id, @@server_id, @@gtid_binlog_pos")
+    after = int(sequence.split("-")[2]) + 3
+    west.sql(
+        f"UPDATE cdcd.checkpoint SET applied = '{domain}-{server}:{after}' WHERE link = '{database}'"
+        " ORDER BY batch DESC LIMIT 1"
+    )
+    error = await stopped(source, west, a_link(database))
+    assert isinstance(error, SourceRewound), error
+    assert f"lacks {domain}-{server}-{after}" in str(error)
+    write(source, database, 3)
+    async with running(a_link(database), source, west) as link:
+        await link.caught_up()
+    assert [(5,)] == west.sql("SELECT COUNT(*) FROM t", database=database)
+
+
 async def test_a_checkpoint_without_a_place_is_checked_by_its_numbers(source, west, database):
     """One of an earlier cdcd has none; the next write fills it in."""
     link = a_link(database)
