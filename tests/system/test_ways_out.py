@@ -316,8 +316,37 @@ async def test_what_is_not_known_cannot_be_renamed_nor_forgotten(moving, east, w
                 await command
     with pytest.raises(CdcdError, match="has a checkpoint on west too"):
         await operator.rename(database, other.name)
-    with pytest.raises(ConfigError):
-        await operator.rename(database, "a name")
+    for name in ("a name", database):
+        with pytest.raises(ConfigError):
+            await operator.rename(database, name)
+    await carry(link, east, west)
+
+
+async def test_a_name_of_the_opposite_link_is_not_given(moving, east, west, database):
+    """Two links under one name would take each other's place."""
+    link, _ = moving
+    reverse = a_link(f"{database}_r", source="west", target="east", tables=link.tables)
+    await carry(link, east, west)
+    pair, alone = (Operator({"east": east, "west": west}, *links) for links in ((link, reverse), (link,)))
+    with pytest.raises(CdcdError, match="goes from west to east"):
+        await pair.rename(database, reverse.name)
+    await carry(reverse, west, east)
+    with pytest.raises(CdcdError, match="has a checkpoint on east"):
+        await alone.rename(database, reverse.name)
+    east.sql(f"DELETE FROM cdcd.checkpoint WHERE link = '{reverse.name}'")
+    with pytest.raises(CdcdError, match="has run from west to east"):
+        await alone.rename(database, reverse.name)
+
+
+async def test_links_that_are_exchanged_in_the_file_stop(moving, east, west, database):
+    """Begun anew at `now`, they would leave out what came between; put back, they go on."""
+    link, _ = moving
+    reverse = a_link(f"{database}_r", source="west", target="east", tables=link.tables)
+    await carry(link, east, west)
+    await carry(reverse, west, east)
+    turned = a_link(database, source="west", target="east")
+    file = {link.name: ("west", "east"), reverse.name: ("east", "west")}
+    assert isinstance(await refused(turned, west, east, names=file), CheckpointForeign)
     await carry(link, east, west)
 
 
