@@ -12,7 +12,8 @@
 | found      | on the target, of other sites only        | CheckpointForeign                                     |
 | found      | none on the target, of another origin     | CheckpointForeign                                     |
 | found      | of this link, on another target           | goes on, with a warning: a failover of the target     |
-| found      | of this link, further on                  | goes on, with a warning: a restored target            |
+| found      | of this link, further on, on the target   | CheckpointLost: rows are gone, a restore has both     |
+| found      | of this link, further on, elsewhere       | goes on, with a warning: a restored target            |
 
 That the source is still the one is asked of its log, whenever it is connected (``source.continuity``).
 """
@@ -75,6 +76,7 @@ def decide(
     before = {each.target_server for each in witnesses.target if _sites(each) == _sites(mine)} - {mine.target_server}
     warned = [Warned("target_server_changed", {"before": each, "now": mine.target_server}) for each in before]
     position = held.progress.position
+    _check_whole(mine, position, witnesses.target)
     warned += [
         Warned("checkpoint_older_than_seen", {"position": str(position), "seen": each})
         for each in sorted(seen)
@@ -149,6 +151,18 @@ def _check_own(mine: Witness, held: Held, on_target: Sequence[Witness], relays: 
         ).at(position=held.progress.position)
 
 
+def _check_whole(mine: Witness, position: Position, on_target: Sequence[Witness]) -> None:
+    """See that the rows are not older than what was noted beside them: a restored target has both of one time."""
+    for each in on_target:
+        if (_sites(each), _servers(each)) == (_sites(mine), _servers(mine)) and _is_behind(position, each.position):
+            raise CheckpointLost(
+                f"the link's rows in cdcd.checkpoint say {position or 'the beginning of the log'}, and cdcd.link beside"
+                f" them that it was at {each.position}: the latest of its rows are gone or were changed",
+                hint=f"see what the target holds, then say where to go on with `cdcd position set --link {mine.link}"
+                " POSITION`",
+            ).at(source_server=each.source_server, target_server=each.target_server)
+
+
 def _servers(witness: Witness) -> tuple[str, str]:
     return witness.source_server, witness.target_server
 
@@ -158,4 +172,11 @@ def _sites(witness: Witness) -> tuple[str, str, str]:
 
 
 def _is_behind(position: Position, seen: str) -> bool:
-    return any(not position.includes(gtid) for gtid in Position.parse(seen))
+    try:
+        return any(not position.includes(gtid) for gtid in Position.parse(seen))
+    except ValueError as error:
+        raise CheckpointLost(
+            f"what is remembered of the link, in cdcd.link or the state folder, is damaged: {error}",
+            hint="see what the target holds, and say where to go on with `cdcd position set --link NAME POSITION`,"
+            " which writes it anew",
+        ) from error

@@ -42,13 +42,13 @@ class Kept:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept."""
-        found = self.state.progress or self.on_target or self.on_source or self.in_files
+        found = self.state.progress or self.state.damage or self.on_target or self.on_source or self.in_files
         return not (found or self.schema_changes or self.skipped)
 
     def __str__(self) -> str:
         """Return a line for each place."""
         trace, progress = self.trace, self.state.progress
-        position = f"at {progress.position}" if progress else "none"
+        position = f"at {progress.position}" if progress else "damaged" if self.state.damage else "none"
         lines = [
             f"{trace.link}, from {trace.source} to {trace.target}:",
             f"  on {trace.target}: checkpoint {position}, {len(self.on_target)} witnesses,"
@@ -89,6 +89,7 @@ async def rename(config: Config, path: Path, old: str, new: str, answer: Answer)
     trace = await _find(config, path, old, new)
     await _check_free(config, path, trace, new)
     async with _kept(config, path, trace) as kept:
+        kept.state.check()
         if kept.is_empty:
             raise _unknown(old)
         answer.show(f"{kept}\nAll of that will be kept under the name {new}.")
@@ -126,6 +127,7 @@ async def _check_free(config: Config, path: Path, trace: Trace, new: str) -> Non
                 continue
             state = await offline.settled(session, new)
             offline.refuse_running(state, new, site.name)
+            state.check()
             if state.progress:
                 raise CdcdError(
                     f"{new} has a checkpoint on {site.name}{' too' if site.name == trace.target else ''}, at"

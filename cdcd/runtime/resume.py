@@ -91,7 +91,10 @@ class Resumption:
         return held.progress
 
     def _overlaps(self, rules: str) -> bool:
-        other = msgspec.json.decode(rules, type=_Rules)
+        try:
+            other = msgspec.json.decode(rules, type=_Rules)
+        except msgspec.MsgspecError:
+            return True  # Damaged: it may be about any table.
         return Rules(self.link.tables, self.link.exclude).overlaps(Rules(other.tables, other.exclude))
 
     def _seen(self, progress: Progress) -> Witness:

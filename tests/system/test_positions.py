@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from cdcd.checkpoint.witness import StateFiles, state_folder
 from cdcd.errors import CheckpointForeign, CheckpointLost, SourceRewound
 from tests.fixtures import mariadb
+from tests.fixtures.daemon import until
 from tests.fixtures.links import forget, running, wait_until
 from tests.fixtures.mariadb import MariaDB
 from tests.system.conftest import a_link
@@ -73,10 +74,13 @@ def put_back(server: MariaDB) -> Iterator[None]:
     copy = server.folder / "copy"
     shutil.copytree(server.data, copy)
     server.start()
+    began = int(time.time())
     yield
     server.stop()
     shutil.rmtree(server.data)
     copy.rename(server.data)
+    # A log says in whole seconds when it was begun.
+    until(lambda: int(time.time()) > began)
     server.start()
 
 
@@ -288,8 +292,10 @@ async def test_a_checkpoint_older_than_a_witness_goes_on_with_a_warning(east, we
     link = a_link(database)
     await begin(east, west, link, database)
     kept = west.sql(f"SELECT * FROM cdcd.checkpoint WHERE link = '{database}'")
+    noted = west.sql(f"SELECT position FROM cdcd.link WHERE link = '{database}'")[0][0].decode()
     rows = west.sql("SELECT * FROM t", database=database)
     await begin(east, west, link, database)
+    west.sql(f"UPDATE cdcd.link SET position = '{noted}' WHERE link = '{database}'")
     west.sql(f"DELETE FROM t WHERE n > {len(rows)}", database=database)
     with west.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM cdcd.checkpoint WHERE link = '{database}'")

@@ -163,6 +163,40 @@ async def test_a_link_that_is_put_back_runs_schema_changes_again(both, east, wes
     assert [(1, 2)] == west.sql("SELECT * FROM t", database=database)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE cdcd.checkpoint SET applied = X'FFFF'",
+        "UPDATE cdcd.checkpoint SET position = 'rubbish'",
+        "DELETE FROM cdcd.checkpoint WHERE slot = 0 AND",
+        "UPDATE cdcd.link SET position = X'FF'",
+    ],
+)
+async def test_damaged_rows_stop_the_link_and_can_be_put_right(moving, east, west, database, damage):
+    """Whatever wrote there: the error names the way out, and the way out does not need what is damaged."""
+    link, operator = moving
+    async with running(link, east, west) as run:
+        insert(east, database, 1)
+        await run.caught_up()
+        position = run.runner.position
+    west.sql(f"{damage if damage.endswith('AND') else damage + ' WHERE'} link = '{database}'")
+    error = await refused(link, east, west)
+    assert isinstance(error, CheckpointLost)
+    assert "cdcd position set" in str(error)
+    if "checkpoint" in damage:
+        for command in (operator.rename(database, "other"), operator.skip(database, "0-1-1")):
+            with pytest.raises(CheckpointLost, match="damaged"):
+                await command
+    await operator.position_set(database, position)
+    insert(east, database, 2)
+    await carry(link, east, west)
+    assert [1, 2] == numbers(west, database)
+    west.sql(f"{damage if damage.endswith('AND') else damage + ' WHERE'} link = '{database}'")
+    await operator.forget(database)
+    counts = [west.sql(f"SELECT COUNT(*) FROM cdcd.{table} WHERE link = '{database}'") for table in offline.TABLES]
+    assert [[(0,)]] * 4 == counts
+
+
 async def test_a_purged_log_has_a_way_out(both, server_factory, west, database):
     """After a new copy, the link goes on from where the copy was taken; where the log is gone it cannot be put."""
     east = server_factory()

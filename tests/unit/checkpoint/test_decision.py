@@ -112,7 +112,20 @@ def test_a_target_that_moved_to_another_server_is_told():
     assert ("target_server_changed", {"before": "w:0", "now": "w:1"}) == (warned.event, warned.facts)
 
 
-@pytest.mark.parametrize("where", ["target", "source", "files"])
+def test_a_checkpoint_older_than_what_was_noted_beside_it_stops_the_link():
+    """A restored target has both of one time: rows are gone, and what they said would be applied twice."""
+    with pytest.raises(CheckpointLost, match=r"0-1-90.*0-1-100") as caught:
+        decide(MINE, held("0-1-90"), Witnesses([SEEN]))
+    assert "cdcd position set --link forward" in caught.value.hint
+
+
+def test_a_damaged_witness_is_told():
+    """It would otherwise be an error without a way out."""
+    with pytest.raises(CheckpointLost, match="damaged"):
+        decide(MINE, held(), Witnesses([replace(SEEN, position="rubbish")]))
+
+
+@pytest.mark.parametrize("where", ["source", "files"])
 def test_a_checkpoint_older_than_what_was_seen_is_told(where):
     """A target that was restored from a copy goes on from its own position."""
     [warned] = decide(MINE, held("0-1-90"), Witnesses(**{where: [SEEN]}))
