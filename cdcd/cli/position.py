@@ -98,7 +98,7 @@ async def set_(config: Config, path: Path, link_name: str, text: str, answer: An
         progress = await _resolve(config, link, source, text)
         state = offline.State(None)
         if await offline.present(target):
-            await layout.prepare(target)
+            await (layout.check if dry_run else layout.prepare)(target)
             state = await offline.settled(target, link.name)
             offline.refuse_running(state, link.name, link.target)
         answer.show(_difference(link, state, progress.position))

@@ -18,6 +18,7 @@ from cdcd.errors import (
     CheckpointLost,
     ConfigError,
     Fenced,
+    LayoutMismatch,
     LinkRuns,
     TargetLost,
 )
@@ -197,6 +198,23 @@ async def test_damaged_rows_stop_the_link_and_can_be_put_right(moving, east, wes
     assert [[(0,)]] * 4 == counts
 
 
+async def test_a_dry_run_changes_no_table(moving, east, west, database):
+    """Neither makes it what is missing, nor upgrades what is older; it says that the daemon will."""
+    link, operator = moving
+    await carry(link, east, west)
+    west.sql("ALTER TABLE cdcd.checkpoint COMMENT = ''")
+    position = east.binlog_position()[2]
+    try:
+        for command in (operator.position_set(database, position, dry_run=True), operator.position_show(database)):
+            with pytest.raises(LayoutMismatch, match="the daemon puts that right"):
+                await command
+        comment = "SELECT table_comment FROM information_schema.tables WHERE table_name = 'checkpoint'"
+        assert [("",)] == west.sql(f"{comment} AND table_schema = 'cdcd'")
+    finally:
+        await operator.position_set(database, position)
+    await operator.position_show(database)
+
+
 async def test_a_purged_log_has_a_way_out(both, server_factory, west, database):
     """After a new copy, the link goes on from where the copy was taken; where the log is gone it cannot be put."""
     east = server_factory()
@@ -236,8 +254,17 @@ async def test_a_place_that_the_log_does_not_lead_on_from_is_refused(moving, eas
         await operator.position_set(database, "0-1-999999999")
     with pytest.raises(CdcdError):
         await operator.position_set(database, str(now._replace(server=77, sequence=now.sequence - 1)))
-    with pytest.raises(BinlogPurged):
-        await operator.position_set(database, "binlog.999999:4")
+    file, offset, _ = east.binlog_position()
+    insert(east, database, 1)
+    [*_, (_, inside, *_), _] = east.sql(f"SHOW BINLOG EVENTS IN '{file}' FROM {offset}")
+    for place, reason in (
+        ("binlog.999999:4", "has no file binlog.999999"),
+        (f"{file}:{offset + 1}", "no event begins"),
+        (f"{file}:4000000000", "no event begins"),
+        (f"{file}:{inside}", "inside a transaction"),
+    ):
+        with pytest.raises(CdcdError, match=reason):
+            await operator.position_set(database, place)
     for usage in ((database, "yesterday"), ("other", "now")):
         with pytest.raises(ConfigError):
             await operator.position_set(*usage)
