@@ -3,7 +3,8 @@
 A statement commits by itself, so no marker can share its transaction. First the announcement is committed:
 the connection that will run it, what it changes, and a digest of the objects as they are. Then it runs. A run
 that finds its announcement already there ends that connection, and compares: objects that changed since say
-that it has run. Where a statement may leave no trace of that kind, the link stops.
+that it has run. Where a statement may leave no trace of that kind, the link stops. A row of the same GTID for another
+statement or of another time is from a log that is no more, and one without a state was made void by an operator.
 
 The statement runs under the settings and at the time of the original, so rows that it fills get the same values.
 The settings are those that a QUERY event carries, and what the source has for those that none carries.
@@ -87,6 +88,11 @@ class Change:
         return f"{self.timestamp}.{self.query.microseconds or 0:06d}"
 
     @property
+    def listed(self) -> str:
+        """The objects as ``cdcd.ddl`` stores them."""
+        return "\n".join(f"{database}\t{table}" for database, table in self.objects)
+
+    @property
     def way_out(self) -> str:
         """How to pass over it."""
         return f"cdcd skip --link {self.link} --gtid {self.gtid}"
@@ -107,13 +113,15 @@ async def carry(session: Session, change: Change, fence: bytes) -> bool:
     """
     await settle(session)
     announced = await session.fetch_one(
-        "SELECT state_before, session FROM cdcd.ddl"
-        f" WHERE link = {quote.text(change.link)} AND gtid = {quote.text(change.gtid)}"
+        "SELECT state_before, session, objects FROM cdcd.ddl"
+        f" WHERE link = {quote.text(change.link)} AND gtid = {quote.text(change.gtid)} AND state_before <> ''"
+        f" AND verb = {quote.text(change.verb)} AND digest = {quote.text(change.digest)}"
+        f" AND announced_at = FROM_UNIXTIME({change.moment})"
     )
     if announced is not None:
         await _end(session, int(announced[1]))
     state = await _state(session, change)
-    if announced is not None and _has_run(change, _bytes(announced[0]).decode(), state):
+    if announced is not None and _has_run(change, _bytes(announced[0]).decode(), _bytes(announced[2]), state):
         log.info("ddl_found_done", verb=change.verb, gtid=change.gtid)
         return False
     await _check_size(session, change)
@@ -147,9 +155,11 @@ def _refused(error: ServerError, change: Change) -> CdcdError:
     return refused
 
 
-def _has_run(change: Change, before: str, state: State) -> bool:
+def _has_run(change: Change, before: str, objects: bytes, state: State) -> bool:
     """Return whether an earlier run ran the statement; raise UnsupportedEvent where that cannot be told."""
-    if before != state.digest:
+    if objects != change.listed.encode():
+        unsure = True  # Under other rules it was about other tables.
+    elif before != state.digest:
         # Tables of a list are dropped one by one: the statement may have ended between two of them.
         unsure = change.verb == "DROP TABLE" and len(change.objects) > 1 and state.present
     else:
@@ -235,10 +245,9 @@ async def _end(session: Session, earlier: int) -> None:
 
 
 async def _announce(session: Session, change: Change, state: str, fence: bytes) -> None:
-    objects = "\n".join(f"{database}\t{table}" for database, table in change.objects)
     values = ",".join(
         quote.text(value)
-        for value in (change.link, change.gtid, change.origin, change.verb, objects, change.digest, state)
+        for value in (change.link, change.gtid, change.origin, change.verb, change.listed, change.digest, state)
     )
     with refusal():
         answers = await session.execute_many(

@@ -5,23 +5,30 @@
 | none       | none                                      | a new link: begins at ``start``                       |
 | none       | of this link: sites or servers            | CheckpointLost: set a position, forget it, or copy    |
 | none       | of a link gone from the file, same ends   | CheckpointLost: rename it, or forget it               |
+| none       | of one that the file now turns elsewhere  | CheckpointForeign                                     |
+| none       | of this name, the other way round         | CheckpointForeign                                     |
+| none       | of this name, one end the same, not from  | CheckpointForeign                                     |
+|            | the source, which others may use too      |                                                       |
 | found      | on the target, of other sites only        | CheckpointForeign                                     |
 | found      | none on the target, of another origin     | CheckpointForeign                                     |
 | found      | of this link, on another target           | goes on, with a warning: a failover of the target     |
-| found      | of this link, further on                  | goes on, with a warning: a restored target            |
+| found      | of this link, further on, on the target   | CheckpointLost: rows are gone, a restore has both     |
+| found      | of this link, further on, elsewhere       | goes on, with a warning: a restored target            |
 
 That the source is still the one is asked of its log, whenever it is connected (``source.continuity``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cdcd.checkpoint.store import Held
 from cdcd.checkpoint.witness import Witness
 from cdcd.errors import CheckpointForeign, CheckpointLost
 from cdcd.model.position import Position
+
+Ends = tuple[str, str]  # the names of the sites that a link goes from and to
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +57,13 @@ def decide(
     witnesses: Witnesses,
     *,
     relays: bool = False,
-    names: Collection[str] | None = None,
+    names: Mapping[str, Ends] | None = None,
     overlaps: Callable[[str], bool] = lambda _: True,
 ) -> list[Warned]:
     """Return what to warn of before the link goes on from ``held``, or begins where that is None.
 
-    ``mine`` is the link as it would be noted now. ``names`` are the links of the configuration file, None where they
-    are not known, and ``overlaps`` says whether a link of other rules carries some of the same tables.
+    ``mine`` is the link as it would be noted now. ``names`` are the links of the configuration file with their sites,
+    None where they are not known, and ``overlaps`` says whether a link of other rules carries some of the same tables.
     Raises CheckpointLost and CheckpointForeign.
     """
     if held is None:
@@ -69,6 +76,7 @@ def decide(
     before = {each.target_server for each in witnesses.target if _sites(each) == _sites(mine)} - {mine.target_server}
     warned = [Warned("target_server_changed", {"before": each, "now": mine.target_server}) for each in before]
     position = held.progress.position
+    _check_whole(mine, position, witnesses.target)
     warned += [
         Warned("checkpoint_older_than_seen", {"position": str(position), "seen": each})
         for each in sorted(seen)
@@ -78,10 +86,11 @@ def decide(
 
 
 def _check_new(
-    mine: Witness, witnesses: Witnesses, names: Collection[str] | None, overlaps: Callable[[str], bool]
+    mine: Witness, witnesses: Witnesses, names: Mapping[str, Ends] | None, overlaps: Callable[[str], bool]
 ) -> None:
     own = [*witnesses.target, *witnesses.files]
-    for each in [*own, *witnesses.source]:
+    every = [*own, *witnesses.source]
+    for each in every:
         same_servers = _servers(each) == _servers(mine)
         if each.link == mine.link and (same_servers or (each in own and _sites(each) == _sites(mine))):
             raise CheckpointLost(
@@ -97,6 +106,31 @@ def _check_new(
                 hint=f"go on from there with `cdcd link rename --link {each.link} {mine.link}`, or begin anew after"
                 f" `cdcd link forget --link {each.link}`",
             )
+    _check_turned(mine, every, names or {}, overlaps)
+    for each in own:
+        if each.link == mine.link and set(_servers(each)) & set(_servers(mine)):
+            raise _foreign(mine, each)
+
+
+def _check_turned(
+    mine: Witness, every: Sequence[Witness], names: Mapping[str, Ends], overlaps: Callable[[str], bool]
+) -> None:
+    """See that the file has not exchanged the names of links, or the ends of one."""
+    for each in every:
+        turned = each.link == mine.link and _servers(each) == _servers(mine)[::-1]
+        ends = names.get(each.link, (each.source, each.target))
+        exchanged = _servers(each) == _servers(mine) and ends != (each.source, each.target) and overlaps(each.rules)
+        if turned or exchanged:
+            raise _foreign(mine, each)
+
+
+def _foreign(mine: Witness, other: Witness) -> CheckpointForeign:
+    return CheckpointForeign(
+        f"the link {mine.link} has no checkpoint, and {other.link} has run from {other.source} to {other.target}, up to"
+        f" {other.position or 'the beginning of the log'}, which is not what the file now says of that name",
+        hint="put the names and sites of the links back as they were, or give this link a name of its own; or, where"
+        f" its data are known, `cdcd position set --link {mine.link} POSITION`",
+    ).at(source_server=other.source_server, target_server=other.target_server)
 
 
 def _check_own(mine: Witness, held: Held, on_target: Sequence[Witness], relays: bool) -> None:
@@ -117,6 +151,18 @@ def _check_own(mine: Witness, held: Held, on_target: Sequence[Witness], relays: 
         ).at(position=held.progress.position)
 
 
+def _check_whole(mine: Witness, position: Position, on_target: Sequence[Witness]) -> None:
+    """See that the rows are not older than what was noted beside them: a restored target has both of one time."""
+    for each in on_target:
+        if (_sites(each), _servers(each)) == (_sites(mine), _servers(mine)) and _is_behind(position, each.position):
+            raise CheckpointLost(
+                f"the link's rows in cdcd.checkpoint say {position or 'the beginning of the log'}, and cdcd.link beside"
+                f" them that it was at {each.position}: the latest of its rows are gone or were changed",
+                hint=f"see what the target holds, then say where to go on with `cdcd position set --link {mine.link}"
+                " POSITION`",
+            ).at(source_server=each.source_server, target_server=each.target_server)
+
+
 def _servers(witness: Witness) -> tuple[str, str]:
     return witness.source_server, witness.target_server
 
@@ -126,4 +172,11 @@ def _sites(witness: Witness) -> tuple[str, str, str]:
 
 
 def _is_behind(position: Position, seen: str) -> bool:
-    return any(not position.includes(gtid) for gtid in Position.parse(seen))
+    try:
+        return any(not position.includes(gtid) for gtid in Position.parse(seen))
+    except ValueError as error:
+        raise CheckpointLost(
+            f"what is remembered of the link, in cdcd.link or the state folder, is damaged: {error}",
+            hint="see what the target holds, and say where to go on with `cdcd position set --link NAME POSITION`,"
+            " which writes it anew",
+        ) from error

@@ -114,9 +114,14 @@ async def check(session: Session) -> None:
     found = await _read(session)
     for table in COLUMNS:
         transactional, comment, names = found.get(table, (False, "", frozenset()))
+        if not names or _version(comment) < LAYOUT:
+            state = f"is of layout {_version(comment)}, and this cdcd uses {LAYOUT}" if names else "is missing"
+            raise LayoutMismatch(
+                f"cdcd.{table} {state}", hint="the daemon puts that right when it next runs a link to this site"
+            ).at(site=session.site.name)
         problem = ""
         if lacking := [name for name in _names(table) if name not in names]:
-            problem = f"lacks the columns {', '.join(lacking)}" if names else "is missing"
+            problem = f"lacks the columns {', '.join(lacking)}"
         elif not transactional:
             problem = "has an engine that cannot roll back, so nothing could be applied exactly once"
         elif _version(comment) != LAYOUT:

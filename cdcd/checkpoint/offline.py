@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from cdcd.checkpoint import layout
 from cdcd.checkpoint.store import COLUMNS, PLACE, SLOTS_MAX, place, read
-from cdcd.errors import CdcdError, LinkRuns, TargetBusy
+from cdcd.errors import CdcdError, CheckpointLost, LinkRuns, TargetBusy
 from cdcd.model.position import Gtid, Progress, pack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
@@ -41,6 +41,12 @@ class State:
     origin: str = ""
     updated_at: str = ""
     sessions: tuple[int, ...] = ()  # those that it names and that are alive
+    damage: CheckpointLost | None = None  # why there is no progress, though there are rows
+
+    def check(self) -> None:
+        """Raise CheckpointLost where the rows do not hold what was written."""
+        if self.damage is not None:
+            raise self.damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +68,22 @@ async def present(session: Session) -> bool:
 
 
 async def look(session: Session, link: str, *, lock: bool = False) -> State:
-    """Return what a link's checkpoint says now."""
+    """Return what a link's checkpoint says now, or that its rows are damaged."""
     rows = await session.fetch(
         f"SELECT {_COLUMNS} FROM cdcd.checkpoint WHERE link = {quote.text(link)}"
         f" ORDER BY slot LIMIT {SLOTS_MAX}" + (" FOR UPDATE" if lock else "")
     )
     if not rows:
         return State(None)
-    batch, held = read([row[:12] for row in rows])
     named = {int(row[5]) for row in rows if row[13]}  # What was written before the server started names no session.
+    epoch = max(row[3] for row in rows)
+    try:
+        batch, held = read([row[:12] for row in rows])
+    except CheckpointLost as damage:
+        return State(None, epoch, sessions=await _alive(session, named), damage=damage.at(site=session.site.name))
     return State(
         progress=held.progress,
-        epoch=max(row[3] for row in rows),
+        epoch=epoch,
         batch=batch,
         origin=min(held.origins),
         updated_at=max(_text(row[12]) for row in rows),
@@ -108,7 +118,12 @@ async def failure(session: Session, link: str, source: str, target: str) -> Fail
     )
     if row is None or not row[0]:
         return None
-    return Failure(Gtid.parse(_text(row[0])), _text(row[1]))
+    try:
+        return Failure(Gtid.parse(_text(row[0])), _text(row[1]))
+    except ValueError as error:
+        raise CdcdError(
+            f"failed_gtid of {link} in cdcd.link is damaged: {error}", hint="the link notes it anew when it stops"
+        ).at(site=session.site.name) from error
 
 
 @dataclass(slots=True)
@@ -145,14 +160,21 @@ class Held:
         )
 
     async def move(self, progress: Progress, origin: str) -> None:
-        """Put the link at a position, with nothing applied after it; make its checkpoint where it is gone."""
+        """Put the link at a position, with nothing applied after it; make its checkpoint where it is gone.
+
+        Announced schema changes are made void, so that none is taken for one that the target has; they stay for the
+        opposite link, which may not have read their statements yet.
+        """
         if self.state.progress is None:
+            if self.state.damage is not None:
+                await self.session.execute(f"DELETE FROM cdcd.checkpoint WHERE {self._where}")
             await self.session.execute(
                 f"INSERT INTO cdcd.checkpoint ({COLUMNS}) VALUES ({quote.text(self.link)},0,{quote.text(origin)},"
                 f"{quote.binary(str(progress.position).encode())},'',{self._epoch},0,0,{','.join(place(progress.at))})"
             )
         else:
             await self._write(progress, f", origin = {quote.text(origin)}")
+        await self.session.execute(f"UPDATE cdcd.ddl SET state_before = '' WHERE {self._where}")
 
     async def rename(self, new: str) -> None:
         """Give all that the target keeps of the link another link's name."""

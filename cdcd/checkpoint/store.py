@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from cdcd.checkpoint import layout
-from cdcd.errors import CdcdError, Fenced, ServerError, TargetBusy
+from cdcd.errors import CdcdError, CheckpointLost, Fenced, ServerError, TargetBusy
 from cdcd.model.position import Coordinates, Gtid, Position, Progress, pack, unpack
 from cdcd.mysql import quote
 from cdcd.mysql.session import Session
@@ -233,7 +233,25 @@ def place(at: Coordinates) -> tuple[str, ...]:
 
 
 def read(rows: Sequence[Row]) -> tuple[int, Held]:
-    """Return the latest batch, and what slots say together: only those of that batch count."""
+    """Return the latest batch, and what slots say together: only those of that batch count.
+
+    Raises CheckpointLost where one is missing, or does not hold what was written.
+    """
+    try:
+        return _read(rows)
+    except ValueError as error:
+        raise CheckpointLost(
+            f"the link's rows in cdcd.checkpoint are damaged: {error}",
+            hint="put them back as they were, or see what the target holds, and say where to go on with"
+            " `cdcd position set --link NAME POSITION`, or begin anew, best with a new copy, after"
+            " `cdcd link forget --link NAME`",
+        ) from error
+
+
+def _read(rows: Sequence[Row]) -> tuple[int, Held]:
+    slots = sorted(row[0] for row in rows)
+    if slots != list(range(len(slots))):
+        raise ValueError(f"there are slots {', '.join(map(str, slots))}, and not those between")
     batch = max(row[4] for row in rows)
     latest = [row for row in rows if row[4] == batch]
     position = Position.parse(_text(latest[0][1]))

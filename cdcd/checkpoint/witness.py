@@ -57,7 +57,10 @@ async def read(session: Session) -> list[Witness]:
         if error.code not in (NO_SUCH_DATABASE, NO_SUCH_TABLE):
             raise
         return []
-    return [Witness(*(value.decode() if isinstance(value, bytes) else value for value in row)) for row in rows]
+    return [
+        Witness(*(value.decode(errors="replace") if isinstance(value, bytes) else value for value in row))
+        for row in rows
+    ]
 
 
 async def write(session: Session, witness: Witness) -> bool:

@@ -42,13 +42,13 @@ class Kept:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is kept."""
-        found = self.state.progress or self.on_target or self.on_source or self.in_files
+        found = self.state.progress or self.state.damage or self.on_target or self.on_source or self.in_files
         return not (found or self.schema_changes or self.skipped)
 
     def __str__(self) -> str:
         """Return a line for each place."""
         trace, progress = self.trace, self.state.progress
-        position = f"at {progress.position}" if progress else "none"
+        position = f"at {progress.position}" if progress else "damaged" if self.state.damage else "none"
         lines = [
             f"{trace.link}, from {trace.source} to {trace.target}:",
             f"  on {trace.target}: checkpoint {position}, {len(self.on_target)} witnesses,"
@@ -84,17 +84,14 @@ async def rename(config: Config, path: Path, old: str, new: str, answer: Answer)
     """Give all that is kept of a link another name; return the exit status. Raises CdcdError, LinkRuns, ConfigError."""
     if not is_name(new):
         raise ConfigError([f"NEW: {new!r} must be {NAME_RULE}"])
+    if new == old:
+        raise ConfigError([f"NEW: the link is named {old} already"])
     trace = await _find(config, path, old, new)
+    await _check_free(config, path, trace, new)
     async with _kept(config, path, trace) as kept:
+        kept.state.check()
         if kept.is_empty:
             raise _unknown(old)
-        taken = await offline.settled(kept.target, new)
-        if taken.progress and kept.state.progress:
-            raise CdcdError(
-                f"{new} has a checkpoint on {trace.target} too, at {taken.progress.position}",
-                hint=f"forget the one that is not to go on: `cdcd link forget --link {new}`",
-            )
-        offline.refuse_running(taken, new, trace.target)
         answer.show(f"{kept}\nAll of that will be kept under the name {new}.")
         if not answer.agreed(f"Rename {old} to {new}?"):
             return NOT_DONE
@@ -108,6 +105,42 @@ async def rename(config: Config, path: Path, old: str, new: str, answer: Answer)
     renamed = replace(trace, link=new)
     answer.give(f"{old} is now {new}", link=new, was=old, source=renamed.source, target=renamed.target)
     return DONE
+
+
+async def _check_free(config: Config, path: Path, trace: Trace, new: str) -> None:
+    """Raise CdcdError where a name is another link's: what is kept of the two would be mixed.
+
+    What an earlier attempt left on the source and in the files gives way.
+    """
+    link = config.links.get(new)
+    if link is not None and (link.source, link.target) != (trace.source, trace.target):
+        raise CdcdError(
+            f"the file's link {new} goes from {link.source} to {link.target}, and {trace.link} has run from"
+            f" {trace.source} to {trace.target}",
+            hint="rename it to a link of the same sites",
+        )
+    left = replace(trace, link=new)
+    taken = [each for each in StateFiles(state_folder(path)).read() if each.link == new and not left.is_of(each)]
+    for site in config.sites.values():
+        async with session_at(site, TargetLost) as session:
+            if not await offline.present(session):
+                continue
+            state = await offline.settled(session, new)
+            offline.refuse_running(state, new, site.name)
+            state.check()
+            if state.progress:
+                raise CdcdError(
+                    f"{new} has a checkpoint on {site.name}{' too' if site.name == trace.target else ''}, at"
+                    f" {state.progress.position}",
+                    hint=f"forget the one that is not to go on: `cdcd link forget --link {new}`",
+                )
+            found = [each for each in await witness.read(session) if each.link == new]
+            taken += [each for each in found if site.name == trace.target or not left.is_of(each)]
+    if taken:
+        raise CdcdError(
+            f"{new} has run from {taken[0].source} to {taken[0].target}, and that is remembered",
+            hint=f"give another name, or forget that link: `cdcd link forget --link {new}`",
+        )
 
 
 async def _find(config: Config, path: Path, name: str, new: str = "") -> Trace:

@@ -46,6 +46,7 @@ async def show(config: Config, link_name: str, answer: Answer) -> int:
         await layout.check(target)
         state = await offline.look(target, link.name)
         failed = await offline.failure(target, link.name, link.source, link.target)
+    state.check()
     if state.progress is None:
         raise _no_checkpoint(link)
     at = state.progress.at
@@ -97,7 +98,7 @@ async def set_(config: Config, path: Path, link_name: str, text: str, answer: An
         progress = await _resolve(config, link, source, text)
         state = offline.State(None)
         if await offline.present(target):
-            await layout.prepare(target)
+            await (layout.check if dry_run else layout.prepare)(target)
             state = await offline.settled(target, link.name)
             offline.refuse_running(state, link.name, link.target)
         answer.show(_difference(link, state, progress.position))
@@ -143,6 +144,11 @@ async def _resolve(config: Config, link: Link, source: Session, text: str) -> Pr
 def _difference(link: Link, state: offline.State, position: Position) -> str:
     """Say from where to where a link goes, and what that means for the transactions between."""
     to = f"{link.name} goes to {position or 'the beginning of the log'}"
+    if state.damage is not None:
+        return (
+            f"{to}; its checkpoint is damaged, so nothing tells what is applied. What the target lacks before it will"
+            " not be applied, and what it has after it will be applied again."
+        )
     if state.progress is None:
         return f"{to}; it has no checkpoint. What the target lacks before it will not be applied."
     here = state.progress.position

@@ -46,6 +46,7 @@ async def run(config: Config, link_name: str, gtid_text: str, answer: Answer) ->
 async def _check(target: Session, state: offline.State, link: Link, gtid: Gtid) -> tuple[Position, str]:
     """Return what is applied before the transaction, and why the link stopped at it; raise where it did not."""
     offline.refuse_running(state, link.name, link.target)
+    state.check()
     if state.progress is None:
         raise CdcdError(f"{link.name} has no checkpoint on {link.target}: it has stopped at nothing")
     if state.progress.position.includes(gtid) or gtid in state.progress.applied:

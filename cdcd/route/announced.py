@@ -18,6 +18,7 @@ from cdcd.model.position import Gtid
 from cdcd.model.table import TableName
 
 _DELETE = 2
+_STATE_BEFORE = 7  # its column in cdcd.ddl
 _MICROSECONDS = 1_000_000
 
 
@@ -86,12 +87,13 @@ class Announced:
 
 
 def announcements(transaction: Transaction) -> list[Announcement]:
-    """Return what a transaction announces."""
+    """Return what a transaction announces; a row that is made void announces nothing anew."""
     return [
         _from_log(row)
         for table, kind, body in transaction.events
         if table.is_announcement and kind != _DELETE
         for row in own_rows(table.description, body, kind)
+        if row[_STATE_BEFORE]
     ]
 
 

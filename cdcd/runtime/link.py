@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 import structlog
@@ -13,6 +13,7 @@ import structlog
 from cdcd.apply.conflicts import ConflictLog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
+from cdcd.checkpoint.decision import Ends
 from cdcd.checkpoint.store import Checkpoint, Claim
 from cdcd.checkpoint.witness import StateFiles
 from cdcd.config.schema import Link, Site
@@ -50,11 +51,12 @@ class LinkRunner:
         source: Site,
         target: Site,
         *,
-        names: Collection[str] | None = None,
+        names: Mapping[str, Ends] | None = None,
         state: StateFiles | None = None,
         is_paired: bool = False,
     ) -> None:
-        """``names`` are the links of the configuration file, where there is one; ``state`` the daemon's own files.
+        """``names`` are the links of the configuration file with their sites, where there is one; ``state`` the
+        daemon's own files.
 
         ``is_paired``: another link of the file carries the opposite way.
         """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 import structlog
 
 from cdcd.checkpoint import witness
-from cdcd.checkpoint.decision import Witnesses, decide
+from cdcd.checkpoint.decision import Ends, Witnesses, decide
 from cdcd.checkpoint.store import Checkpoint, Claim, Held
 from cdcd.checkpoint.witness import StateFiles, Witness
 from cdcd.config.schema import Link, Site
@@ -49,7 +49,7 @@ class Resumption:
     source: Site
     target: Site
     checkpoint: Checkpoint
-    names: Collection[str] | None = None  # of all links in the file
+    names: Mapping[str, Ends] | None = None  # all links in the file
     state: StateFiles | None = None
     mine: Witness = field(init=False)  # as noted last
 
@@ -91,7 +91,10 @@ class Resumption:
         return held.progress
 
     def _overlaps(self, rules: str) -> bool:
-        other = msgspec.json.decode(rules, type=_Rules)
+        try:
+            other = msgspec.json.decode(rules, type=_Rules)
+        except msgspec.MsgspecError:
+            return True  # Damaged: it may be about any table.
         return Rules(self.link.tables, self.link.exclude).overlaps(Rules(other.tables, other.exclude))
 
     def _seen(self, progress: Progress) -> Witness:

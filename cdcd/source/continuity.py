@@ -9,7 +9,7 @@ event ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -26,16 +26,26 @@ OFFSET_MAX = 0xFFFFFFFF
 FILE_START = 4
 
 
-async def check_continuity(session: Session, flavor: Flavor, server: str, position: Position, at: Coordinates) -> None:
+async def check_continuity(
+    session: Session,
+    flavor: Flavor,
+    server: str,
+    position: Position,
+    at: Coordinates,
+    applied: Collection[Gtid] = frozenset(),
+) -> None:
     """Raise SourceRewound where a server's log is not the one that a position is from.
 
-    ``server`` is the server's identity, ``at`` where the position ends, as far as that is known.
+    ``server`` is the server's identity, ``at`` where the position ends, as far as that is known. What is ``applied``
+    after the position must be in the log too: those numbers are passed over when they come.
     """
-    if not list(position):
+    after = [gtid for gtid in applied if not position.includes(gtid)]
+    if not (list(position) or after):
         return  # All that the log ever held comes after it, or the server says that it was purged.
     last = await _fetch_text(session, flavor.written)
     written = {(gtid.domain, gtid.server): gtid.sequence for gtid in parse_gtids(last or "")}
-    if missing := [gtid for gtid in position if written.get((gtid.domain, gtid.server), -1) < gtid.sequence]:
+    needed = [*position, *_latest(after)]
+    if missing := [gtid for gtid in needed if written.get((gtid.domain, gtid.server), -1) < gtid.sequence]:
         raise _rewound(f"it ends at {last or 'its beginning'} and lacks {_list(missing)}", position, at)
     if at.server == server and at.file and at.offset:
         await _check_place(session, flavor, position, at)
@@ -103,6 +113,11 @@ async def _fetch_text(session: Session, query: str) -> str | None:
 
 def _text(value: str | bytes | None) -> str | None:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _latest(gtids: Collection[Gtid]) -> list[Gtid]:
+    """Return the last of each domain and server."""
+    return list({gtid[:2]: gtid for gtid in sorted(gtids)}.values())
 
 
 def _list(gtids: Iterable[Gtid]) -> str:

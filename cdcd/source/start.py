@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 
-from cdcd.errors import BinlogPurged, CdcdError
+from cdcd.errors import BinlogPurged, CdcdError, ServerError
 from cdcd.model.position import Coordinates, Position, Progress
 from cdcd.mysql import quote
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.source.continuity import FILE_START
 
+# Names of events that are in no transaction, or begin one (sql/log_event.cc, get_type_str).
+_BETWEEN = frozenset({"Gtid", "Gtid_list", "Format_desc", "Binlog_checkpoint", "Rotate", "Stop", "Start_encryption"})
 _FILE_POSITION = re.compile(r"(?P<file>.+):(?P<offset>\d+)")
 
 
 async def resolve_start(session: Session, flavor: Flavor, start: str, server: str) -> Progress:
     """Turn ``start`` into a position: now, earliest, GTIDs, or ``file:offset``; ``server`` is the source's identity.
 
-    Raises BinlogPurged when the source cannot say what a file and offset stand for.
+    Raises BinlogPurged when the source cannot say what a file and offset stand for, CdcdError where no transaction
+    ends there.
     """
     if start == "now":
         row = await session.fetch_one(flavor.end)
@@ -30,8 +33,33 @@ async def resolve_start(session: Session, flavor: Flavor, start: str, server: st
             raise CdcdError("the source has no binary log", hint="set log_bin on the source")
         return await _progress_at(session, flavor, Coordinates(server, logs[0][0], FILE_START))
     if match := _FILE_POSITION.fullmatch(start):
-        return await _progress_at(session, flavor, Coordinates(server, match["file"], int(match["offset"])))
+        at = Coordinates(server, match["file"], int(match["offset"]))
+        await _check_end(session, flavor, at)
+        return await _progress_at(session, flavor, at)
     return Progress(Position.parse(start), at=Coordinates(server))
+
+
+async def _check_end(session: Session, flavor: Flavor, at: Coordinates) -> None:
+    """Raise CdcdError where a place is not between two transactions: the server would count the one it lies in."""
+    files = [row[0] for row in await session.fetch(flavor.earliest)]
+    if at.file not in files:
+        if files and at.file.rpartition(".")[0] == files[0].rpartition(".")[0] and at.file < files[0]:
+            raise BinlogPurged(f"the source has purged {at.file}: its log begins at {files[0]}").at(
+                site=session.site.name
+            )
+        raise CdcdError(
+            f"the source's log has no file {at.file}: it goes from {files[0]} to {files[-1]}"
+            if files
+            else "the source has no binary log",
+            hint="see SHOW BINARY LOGS there",
+        ).at(site=session.site.name)
+    hint = "see SHOW BINLOG EVENTS there: give the end of a transaction, or its GTID"
+    try:
+        row = await session.fetch_one(f"SHOW BINLOG EVENTS IN {quote.text(at.file)} FROM {at.offset} LIMIT 1")
+    except ServerError as error:
+        raise CdcdError(f"no event begins or ends at {at.file}:{at.offset}: {error.message}", hint=hint) from error
+    if row is not None and row[2] not in _BETWEEN:
+        raise CdcdError(f"{at.file}:{at.offset} lies inside a transaction, before an event {row[2]}", hint=hint)
 
 
 async def current_position(session: Session, flavor: Flavor) -> Position:

@@ -218,7 +218,7 @@ async def test_an_announcement_of_before_a_restart_hides_no_statement_of_an_appl
     with west.connect(database=database) as session, session.cursor() as cursor:
         cursor.execute(
             "INSERT INTO cdcd.ddl (link, gtid, origin, verb, objects, digest, state_before, session, announced_at)"
-            f" VALUES ('{database}_forward', '0-1-1', 'east', 'TRUNCATE TABLE', '{database}\tt', '', '',"
+            f" VALUES ('{database}_forward', '0-1-1', 'east', 'TRUNCATE TABLE', '{database}\tt', '', 'state',"
             " CONNECTION_ID(), NOW(6) - INTERVAL 5 SECOND)"
         )
         async with running(link(database, "reverse"), west, east) as back:
@@ -243,3 +243,22 @@ async def test_inserts_on_the_target_do_not_make_a_change_look_done(both, databa
     async with running(forward, east, west) as run:
         await run.caught_up()
     assert "`c` int" in contents(west, database)[f"{database}.a"][0]
+
+
+@pytest.mark.parametrize(
+    "other", ["digest = 'x'", "verb = 'DROP TABLE'", "announced_at = announced_at - INTERVAL 1 DAY"]
+)
+async def test_an_announcement_of_another_log_hides_no_statement(both, database, other):
+    """A source that was reset or restored numbers other statements as the link has met them before."""
+    east, west = both
+    forward = link(database, "forward")
+    with unchangeable(west, database, "t"):
+        async with running(forward, east, west) as run:
+            east.sql("ALTER TABLE t ADD c INT", database=database)
+            await wait_until(lambda: waiting(west))
+            await crash(run)
+        await end_waiting(west)
+    west.sql(f"UPDATE cdcd.ddl SET {other}, state_before = 'another' WHERE link = '{forward.name}'")
+    async with running(forward, east, west) as run:
+        await run.caught_up()
+    assert contents(east, database) == contents(west, database)

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from cdcd.checkpoint.witness import StateFiles, state_folder
 from cdcd.errors import CheckpointForeign, CheckpointLost, SourceRewound
 from tests.fixtures import mariadb
+from tests.fixtures.daemon import until
 from tests.fixtures.links import forget, running, wait_until
 from tests.fixtures.mariadb import MariaDB
 from tests.system.conftest import a_link
@@ -73,10 +74,13 @@ def put_back(server: MariaDB) -> Iterator[None]:
     copy = server.folder / "copy"
     shutil.copytree(server.data, copy)
     server.start()
+    began = int(time.time())
     yield
     server.stop()
     shutil.rmtree(server.data)
     copy.rename(server.data)
+    # A log says in whole seconds when it was begun.
+    until(lambda: int(time.time()) > began)
     server.start()
 
 
@@ -146,6 +150,25 @@ async def test_a_source_restored_from_an_older_copy_stops_the_link(source, west,
         await wait_until(lambda: int(time.time()) > began)  # A log says in whole seconds when it was begun.
     write(source, database, 20)
     assert isinstance(await stopped(source, west, a_link(database)), SourceRewound)
+
+
+async def test_a_log_without_what_was_applied_after_the_position_stops_the_link(source, west, database):
+    """Parallel writers were ahead: what the log gives those numbers from now on would be passed over."""
+    source.sql("RESET MASTER")
+    await begin(source, west, a_link(database))
+    [(domain, server, sequence)] = source.sql("SELECT @@gtid_domain_id, @@server_id, @@gtid_binlog_pos")
+    after = int(sequence.split("-")[2]) + 3
+    west.sql(
+        f"UPDATE cdcd.checkpoint SET applied = '{domain}-{server}:{after}' WHERE link = '{database}'"
+        " ORDER BY batch DESC LIMIT 1"
+    )
+    error = await stopped(source, west, a_link(database))
+    assert isinstance(error, SourceRewound), error
+    assert f"lacks {domain}-{server}-{after}" in str(error)
+    write(source, database, 3)
+    async with running(a_link(database), source, west) as link:
+        await link.caught_up()
+    assert [(5,)] == west.sql("SELECT COUNT(*) FROM t", database=database)
 
 
 async def test_a_checkpoint_without_a_place_is_checked_by_its_numbers(source, west, database):
@@ -271,8 +294,10 @@ async def test_a_checkpoint_older_than_a_witness_goes_on_with_a_warning(east, we
     link = a_link(database)
     await begin(east, west, link, database)
     kept = west.sql(f"SELECT * FROM cdcd.checkpoint WHERE link = '{database}'")
+    noted = west.sql(f"SELECT position FROM cdcd.link WHERE link = '{database}'")[0][0].decode()
     rows = west.sql("SELECT * FROM t", database=database)
     await begin(east, west, link, database)
+    west.sql(f"UPDATE cdcd.link SET position = '{noted}' WHERE link = '{database}'")
     west.sql(f"DELETE FROM t WHERE n > {len(rows)}", database=database)
     with west.connect() as connection, connection.cursor() as cursor:
         cursor.execute(f"DELETE FROM cdcd.checkpoint WHERE link = '{database}'")

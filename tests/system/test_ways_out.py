@@ -18,6 +18,7 @@ from cdcd.errors import (
     CheckpointLost,
     ConfigError,
     Fenced,
+    LayoutMismatch,
     LinkRuns,
     TargetLost,
 )
@@ -145,6 +146,75 @@ async def test_the_witnesses_are_told_where_a_link_was_put(moving, east, west, d
     assert [1, 2] == numbers(west, database)
 
 
+async def test_a_link_that_is_put_back_runs_schema_changes_again(both, east, west, database):
+    """The target was put back too: what is kept of the first time must not pass for the second."""
+    both(TABLE)
+    link = a_link(database, ddl=True)
+    operator = Operator({"east": east, "west": west}, link)
+    start = east.binlog_position()[2]
+    async with running(link, east, west) as run:
+        east.sql("ALTER TABLE t ADD c INT", database=database)
+        await run.caught_up()
+    west.sql("CREATE OR REPLACE TABLE t (n INT COMMENT 'older' PRIMARY KEY)", database=database)
+    await operator.position_set(database, start)
+    await carry(link, east, west)
+    async with running(link, east, west) as run:
+        east.sql("INSERT INTO t VALUES (1, 2)", database=database)
+        await run.caught_up()
+    assert [(1, 2)] == west.sql("SELECT * FROM t", database=database)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE cdcd.checkpoint SET applied = X'FFFF'",
+        "UPDATE cdcd.checkpoint SET position = 'rubbish'",
+        "DELETE FROM cdcd.checkpoint WHERE slot = 0 AND",
+        "UPDATE cdcd.link SET position = X'FF'",
+    ],
+)
+async def test_damaged_rows_stop_the_link_and_can_be_put_right(moving, east, west, database, damage):
+    """Whatever wrote there: the error names the way out, and the way out does not need what is damaged."""
+    link, operator = moving
+    async with running(link, east, west) as run:
+        insert(east, database, 1)
+        await run.caught_up()
+        position = run.runner.position
+    west.sql(f"{damage if damage.endswith('AND') else damage + ' WHERE'} link = '{database}'")
+    error = await refused(link, east, west)
+    assert isinstance(error, CheckpointLost)
+    assert "cdcd position set" in str(error)
+    if "checkpoint" in damage:
+        for command in (operator.rename(database, "other"), operator.skip(database, "0-1-1")):
+            with pytest.raises(CheckpointLost, match="damaged"):
+                await command
+    await operator.position_set(database, position)
+    insert(east, database, 2)
+    await carry(link, east, west)
+    assert [1, 2] == numbers(west, database)
+    west.sql(f"{damage if damage.endswith('AND') else damage + ' WHERE'} link = '{database}'")
+    await operator.forget(database)
+    counts = [west.sql(f"SELECT COUNT(*) FROM cdcd.{table} WHERE link = '{database}'") for table in offline.TABLES]
+    assert [[(0,)]] * 4 == counts
+
+
+async def test_a_dry_run_changes_no_table(moving, east, west, database):
+    """Neither makes it what is missing, nor upgrades what is older; it says that the daemon will."""
+    link, operator = moving
+    await carry(link, east, west)
+    west.sql("ALTER TABLE cdcd.checkpoint COMMENT = ''")
+    position = east.binlog_position()[2]
+    try:
+        for command in (operator.position_set(database, position, dry_run=True), operator.position_show(database)):
+            with pytest.raises(LayoutMismatch, match="the daemon puts that right"):
+                await command
+        comment = "SELECT table_comment FROM information_schema.tables WHERE table_name = 'checkpoint'"
+        assert [("",)] == west.sql(f"{comment} AND table_schema = 'cdcd'")
+    finally:
+        await operator.position_set(database, position)
+    await operator.position_show(database)
+
+
 async def test_a_purged_log_has_a_way_out(both, server_factory, west, database):
     """After a new copy, the link goes on from where the copy was taken; where the log is gone it cannot be put."""
     east = server_factory()
@@ -184,8 +254,17 @@ async def test_a_place_that_the_log_does_not_lead_on_from_is_refused(moving, eas
         await operator.position_set(database, "0-1-999999999")
     with pytest.raises(CdcdError):
         await operator.position_set(database, str(now._replace(server=77, sequence=now.sequence - 1)))
-    with pytest.raises(BinlogPurged):
-        await operator.position_set(database, "binlog.999999:4")
+    file, offset, _ = east.binlog_position()
+    insert(east, database, 1)
+    [*_, (_, inside, *_), _] = east.sql(f"SHOW BINLOG EVENTS IN '{file}' FROM {offset}")
+    for place, reason in (
+        ("binlog.999999:4", "has no file binlog.999999"),
+        (f"{file}:{offset + 1}", "no event begins"),
+        (f"{file}:4000000000", "no event begins"),
+        (f"{file}:{inside}", "inside a transaction"),
+    ):
+        with pytest.raises(CdcdError, match=reason):
+            await operator.position_set(database, place)
     for usage in ((database, "yesterday"), ("other", "now")):
         with pytest.raises(ConfigError):
             await operator.position_set(*usage)
@@ -298,8 +377,37 @@ async def test_what_is_not_known_cannot_be_renamed_nor_forgotten(moving, east, w
                 await command
     with pytest.raises(CdcdError, match="has a checkpoint on west too"):
         await operator.rename(database, other.name)
-    with pytest.raises(ConfigError):
-        await operator.rename(database, "a name")
+    for name in ("a name", database):
+        with pytest.raises(ConfigError):
+            await operator.rename(database, name)
+    await carry(link, east, west)
+
+
+async def test_a_name_of_the_opposite_link_is_not_given(moving, east, west, database):
+    """Two links under one name would take each other's place."""
+    link, _ = moving
+    reverse = a_link(f"{database}_r", source="west", target="east", tables=link.tables)
+    await carry(link, east, west)
+    pair, alone = (Operator({"east": east, "west": west}, *links) for links in ((link, reverse), (link,)))
+    with pytest.raises(CdcdError, match="goes from west to east"):
+        await pair.rename(database, reverse.name)
+    await carry(reverse, west, east)
+    with pytest.raises(CdcdError, match="has a checkpoint on east"):
+        await alone.rename(database, reverse.name)
+    east.sql(f"DELETE FROM cdcd.checkpoint WHERE link = '{reverse.name}'")
+    with pytest.raises(CdcdError, match="has run from west to east"):
+        await alone.rename(database, reverse.name)
+
+
+async def test_links_that_are_exchanged_in_the_file_stop(moving, east, west, database):
+    """Begun anew at `now`, they would leave out what came between; put back, they go on."""
+    link, _ = moving
+    reverse = a_link(f"{database}_r", source="west", target="east", tables=link.tables)
+    await carry(link, east, west)
+    await carry(reverse, west, east)
+    turned = a_link(database, source="west", target="east")
+    file = {link.name: ("west", "east"), reverse.name: ("east", "west")}
+    assert isinstance(await refused(turned, west, east, names=file), CheckpointForeign)
     await carry(link, east, west)
 
 

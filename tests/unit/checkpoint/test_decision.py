@@ -15,6 +15,9 @@ from cdcd.model.position import Position, Progress
 SHOP = '{"tables":["shop.*"]}'
 MINE = Witness("forward", "east", "west", "e:1", "w:1", SHOP, "")
 SEEN = replace(MINE, position="0-1-100")
+REVERSE = replace(SEEN, link="reverse", source="west", target="east", source_server="w:1", target_server="e:1")
+FILE = {"forward": ("east", "west")}
+PAIR = {**FILE, "reverse": ("west", "east")}
 
 
 def held(position="0-1-100", *origins):
@@ -25,13 +28,13 @@ def held(position="0-1-100", *origins):
 def test_a_link_that_nothing_remembers_begins():
     """Witnesses of other links are no reason to stop."""
     others = [
-        replace(SEEN, link="reverse", source="west", target="east", source_server="w:1", target_server="e:1"),
+        REVERSE,
         replace(SEEN, link="other", target="north", target_server="n:1"),
         # The same name in another file, for other sites and servers.
         replace(SEEN, source="left", target="right", source_server="l:1", target_server="r:1"),
     ]
-    assert [] == decide(MINE, None, Witnesses(), names={"forward"})
-    assert [] == decide(MINE, None, Witnesses(others, others, others), names={"forward", "reverse"})
+    assert [] == decide(MINE, None, Witnesses(), names=FILE)
+    assert [] == decide(MINE, None, Witnesses(others, others, others), names=PAIR)
 
 
 @pytest.mark.parametrize("where", ["target", "files"])
@@ -63,7 +66,7 @@ def test_the_source_remembers_links_of_other_daemons_too():
 def test_a_link_under_a_new_name_stops():
     """Its checkpoint is there, under the old one."""
     with pytest.raises(CheckpointLost) as caught:
-        decide(MINE, None, Witnesses([replace(SEEN, link="old")]), names={"forward"})
+        decide(MINE, None, Witnesses([replace(SEEN, link="old")]), names=FILE)
     assert "cdcd link rename --link old forward" in caught.value.hint
     assert "cdcd link forget --link old" in caught.value.hint
 
@@ -71,9 +74,9 @@ def test_a_link_under_a_new_name_stops():
 @pytest.mark.parametrize(
     ("seen", "options"),
     [
-        (replace(SEEN, link="old"), {"names": {"forward", "old"}}),
-        (replace(SEEN, link="old"), {"names": {"forward"}, "overlaps": lambda rules: rules != SHOP}),
-        (replace(SEEN, link="old", target_server="w:2"), {"names": {"forward"}}),
+        (replace(SEEN, link="old"), {"names": {**FILE, "old": ("east", "west")}}),
+        (replace(SEEN, link="old"), {"names": FILE, "overlaps": lambda rules: rules != SHOP}),
+        (replace(SEEN, link="old", target_server="w:2"), {"names": FILE}),
         (replace(SEEN, link="old"), {"names": None}),
     ],
     ids=["still in the file", "other tables", "other servers", "no file"],
@@ -109,9 +112,57 @@ def test_a_target_that_moved_to_another_server_is_told():
     assert ("target_server_changed", {"before": "w:0", "now": "w:1"}) == (warned.event, warned.facts)
 
 
-@pytest.mark.parametrize("where", ["target", "source", "files"])
+def test_a_checkpoint_older_than_what_was_noted_beside_it_stops_the_link():
+    """A restored target has both of one time: rows are gone, and what they said would be applied twice."""
+    with pytest.raises(CheckpointLost, match=r"0-1-90.*0-1-100") as caught:
+        decide(MINE, held("0-1-90"), Witnesses([SEEN]))
+    assert "cdcd position set --link forward" in caught.value.hint
+
+
+def test_a_damaged_witness_is_told():
+    """It would otherwise be an error without a way out."""
+    with pytest.raises(CheckpointLost, match="damaged"):
+        decide(MINE, held(), Witnesses([replace(SEEN, position="rubbish")]))
+
+
+@pytest.mark.parametrize("where", ["source", "files"])
 def test_a_checkpoint_older_than_what_was_seen_is_told(where):
     """A target that was restored from a copy goes on from its own position."""
     [warned] = decide(MINE, held("0-1-90"), Witnesses(**{where: [SEEN]}))
     assert "checkpoint_older_than_seen" == warned.event
     assert {"position": "0-1-90", "seen": "0-1-100"} == warned.facts
+
+
+@pytest.mark.parametrize("where", ["target", "source", "files"])
+@pytest.mark.parametrize(
+    ("seen", "names"),
+    [
+        # The names of a pair were exchanged: "reverse" is now what goes from west to east, and was the other.
+        (replace(SEEN, link="reverse"), PAIR),
+        # The ends of one link were.
+        (replace(REVERSE, link="forward"), FILE),
+        (replace(REVERSE, link="forward"), None),
+    ],
+    ids=["names exchanged", "ends exchanged", "no file"],
+)
+def test_links_that_were_exchanged_in_the_file_stop(seen, names, where):
+    """Both would begin anew at `now`, and lose what came since."""
+    with pytest.raises(CheckpointForeign, match=f"{seen.link} has run from {seen.source} to") as caught:
+        decide(MINE, None, Witnesses(**{where: [seen]}), names=names)
+    assert "cdcd position set --link forward" in caught.value.hint
+
+
+def test_links_of_one_direction_and_other_tables_are_not_exchanged_ones():
+    """A second link may begin beside a first, in either direction."""
+    beside = replace(SEEN, link="beside")
+    names = {**PAIR, "beside": ("west", "east")}
+    assert [] == decide(MINE, None, Witnesses([beside, REVERSE]), names=names, overlaps=lambda _: False)
+
+
+@pytest.mark.parametrize("where", ["target", "files"])
+def test_a_name_that_had_one_other_end_stops(where):
+    """A link that was turned to another site has no place there."""
+    seen = replace(SEEN, source="north", source_server="n:1")
+    with pytest.raises(CheckpointForeign):
+        decide(MINE, None, Witnesses(**{where: [seen]}))
+    assert [] == decide(MINE, None, Witnesses(source=[seen]))
