@@ -343,6 +343,7 @@ class LinkRunner:
             self._target,
             reader,
             Foreign(tables.rules, tables.collations, source),
+            tables.ahead,
             is_paired=self._is_paired,
         )
         await changes.load(source)
