@@ -278,7 +278,7 @@ def _settings(change: Change) -> str:
         parts.append(f"collation_server = {server}")
     if change.time_zone:
         parts.append(f"time_zone = {quote.text(change.time_zone)}")
-    parts += [f"{name} = {quote.text(value)}" for name, value in change.defaults.items()]
+    parts += [f"{name} = {value if value.isdigit() else quote.text(value)}" for name, value in change.defaults.items()]
     return "SET " + ", ".join(parts)
 
 

@@ -23,7 +23,8 @@ code  name                                 what it decides
 130   GTID_FLAGS3                          ALTER TABLE in two phases, which the GTID event says too
 ====  ===================================  ==========================================================
 
-The time's seconds are in the event's header. What no event holds: default_storage_engine, old_mode, alter_algorithm.
+The time's seconds are in the event's header. What no event holds: default_storage_engine, old_mode, alter_algorithm,
+div_precision_increment.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 Outcome = Literal["own", "passed", "carried"]
 
 # What decides what a statement means, and is in no event. Of a session that sets it otherwise nothing is known.
-_UNLOGGED = ("default_storage_engine", "old_mode", "alter_algorithm")
+_UNLOGGED = ("default_storage_engine", "old_mode", "alter_algorithm", "div_precision_increment")
 # Of statements that were ended half-way: ER_QUERY_INTERRUPTED, ER_SERVER_SHUTDOWN, ER_NEW_ABORTING_CONNECTION,
 # ER_CONNECTION_KILLED, ER_STATEMENT_TIMEOUT (include/mysqld_error.h).
 _CUT_OFF = frozenset({1317, 1053, 1184, 1927, 1969})
@@ -132,7 +132,8 @@ class SchemaChanges:
             self.link,
             self.reader,
             announcement,
-            [self._target_name(name) for name in change.objects],
+            [self._target_name(name) for name in (*change.objects, *change.parents)],
+            unbinds=change.effect.unbinds,
         )
         if table is not None:
             where, there = ".".join(table), self.link.target
