@@ -56,7 +56,8 @@ class Effect:
     their definitions may stay the same. ``hides``: rows change, and nothing but they may tell. ``unequal``: what in
     the text has a value of its own on each server. ``numbers``: what becomes of a row depends on the order in which the
     server reads them. ``orders``: it says which order. ``temporal``: it speaks of times. ``binds``: it makes foreign
-    keys, and ``unbinds``: it may remove some, which its text does not tell the other tables of.
+    keys, and ``unbinds``: it may remove some, which its text does not tell the other tables of. ``columns``: in lower
+    case and among other words, those whose values it may change. ``converts``: it changes the charset of every text.
     """
 
     keeps_rows: bool
@@ -68,6 +69,8 @@ class Effect:
     temporal: bool = False
     binds: bool = False
     unbinds: bool = False
+    columns: frozenset[str] = frozenset()
+    converts: bool = False
 
 
 UNKNOWN = Effect(keeps_rows=False)
@@ -98,6 +101,8 @@ def effect(verb: str, tokens: Sequence[Token], after_name: int) -> Effect:
         temporal=bool(words & _TEMPORAL),
         binds=binds,
         unbinds=unbinds,
+        columns=_touched(parts, kinds),
+        converts="CONVERT" in (_word(part, 0) for part in parts),
     )
 
 
@@ -150,6 +155,16 @@ def _hides(parts: Sequence[Sequence[Token]], kinds: Sequence[str]) -> bool:
             gone |= {old} - {new}
             come |= {new} - {old}
     return bool(gone & come)
+
+
+def _touched(parts: Sequence[Sequence[Token]], kinds: Sequence[str]) -> frozenset[str]:
+    """Return the words before AFTER of every clause about columns; a constant default of ALTER COLUMN is none."""
+    found = set[str]()
+    for part, kind in zip(parts, kinds, strict=True):
+        if kind != "keep":
+            end = next((at for at, token in enumerate(part) if token.keyword == "AFTER"), len(part))
+            found |= {token.value.lower() for token in part[:end] if token.is_identifier}
+    return frozenset(found)
 
 
 def _fills_by_row(part: Sequence[Token]) -> bool:

@@ -19,7 +19,7 @@ from cdcd.model.table import TableName
 from cdcd.mysql import quote
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.route import ddl
+from cdcd.route import ddl, filtered
 from cdcd.route.announced import Announced, Announcement
 from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
@@ -111,6 +111,7 @@ class SchemaChanges:
         if not await self._is_carried(change, transaction):
             return "passed"
         await self._check_temporary(query, change, transaction, progress)
+        self._check_filters(query, change, transaction)
         self._check_readable(query)
         zone = await self._time_zone(query, change)
         ran = await carry(self.session, self._change(transaction, source, change, zone), dispatcher.fence(progress))
@@ -202,6 +203,17 @@ class SchemaChanges:
                 " that the reverse link has caught up, run the statement on the target by hand, then pass over it here",
             )
         return True
+
+    def _check_filters(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
+        names = map(self._folded, change.objects)
+        filters = {name: text for name in names if (text := self.link.where.get(".".join(name))) is not None}
+        if found := filtered.refusal(change, filters):
+            table = ".".join(found[0])
+            raise UnsupportedEvent(
+                f"a statement that {found[1]}, while the link carries only some rows of {table} (where): {query}",
+                hint=f"{self._by_hand}, put right which rows of {table} are there, change `where` if it no longer fits,"
+                " compare with cdcd verify, then skip it",
+            ).at(table=table, transaction=transaction.gtid)
 
     async def _check_temporary(
         self, query: Query, change: ddl.SchemaChange, transaction: Transaction, progress: Progress
