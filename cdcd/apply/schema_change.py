@@ -142,8 +142,9 @@ async def _run(session: Session, change: Change) -> None:
 
 def _refused(error: ServerError, change: Change) -> CdcdError:
     refused = explain(error).at(statement=str(change.query), gtid=change.gtid)
-    way = f"make it possible there and start the link again, or pass over it with {change.way_out}"
-    refused.hint = f"{refused.hint}; {way}" if refused.hint else way
+    again = "start the link again"
+    way = "" if again in refused.hint else f"; make it possible there and {again}"
+    refused.hint += f"{way}, or pass over it with {change.way_out}"
     return refused
 
 

@@ -211,8 +211,8 @@ class SchemaChanges:
             table = ".".join(found[0])
             raise UnsupportedEvent(
                 f"a statement that {found[1]}, while the link carries only some rows of {table} (where): {query}",
-                hint=f"{self._by_hand}, put right which rows of {table} are there, change `where` if it no longer fits,"
-                " compare with cdcd verify, then skip it",
+                hint=f"run it on the target by hand, put right which rows of {table} are there, change `where` if it no"
+                " longer fits, compare with cdcd verify, then skip it",
             ).at(table=table, transaction=transaction.gtid)
 
     async def _check_temporary(
@@ -226,7 +226,7 @@ class SchemaChanges:
             raise UnsupportedEvent(
                 f"a statement that may be about a temporary table of the name {'.'.join(suspect)}: {query}",
                 hint=f"if it is, cdcd skip --link {self.link.name} --gtid {transaction.gtid}; if it is about the"
-                f" ordinary table, {self._by_hand}, then skip it",
+                " ordinary table, run it on the target by hand, then skip it",
             ).at(table=".".join(suspect))
 
     async def _not_renamed(
@@ -291,12 +291,6 @@ class SchemaChanges:
                 if change.verb == "CREATE TABLE" or name != "default_storage_engine"
             },
         )
-
-    @property
-    def _by_hand(self) -> str:
-        """How to run a statement on the target without that a reverse link carries it back."""
-        unlogged = " after SET sql_log_bin = 0" if self.is_paired else ""
-        return f"run it on the target by hand{unlogged}"
 
     def _carries(self, name: TableName) -> bool:
         return self.rules.carries(self._folded(name))
