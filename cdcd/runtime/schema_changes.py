@@ -26,7 +26,6 @@ from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
 from cdcd.runtime.crossing import crossed
 from cdcd.runtime.foreign import Foreign
-from cdcd.runtime.temporary import may_be_temporary
 from cdcd.runtime.unaltered import LogAhead
 
 log = structlog.get_logger()
@@ -219,7 +218,7 @@ class SchemaChanges:
         self, query: Query, change: ddl.SchemaChange, transaction: Transaction, progress: Progress
     ) -> None:
         """Raise UnsupportedEvent where the statement may be about a temporary table of an ordinary one's name."""
-        suspect = change.objects[0] if may_be_temporary(query, change) else None
+        suspect = self.foreign.temporaries.suspect(query, change, self._folded)
         if change.verb == "RENAME TABLE":
             suspect = await self._not_renamed(change, transaction, progress)
         if suspect is not None:

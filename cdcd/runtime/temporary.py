@@ -2,8 +2,9 @@
 
 A session whose format is not ROW logs what it does to a temporary table as if the name were an ordinary table's:
 TRUNCATE, ALTER TABLE, CREATE INDEX and the like. Such an event has LOG_EVENT_THREAD_SPECIFIC_F in its header. The
-flag is also set where a table has CONNECTION_ID() in a default, so alone it proves nothing; without it there is no
-temporary table in the statement. RENAME TABLE is the exception: it is logged without the flag, in every format.
+flag is also set where a table has CONNECTION_ID() in a default, and by CREATE OR REPLACE, so alone it proves nothing;
+without it there is no temporary table in the statement. RENAME TABLE is the exception: it is logged without the flag,
+in every format.
 """
 
 from __future__ import annotations
@@ -44,6 +45,18 @@ class Temporaries:
             names.discard(fold(change.objects[0]))
             names.add(fold(change.objects[-1]))
         return True
+
+    def suspect(self, query: Query, change: SchemaChange, fold: Fold) -> TableName | None:
+        """Return a name in a statement that may be a temporary table's, and may be an ordinary one's too.
+
+        CREATE OR REPLACE TABLE always has the flag, so of what it reads only what is known counts.
+        """
+        if not may_be_temporary(query, change):
+            return None
+        if change.verb != "CREATE TABLE":
+            return change.objects[0]
+        known = self._names.get(query.thread_id, set())
+        return next((name for name in change.reads if fold(name) in known or not change.effect.renews), None)
 
 
 def may_be_temporary(query: Query, change: SchemaChange) -> bool:
