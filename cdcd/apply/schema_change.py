@@ -150,8 +150,9 @@ async def _run(session: Session, change: Change) -> None:
 
 def _refused(error: ServerError, change: Change) -> CdcdError:
     refused = explain(error).at(statement=str(change.query), gtid=change.gtid)
-    way = f"make it possible there and start the link again, or pass over it with {change.way_out}"
-    refused.hint = f"{refused.hint}; {way}" if refused.hint else way
+    again = "start the link again"
+    way = "" if again in refused.hint else f"; make it possible there and {again}"
+    refused.hint += f"{way}, or pass over it with {change.way_out}"
     return refused
 
 
@@ -287,7 +288,7 @@ def _settings(change: Change) -> str:
         parts.append(f"collation_server = {server}")
     if change.time_zone:
         parts.append(f"time_zone = {quote.text(change.time_zone)}")
-    parts += [f"{name} = {quote.text(value)}" for name, value in change.defaults.items()]
+    parts += [f"{name} = {value if value.isdigit() else quote.text(value)}" for name, value in change.defaults.items()]
     return "SET " + ", ".join(parts)
 
 

@@ -250,7 +250,7 @@ cdef class Decoder:
         if EVENT_WRITE_COMPRESSED <= kind <= EVENT_DELETE_COMPRESSED:
             return self._compressed_rows(event, body, kind - EVENT_WRITE_COMPRESSED)
         if kind == EVENT_QUERY or kind == EVENT_QUERY_COMPRESSED:
-            return self._query(event[:body], kind == EVENT_QUERY_COMPRESSED)
+            return self._query(event[:body], kind == EVENT_QUERY_COMPRESSED, event[-2])
         if kind in (EVENT_ANNOTATE, EVENT_CHECKPOINT, EVENT_GTID_LIST, EVENT_HEARTBEAT, EVENT_STOP,
                     EVENT_START_ENCRYPTION):
             return 0
@@ -437,8 +437,8 @@ cdef class Decoder:
         self._open = Transaction(part.gtid, part.timestamp, part.origin, part.part + 1)
         return 0
 
-    cdef int _query(self, bytes body, bint compressed) except -1:
-        found = query_event.parse(body, compressed, not self._standalone)
+    cdef int _query(self, bytes body, bint compressed, uint8_t flags) except -1:
+        found = query_event.parse(body, compressed, not self._standalone, flags)
         if self._open is None:
             raise UnsupportedEvent("a statement outside a transaction", hint=refusal.NO_GTIDS).at(
                 file=self.file, after=self.position)

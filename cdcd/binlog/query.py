@@ -23,7 +23,8 @@ code  name                                 what it decides
 130   GTID_FLAGS3                          ALTER TABLE in two phases, which the GTID event says too
 ====  ===================================  ==========================================================
 
-The time's seconds are in the event's header. What no event holds: default_storage_engine, old_mode, alter_algorithm.
+The time's seconds are in the event's header. What no event holds: default_storage_engine, old_mode, alter_algorithm,
+div_precision_increment.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP = 1 << 24
 OPTION_IF_EXISTS = 1 << 28
 UTF8MB4_GENERAL_CI = 45
 MODE_ANSI_QUOTES, MODE_NO_BACKSLASH_ESCAPES = 1 << 2, 1 << 20
+LOG_EVENT_THREAD_SPECIFIC_F = 4
 
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile(
@@ -74,6 +76,7 @@ class Query:
     lc_time_names: int = 0
     microseconds: int | None = None  # of the statement's time; None when it does not depend on them
     error: int = 0  # what the source answered its client, where the log has the statement all the same
+    thread_specific: bool = False  # its event says that it depends on its session, as temporary tables do
     unknown: int | None = None  # the first status variable that is not understood
 
     def __str__(self) -> str:
@@ -134,11 +137,11 @@ def load(body: bytes) -> Query:
     return parse(body[:13] + body[26:], compressed=False)
 
 
-def parse(body: bytes, compressed: bool, generated: bool = False) -> Query:
+def parse(body: bytes, compressed: bool, generated: bool = False, flags: int = 0) -> Query:
     """Read a QUERY event's body; raise MalformedEvent.
 
     ``generated``: the server wrote the text, in its own charset, though the event names the client's. So it
-    does with the CREATE TABLE that precedes the rows of CREATE TABLE ... SELECT.
+    does with the CREATE TABLE that precedes the rows of CREATE TABLE ... SELECT. ``flags``: of the event's header.
     """
     if len(body) < 13:
         raise MalformedEvent("a QUERY event that is too short")
@@ -151,24 +154,25 @@ def parse(body: bytes, compressed: bool, generated: bool = False) -> Query:
     if compressed:
         text = compression.event(text)
     settings, unknown = _status(body[13 : 13 + status_length])
-    flags = int.from_bytes(settings.get(0, b""), "little")
+    options = int.from_bytes(settings.get(0, b""), "little")
     charset = settings.get(4)
     return Query(
         database=body[13 + status_length : text_at - 1].decode("utf-8", "replace"),
         statement=text.decode("utf-8", "surrogateescape"),
         thread_id=thread_id,
         sql_mode=int.from_bytes(settings[1], "little") if 1 in settings else None,
-        foreign_key_checks=not flags & OPTION_NO_FOREIGN_KEY_CHECKS,
-        explicit_defaults_for_timestamp=bool(flags & OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP),
+        foreign_key_checks=not options & OPTION_NO_FOREIGN_KEY_CHECKS,
+        explicit_defaults_for_timestamp=bool(options & OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP),
         charset=_charset(charset, generated) if charset else None,
         time_zone=settings.get(5, b"\0")[1:].decode("ascii", "replace"),
-        unique_checks=not flags & OPTION_RELAXED_UNIQUE_CHECKS,
-        check_constraint_checks=not flags & OPTION_NO_CHECK_CONSTRAINT_CHECKS,
-        if_exists=bool(flags & OPTION_IF_EXISTS),
+        unique_checks=not options & OPTION_RELAXED_UNIQUE_CHECKS,
+        check_constraint_checks=not options & OPTION_NO_CHECK_CONSTRAINT_CHECKS,
+        if_exists=bool(options & OPTION_IF_EXISTS),
         auto_increment=_pair(settings.get(3, b"\1\0\1\0")),
         lc_time_names=int.from_bytes(settings.get(7, b""), "little"),
         microseconds=int.from_bytes(settings[128], "little") if 128 in settings else None,
         error=int.from_bytes(body[9:11], "little"),
+        thread_specific=bool(flags & LOG_EVENT_THREAD_SPECIFIC_F),
         unknown=unknown,
     )
 

@@ -41,6 +41,9 @@ _PURE = _words(
     " UPPER WEEKDAY YEAR AND OR NOT XOR DIV"
 )
 _TEMPORAL = _TIME | {"TIMESTAMP", "DATETIME", "DATE", "TIME", "FROM_UNIXTIME"}
+_CONSTANT = _words("NULL TRUE FALSE INTERVAL AND OR NOT XOR DIV MOD SECOND MINUTE HOUR DAY WEEK MONTH YEAR")
+# The settings of the session say how many digits its result has, and no event carries them.
+_DIVISION = "a division"
 # Functions that take no parentheses, and are of the session or the server.
 _BARE = frozenset({"CURRENT_USER", "CURRENT_ROLE", "SYSDATE", "NEXT", "PREVIOUS"})
 
@@ -52,7 +55,9 @@ class Effect:
     ``keeps_rows``: rows that arrive after it end as those that it met. ``renews``: the tables are made anew, though
     their definitions may stay the same. ``hides``: rows change, and nothing but they may tell. ``unequal``: what in
     the text has a value of its own on each server. ``numbers``: what becomes of a row depends on the order in which the
-    server reads them. ``orders``: it says which order. ``temporal``: it speaks of times.
+    server reads them. ``orders``: it says which order. ``temporal``: it speaks of times. ``binds``: it makes foreign
+    keys, and ``unbinds``: it may remove some, which its text does not tell the other tables of. ``columns``: in lower
+    case and among other words, those whose values it may change. ``converts``: it changes the charset of every text.
     """
 
     keeps_rows: bool
@@ -62,6 +67,10 @@ class Effect:
     numbers: bool = False
     orders: bool = False
     temporal: bool = False
+    binds: bool = False
+    unbinds: bool = False
+    columns: frozenset[str] = frozenset()
+    converts: bool = False
 
 
 UNKNOWN = Effect(keeps_rows=False)
@@ -78,16 +87,22 @@ def effect(verb: str, tokens: Sequence[Token], after_name: int) -> Effect:
     parts = [part for part in _parts([token for token in tokens if token.start >= after_name]) if part]
     kinds = [_kind(part) for part in parts]
     added = [part for part, kind in zip(parts, kinds, strict=True) if kind == "add column"]
-    kept = all(kind in ("keep", "add column") for kind in kinds) and not any(map(_fills_by_time, added))
+    kept = all(kind in ("keep", "add column") for kind in kinds) and not any(map(_fills_by_row, added))
+    binds = "REFERENCES" in words
+    unbinds = any(_word(part, 0) == "DROP" and _word(part, 1) in ("FOREIGN", "CONSTRAINT") for part in parts)
     ignores = "IGNORE" in head  # Of rows that are the same under a new unique key, the first one stays.
     return Effect(
-        keeps_rows=kept and not ignores,
+        keeps_rows=kept and not (ignores or binds or unbinds),
         renews="PARTITION" in words,
         hides=_hides(parts, kinds),
         unequal=next((found for part in added if (found := _unequal(part))), ""),
         numbers=ignores or any(_numbers(part) for part, kind in zip(parts, kinds, strict=True) if kind != "keep"),
         orders="ORDER" in (_word(part, 0) for part in parts),
         temporal=bool(words & _TEMPORAL),
+        binds=binds,
+        unbinds=unbinds,
+        columns=_touched(parts, kinds),
+        converts="CONVERT" in (_word(part, 0) for part in parts),
     )
 
 
@@ -142,11 +157,22 @@ def _hides(parts: Sequence[Sequence[Token]], kinds: Sequence[str]) -> bool:
     return bool(gone & come)
 
 
-def _fills_by_time(part: Sequence[Token]) -> bool:
-    """Return whether a row that comes later would get another value in the new column."""
+def _touched(parts: Sequence[Sequence[Token]], kinds: Sequence[str]) -> frozenset[str]:
+    """Return the words before AFTER of every clause about columns; a constant default of ALTER COLUMN is none."""
+    found = set[str]()
+    for part, kind in zip(parts, kinds, strict=True):
+        if kind != "keep":
+            end = next((at for at, token in enumerate(part) if token.keyword == "AFTER"), len(part))
+            found |= {token.value.lower() for token in part[:end] if token.is_identifier}
+    return frozenset(found)
+
+
+def _fills_by_row(part: Sequence[Token]) -> bool:
+    """Return whether a row that comes or changes later would get another value in the new column."""
     words = {token.keyword for token in part}
     implicit = "TIMESTAMP" in words and "DEFAULT" not in words
-    return implicit or bool(words & _TIME) or "AUTO_INCREMENT" in words or bool(_unequal(part))
+    by_time = implicit or bool(words & _TIME)
+    return by_time or "AUTO_INCREMENT" in words or bool(_unequal(part)) or any(map(_names_column, _defaults(part)))
 
 
 def _numbers(part: Sequence[Token]) -> bool:
@@ -154,23 +180,45 @@ def _numbers(part: Sequence[Token]) -> bool:
 
 
 def _unequal(part: Sequence[Token]) -> str:
-    """Return the first thing in a default of a new column whose value is not known to be the same on both sides."""
-    for at, token in enumerate(part):
-        if token.keyword == "DEFAULT":
-            for found in _default(part[at + 1 :]):
-                return found
+    """Return the first thing in a new column's text whose value is not known to be the same on both sides."""
+    if any(token.is_operator("/") for token in part):
+        return _DIVISION
+    for default in _defaults(part):
+        for at, token in enumerate(default):
+            if token.is_operator("@"):
+                return "a variable"
+            if (_calls(default, at) and token.value.upper() not in _TIME | _PURE) or token.keyword in _BARE:
+                return token.value.upper()
     return ""
 
 
-def _default(tokens: Sequence[Token]) -> Iterator[str]:
+def _names_column(default: Sequence[Token]) -> bool:
+    """Return whether a default may depend on other columns: any word counts that is known as nothing else."""
+    return any(
+        token.is_identifier
+        and not _calls(default, at)
+        and token.keyword not in _CONSTANT | _TIME
+        and not (default[at + 1 :] and default[at + 1].kind in ("string", "hex"))
+        for at, token in enumerate(default)
+    )
+
+
+def _calls(tokens: Sequence[Token], at: int) -> bool:
+    return tokens[at].is_identifier and at + 1 < len(tokens) and tokens[at + 1].is_operator("(")
+
+
+def _defaults(part: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    for at, token in enumerate(part):
+        if token.keyword == "DEFAULT":
+            yield part[at + 1 : _end_of_default(part, at + 1)]
+
+
+def _end_of_default(part: Sequence[Token], start: int) -> int:
     depth = 0
-    for at, token in enumerate(tokens):
-        follows = tokens[at + 1] if at + 1 < len(tokens) else None
-        calls = token.is_identifier and follows is not None and follows.is_operator("(")
-        if token.is_operator("@"):
-            yield "a variable"
-        elif (calls and token.value.upper() not in _TIME | _PURE) or token.keyword in _BARE:
-            yield token.value.upper()
+    for at in range(start, len(part)):
+        token = part[at]
         depth += token.is_operator("(") - token.is_operator(")")
-        if depth < 0 or (depth == 0 and not calls and not (token.kind == "operator" and token.value in "+-")):
-            return
+        goes_on = _calls(part, at) or (token.kind == "operator" and token.value in "+-") or token.value.startswith("_")
+        if depth < 0 or (depth == 0 and not goes_on):
+            return at + 1
+    return len(part)

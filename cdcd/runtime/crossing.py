@@ -14,18 +14,28 @@ from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import BinlogPurged, UnsupportedEvent
 from cdcd.model.position import Position, Progress
-from cdcd.model.table import TableName
+from cdcd.model.table import CHECKPOINT, TableName
 from cdcd.mysql.session import Session
 from cdcd.route.announced import Announcement, announcements, folded
 from cdcd.runtime.second_reading import read_again
 
+_INSERT = 0
+
 
 async def crossed(
-    session: Session, target: Site, link: Link, reader: int, announcement: Announcement, objects: Iterable[TableName]
+    session: Session,
+    target: Site,
+    link: Link,
+    reader: int,
+    announcement: Announcement,
+    objects: Iterable[TableName],
+    *,
+    unbinds: bool = False,
 ) -> TableName | None:
     """Return a table of ``objects``, named as on the target, that the link changed there after the original.
 
-    ``reader`` is the server_id under which the link reads its source.
+    ``reader`` is the server_id under which the link reads its source. ``unbinds``: foreign keys are gone, and nothing
+    tells any more to which tables they referred, so any table counts of which rows were changed or deleted.
     Everything before the statement is committed there. Raises BinlogPurged and UnsupportedEvent where that cannot
     be told, and what reading a log raises.
     """
@@ -45,6 +55,8 @@ async def crossed(
     try:
         async with aclosing(reading) as transactions:
             async for transaction in transactions:
+                if unbinds and (removed := _removed(transaction, link)) is not None:
+                    return removed
                 for table in _changed(transaction, link):
                     if not names.isdisjoint(folded([table, (table[0], "")])):
                         return table
@@ -65,3 +77,11 @@ def _changed(transaction: Transaction, link: Link) -> Collection[TableName]:
     if transaction.origin != link.source:
         return ()
     return [table.description.name for table in transaction.tables]
+
+
+def _removed(transaction: Transaction, link: Link) -> TableName | None:
+    """Return a table of which the link changed or deleted rows."""
+    if transaction.origin != link.source or transaction.is_announcement:
+        return None
+    names = (table.description.name for table, kind, _ in transaction.events if kind != _INSERT)
+    return next((name for name in names if name[0] != CHECKPOINT[0]), None)

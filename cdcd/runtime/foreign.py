@@ -7,7 +7,7 @@ concerned: what provably is not is passed over, everything else stops the link.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -24,6 +24,7 @@ from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
 from cdcd.runtime.precheck.grants import Grants
+from cdcd.runtime.temporary import Temporaries
 
 log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ class Foreign:
     collations: Collations
     source: Session
     folds_names: bool = False  # the source compares names in lower case (lower_case_table_names)
+    temporaries: Temporaries = field(default_factory=Temporaries)
 
     async def check(self, transaction: Transaction, earlier: Sequence[TableMap]) -> None:
         """Pass over what a transaction holds besides its rows; raise UnsupportedEvent where that could lose some.
@@ -59,7 +61,12 @@ class Foreign:
                 hint="raise transaction_bytes_max above the transaction's size, then start the link again",
             ).at(transaction=transaction.gtid)
         change = ddl.parse(source.text, query.database, source.mode)
-        if change is None or change.temporary:
+        if change is None:
+            return
+        if change.temporary:
+            self.temporaries.read(query, change, self.folded)
+            return
+        if self.temporaries.take(query, change, self.folded):
             return
         if change.kind == "dml":
             await self.check_rows(query, transaction)
@@ -124,7 +131,11 @@ class Foreign:
                 ).at(table=".".join(name), transaction=transaction.gtid)
 
     def _carries(self, name: TableName) -> bool:
-        return self.rules.carries((name[0].lower(), name[1].lower()) if self.folds_names else name)
+        return self.rules.carries(self.folded(name))
+
+    def folded(self, name: TableName) -> TableName:
+        """Return a table's name as the source compares it."""
+        return (name[0].lower(), name[1].lower()) if self.folds_names else name
 
 
 def _unsupported(query: Query, what: str, transaction: Transaction) -> UnsupportedEvent:

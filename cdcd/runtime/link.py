@@ -175,9 +175,12 @@ class LinkRunner:
         """Fail, saying what the operator can do; where one transaction is the reason, it is noted on the target."""
         gtid = _transaction(error)
         if gtid is not None:
-            skip = f"`cdcd skip --link {self.name} --gtid {gtid}` shows this transaction and leaves it out"
-            error.hint = f"{error.hint}; {skip}" if error.hint else skip
+            skip = f"cdcd skip --link {self.name} --gtid {gtid}"
+            if skip not in error.hint:
+                error.hint = "; ".join(filter(None, (error.hint, f"`{skip}` shows this transaction and leaves it out")))
         error.hint = error.hint.replace("--link NAME", f"--link {self.name}")
+        if self._is_paired and "by hand" in error.hint:
+            error.hint += f"; on {self._target.name}, SET sql_log_bin = 0 before that, or the link back carries it"
         if gtid is not None:
             try:
                 async with asyncio.timeout(NOTE_SECONDS_MAX), AsyncExitStack() as stack:
@@ -347,6 +350,7 @@ class LinkRunner:
             self._target,
             reader,
             Foreign(tables.rules, tables.collations, source),
+            tables.ahead,
             is_paired=self._is_paired,
         )
         await changes.load(source)

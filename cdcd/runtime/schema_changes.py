@@ -17,21 +17,23 @@ from cdcd.errors import CdcdError, Conflict, UnsupportedEvent
 from cdcd.model.position import Progress
 from cdcd.model.table import TableName
 from cdcd.mysql import quote
+from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.route import ddl
+from cdcd.route import ddl, filtered
 from cdcd.route.announced import Announced, Announcement
 from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
 from cdcd.runtime.crossing import crossed
 from cdcd.runtime.foreign import Foreign
+from cdcd.runtime.unaltered import LogAhead
 
 log = structlog.get_logger()
 
 Outcome = Literal["own", "passed", "carried"]
 
 # What decides what a statement means, and is in no event. Of a session that sets it otherwise nothing is known.
-_UNLOGGED = ("default_storage_engine", "old_mode", "alter_algorithm")
+_UNLOGGED = ("default_storage_engine", "old_mode", "alter_algorithm", "div_precision_increment")
 # Of statements that were ended half-way: ER_QUERY_INTERRUPTED, ER_SERVER_SHUTDOWN, ER_NEW_ABORTING_CONNECTION,
 # ER_CONNECTION_KILLED, ER_STATEMENT_TIMEOUT (include/mysqld_error.h).
 _CUT_OFF = frozenset({1317, 1053, 1184, 1927, 1969})
@@ -52,16 +54,16 @@ class SchemaChanges:
     target: Site
     reader: int  # the server_id under which the link reads
     foreign: Foreign
+    ahead: LogAhead
     announced: Announced = field(default_factory=Announced)
     is_paired: bool = False  # another link carries what is written on the target back
-    folds_names: bool = False  # the source compares names in lower case (lower_case_table_names)
     defaults: dict[str, str] = field(default_factory=dict)  # the source's settings that no event carries
     zone: tuple[object, ...] | None = None  # the source's time zone SYSTEM, as the moments that it gives
 
     async def load(self, source: Session) -> None:
         """Read the announcements on the source: a run may begin between one and its statement."""
         row = await source.fetch_one("SELECT @@lower_case_table_names")
-        self.folds_names = self.foreign.folds_names = bool(row and row[0])
+        self.foreign.folds_names = bool(row and row[0])
         names = ",".join(map(quote.text, _UNLOGGED))
         self.defaults = dict(await source.fetch(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({names})"))
         self.zone = await source.fetch_one(_ZONE)
@@ -89,7 +91,10 @@ class SchemaChanges:
         assert query is not None
         source = SourceText.of(query, self.collations)
         change = ddl.parse(source.text, query.database, source.mode)
-        if change is None or change.temporary:
+        if change is None:
+            return "passed"
+        if change.temporary:
+            self.foreign.temporaries.read(query, change, self._folded)
             return "passed"
         if change.kind == "dml":
             await self.foreign.check_rows(query, transaction)
@@ -99,8 +104,13 @@ class SchemaChanges:
         if announcement := self.announced.take(query, change.verb, change.objects, transaction.timestamp):
             await self._check_crossing(announcement, change, transaction)
             return "own"
+        if self.foreign.temporaries.take(query, change, self._folded):
+            log.info("statement_passed", verb=change.verb, gtid=str(transaction.gtid))
+            return "passed"
         if not await self._is_carried(change, transaction):
             return "passed"
+        await self._check_temporary(query, change, transaction, progress)
+        self._check_filters(query, change, transaction)
         self._check_readable(query)
         zone = await self._time_zone(query, change)
         ran = await carry(self.session, self._change(transaction, source, change, zone), dispatcher.fence(progress))
@@ -122,7 +132,8 @@ class SchemaChanges:
             self.link,
             self.reader,
             announcement,
-            [self._target_name(name) for name in change.objects],
+            [self._target_name(name) for name in (*change.objects, *change.parents)],
+            unbinds=change.effect.unbinds,
         )
         if table is not None:
             where, there = ".".join(table), self.link.target
@@ -192,6 +203,46 @@ class SchemaChanges:
             )
         return True
 
+    def _check_filters(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
+        names = map(self._folded, change.objects)
+        filters = {name: text for name in names if (text := self.link.where.get(".".join(name))) is not None}
+        if found := filtered.refusal(change, filters):
+            table = ".".join(found[0])
+            raise UnsupportedEvent(
+                f"a statement that {found[1]}, while the link carries only some rows of {table} (where): {query}",
+                hint=f"run it on the target by hand, put right which rows of {table} are there, change `where` if it no"
+                " longer fits, compare with cdcd verify, then skip it",
+            ).at(table=table, transaction=transaction.gtid)
+
+    async def _check_temporary(
+        self, query: Query, change: ddl.SchemaChange, transaction: Transaction, progress: Progress
+    ) -> None:
+        """Raise UnsupportedEvent where the statement may be about a temporary table of an ordinary one's name."""
+        suspect = self.foreign.temporaries.suspect(query, change, self._folded)
+        if change.verb == "RENAME TABLE":
+            suspect = await self._not_renamed(change, transaction, progress)
+        if suspect is not None:
+            raise UnsupportedEvent(
+                f"a statement that may be about a temporary table of the name {'.'.join(suspect)}: {query}",
+                hint=f"if it is, cdcd skip --link {self.link.name} --gtid {transaction.gtid}; if it is about the"
+                " ordinary table, run it on the target by hand, then skip it",
+            ).at(table=".".join(suspect))
+
+    async def _not_renamed(
+        self, change: ddl.SchemaChange, transaction: Transaction, progress: Progress
+    ) -> TableName | None:
+        """Return a table that should be gone after RENAME TABLE and is still there on the source.
+
+        What made one of its name later says that it was gone.
+        """
+        olds, news = change.objects[::2], change.objects[1::2]
+        for name in olds:
+            if name in news or await read_table(self.foreign.source, self._folded(name)) is None:
+                continue
+            if await self.ahead.next_change(name, transaction.gtid, progress) not in ("CREATE TABLE", "RENAME TABLE"):
+                return name
+        return None
+
     async def _check_drop(self, database: str, *, carried: bool) -> None:
         """A dropped database takes all its tables along: on the target those must be the ones that are carried."""
         target = self._target_name((database, ""))[0]
@@ -247,4 +298,4 @@ class SchemaChanges:
         return self.rules.target_name(self._folded(name))
 
     def _folded(self, name: TableName) -> TableName:
-        return (name[0].lower(), name[1].lower()) if self.folds_names else name
+        return self.foreign.folded(name)

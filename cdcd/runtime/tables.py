@@ -43,7 +43,7 @@ class Tables:
 
     def __init__(self, link: Link, ahead: LogAhead, target: Session) -> None:
         self._link = link
-        self._ahead = ahead
+        self.ahead = ahead
         self._source = ahead.session
         self._target = target
         self.collations = ahead.collations
@@ -79,7 +79,7 @@ class Tables:
         description, source = await describe(
             self._source,
             table.description,
-            lambda: self._ahead.is_unaltered(name, transaction.gtid, before),
+            lambda: self.ahead.is_unaltered(name, transaction.gtid, before),
         )
         may_be_sequence = description.column_names == SEQUENCE_COLUMNS and not description.primary_key
         if may_be_sequence and await self._is_sequence(name, transaction, before):
@@ -117,7 +117,7 @@ class Tables:
         )
         if row is not None:
             return bool(row[0] == "SEQUENCE")
-        if await self._ahead.next_change(name, transaction.gtid, before) in _SEQUENCE_VERBS:
+        if await self.ahead.next_change(name, transaction.gtid, before) in _SEQUENCE_VERBS:
             return True
         raise SchemaMismatch(
             "the table has the columns of a sequence, and nothing tells whether it was one",

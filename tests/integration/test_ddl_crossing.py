@@ -50,6 +50,36 @@ async def test_rows_that_crossed_a_change_stop_the_link_that_carried_them(both, 
     assert f"cdcd skip --link {database}_reverse --gtid " in str(error)
 
 
+FOREIGN_KEYS = {
+    "drop": ("ALTER TABLE c DROP FOREIGN KEY f", "DELETE FROM p2 WHERE id = 1"),
+    "drop constraint": ("ALTER TABLE c DROP CONSTRAINT f", "UPDATE p2 SET id = 9 WHERE id = 1"),
+    "add": ("ALTER TABLE n ADD FOREIGN KEY (p) REFERENCES p2 (id) ON DELETE CASCADE", "INSERT INTO p2 VALUES (7)"),
+    "default": ("ALTER TABLE n ADD w INT DEFAULT (p + 1)", "UPDATE n SET p = 1"),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN_KEYS)
+async def test_changes_that_depend_on_other_rows_or_columns_cross(east, west, database, case):
+    """What a foreign key does to rows is in no log, and a default is computed once, from what the row is then."""
+    tables = (
+        "CREATE TABLE p2 (id INT PRIMARY KEY); CREATE TABLE n (id INT PRIMARY KEY, p INT); CREATE TABLE c (id INT"
+        " PRIMARY KEY, p INT, CONSTRAINT f FOREIGN KEY (p) REFERENCES p2 (id) ON DELETE CASCADE ON UPDATE CASCADE);"
+        " INSERT INTO p2 VALUES (1), (2); INSERT INTO c VALUES (1, 1); INSERT INTO n VALUES (2, 2)"
+    )
+    for server in (east, west):
+        server.sql(tables, database=database)
+    async with running(link(database, "forward"), east, west), running(link(database, "reverse"), west, east):
+        pass
+    change, rows = FOREIGN_KEYS[case]
+    east.sql(change, database=database)
+    west.sql(rows, database=database)
+    async with running(link(database, "reverse"), west, east) as back:
+        await back.caught_up()
+        async with running(link(database, "forward"), east, west) as run:
+            await run.caught_up()
+        assert isinstance(await back.stopped(20), Conflict)
+
+
 async def test_a_restart_does_not_forget_rows_that_crossed(both, database):
     """Until somebody has looked at both sides, the link stays where it is."""
     await test_rows_that_crossed_a_change_stop_the_link_that_carried_them(both, database, "truncate")

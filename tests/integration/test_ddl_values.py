@@ -139,3 +139,30 @@ async def test_a_statement_that_the_target_takes_in_no_packet_stops_the_link(eas
         error = await run.stopped()
     assert isinstance(error, ApplyFailed)
     assert "raise max_allowed_packet on the target" in str(error)
+
+
+@pytest.mark.parametrize("existing", ["x", "y"])
+async def test_an_operator_is_told_each_way_out_once(both, filled, existing):
+    """What is done by hand on one side of a pair must not come back; no advice is given twice."""
+    statement = "ALTER TABLE t ADD x INT" if existing == "x" else "ALTER TABLE t ADD y CHAR(40) DEFAULT (UUID())"
+    if existing == "x":
+        both.only_target(statement)
+    link = both.link(ddl=True)
+    async with running(link, both.source, both.target, is_paired=True) as run:
+        both.only_source(statement)
+        told = str(await run.stopped(20))
+    assert 1 == told.count(f"cdcd skip --link {link.name} --gtid ")
+    assert ("by hand" in told) == ("on west, SET sql_log_bin = 0 before that" in told) == (existing == "y")
+    assert (existing == "x") == told.count("start the link again")
+
+
+async def test_division_has_the_digits_of_the_source(both, filled):
+    """No event says how many, so the source's own setting counts, and rows that are there are not computed."""
+    both.both("CREATE TABLE n (id INT PRIMARY KEY)")
+    both.source.sql("SET GLOBAL div_precision_increment = 9")
+    try:
+        await both.carry("ALTER TABLE n ADD d VARCHAR(40) DEFAULT (1 / 3)", ddl=True)
+        with pytest.raises(UnsupportedEvent, match="a division"):
+            await both.carry("ALTER TABLE t ADD d VARCHAR(40) DEFAULT (v / 3)", ddl=True)
+    finally:
+        both.source.sql("SET GLOBAL div_precision_increment = DEFAULT")
