@@ -189,9 +189,6 @@ def test_members_are_read_as_servers_write_them() -> None:
 KEYS = [
     ("id INT, v INT", "id INT PRIMARY KEY, v INT"),
     ("v VARCHAR(9) COLLATE utf8mb4_bin PRIMARY KEY", "v VARCHAR(9) COLLATE utf8mb4_general_ci PRIMARY KEY"),
-    ("id INT PRIMARY KEY, v VARCHAR(9) COLLATE utf8mb4_nopad_bin UNIQUE", "id INT PRIMARY KEY, v VARCHAR(9) UNIQUE"),
-    ("id INT PRIMARY KEY, v VARCHAR(9), UNIQUE (v)", "id INT PRIMARY KEY, v VARCHAR(9), UNIQUE (v(2))"),
-    ("id INT PRIMARY KEY, v INT", "id INT PRIMARY KEY, v INT UNIQUE"),
     ("id INT, v INT, PRIMARY KEY (id, v)", "id INT PRIMARY KEY, v INT"),
 ]
 

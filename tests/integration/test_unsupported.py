@@ -56,7 +56,7 @@ STOPPING = {
     ),
     "xa": (
         ["XA START 'x'", "INSERT INTO t (v) VALUES ('xa')", "XA END 'x'", "XA PREPARE 'x'", "XA COMMIT 'x'"],
-        "cdcd skip --link",
+        "an XA transaction",
     ),
     "two_phase_alter": (
         ["SET SESSION binlog_alter_two_phase = 1", "ALTER TABLE t ADD w INT", "ALTER TABLE t DROP w"],
