@@ -6,11 +6,13 @@ altered to hold what the other does, and a key that one side lacks is added ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from cdcd.model.table import Column, ForeignKey, Key, Table, TableName
 from cdcd.mysql import quote
+from cdcd.route.conversion import Type, is_as_fine, judge
+from cdcd.route.keys import fineness, tells_apart
 from cdcd.runtime.precheck.merged import merge
 from cdcd.runtime.precheck.problem import Problem
 
@@ -24,10 +26,18 @@ class Side:
     site: str
     table: Table
     other_name: Callable[[TableName], TableName]
+    allow_loss: Collection[str]  # columns of this site whose values may change on the other
 
     def alter(self, change: str, note: str = "") -> str:
         """Return the statement that changes this side's table."""
         return f"ALTER TABLE {quote.table(self.table.name)} {change};  -- on {self.site}{note}"
+
+    def loses(self, column: Column, there: Column) -> bool:
+        """Return whether the other side would silently keep other values than this one's, or refuse the type."""
+        verdict = judge(Type.of(column), Type.of(there))
+        return verdict == "refused" or (
+            verdict == "lossy" and f"{'.'.join(self.table.name)}.{column.name}" not in self.allow_loss
+        )
 
     @property
     def label(self) -> str:
@@ -67,10 +77,12 @@ def _check_column(path: str, column: Column, there: Column, one: Side, other: Si
             yield Problem.error(path, text, f"-- define it alike on {one.site} and {other.site}")
         return
     merged = merge(column, there)
-    here_type, there_type = _describe(column), _describe(there)
+    text = f"column {where} is {_describe(column)} on {one.site} and {_describe(there)} on {other.site}"
+    loses = one.loses(column, there) or other.loses(there, column)
+    make = Problem.error if loses or _merges_rows(column, there, one, other) else Problem.warning
+    consequence = "which would silently keep other values" if loses else "values may not fit"
     if merged is None:
-        text = f"column {where} is {here_type} on {one.site} and {there_type} on {other.site}: values may not fit"
-        yield Problem.warning(path, text, f"-- give it one type on {one.site} and {other.site}")
+        yield make(path, f"{text}: {consequence}", f"-- give it one type on {one.site} and {other.site}")
         return
     fixes = [
         side.alter(f"MODIFY COLUMN {_definition(merged, held.name)}", "; keep its COMMENT, AUTO_INCREMENT, ON UPDATE")
@@ -78,11 +90,19 @@ def _check_column(path: str, column: Column, there: Column, one: Side, other: Si
         if not _is_same(held, merged)
     ]
     if fixes:
-        text = f"column {where} is {here_type} on {one.site} and {there_type} on {other.site}"
         if merged.data_type in ("enum", "set"):
-            yield Problem.error(path, f"{text}: the same numbers would stand for other members", "\n".join(fixes))
-        else:
-            yield Problem.warning(path, f"{text}: values may not fit", "\n".join(fixes))
+            make, consequence = Problem.error, "the same numbers would stand for other members"
+        yield make(path, f"{text}: {consequence}", "\n".join(fixes))
+
+
+def _merges_rows(column: Column, there: Column, one: Side, other: Side) -> bool:
+    """Return whether one side calls values equal by which the other tells its rows apart."""
+    here_type, there_type = Type.of(column), Type.of(there)
+    if is_as_fine(here_type, there_type) and is_as_fine(there_type, here_type):
+        return False
+    named = column.name.lower()
+    keys = [key for side in (one, other) for key in side.table.row_keys]
+    return any(named == name.lower() for key in keys for name in key.columns) and not _tell_apart(one, other)
 
 
 def _check_keys(path: str, one: Side, other: Side) -> Iterator[Problem]:
@@ -90,7 +110,7 @@ def _check_keys(path: str, one: Side, other: Side) -> Iterator[Problem]:
         text = f"table {'.'.join(one.table.name)} has neither a primary key nor a unique key without NULLs"
         fix = f"-- ALTER TABLE {quote.table(one.table.name)} ADD PRIMARY KEY (…);  on {one.site} and {other.site}"
         yield Problem.error(path, f"{text}, so conflicts between the sites can't be told", fix)
-    is_told_apart = _tells_apart(one.table, other.table) and _tells_apart(other.table, one.table)
+    is_told_apart = _tell_apart(one, other)
     for holder, lacking in ((one, other), (other, one)):
         known = {_parts(key) for key in lacking.table.keys}
         has_primary = any(key.is_primary for key in lacking.table.keys)
@@ -106,12 +126,12 @@ def _check_keys(path: str, one: Side, other: Side) -> Iterator[Problem]:
             yield make(path, text, lacking.alter(f"ADD {kind} ({_listed(key)})"))
 
 
-def _tells_apart(source: Table, target: Table) -> bool:
-    """Return whether a key by which the target finds rows is one of the source's (``route.plan``)."""
-    carried = {column.name.lower() for column in source.columns}
-    known = [{name.lower() for name in key.columns} for key in source.keys if not any(key.prefixes)]
-    finding = [{name.lower() for name in key.columns} for key in target.row_keys]
-    return any(columns <= carried and any(other <= columns for other in known) for columns in finding)
+def _tell_apart(one: Side, other: Side) -> bool:
+    """Return whether each side finds rows by a key that merges none of the other's (``route.plan``)."""
+    return all(
+        any(tells_apart(key, source.keys, fineness(source, target)) for key in target.row_keys)
+        for source, target in ((one.table, other.table), (other.table, one.table))
+    )
 
 
 def _check_foreign_keys(path: str, one: Side, other: Side) -> Iterator[Problem]:

@@ -52,7 +52,11 @@ async def check_link(
         differences = list(_check_sequences(path, sequences))
         if names:
             problems += _check_servers(path, link, names, source[1], target[1])
-            opposite = Opposite([_rules(other) for other in earlier], [_rules(other) for other in later])
+            opposite = Opposite(
+                [_rules(other) for other in earlier],
+                [_rules(other) for other in later],
+                frozenset(column for other in later for column in other.allow_loss),
+            )
             found = await _check_tables(link, names, opposite, source, target)
             problems += found.problems
             differences += found.differences
@@ -72,6 +76,7 @@ class Opposite:
 
     earlier: Sequence[Rules]
     later: Sequence[Rules]
+    allow_loss: Collection[str]  # of the later ones
 
     def __bool__(self) -> bool:
         """Whether there is such a link."""
@@ -145,8 +150,8 @@ def _check_both_ways(path: str, sides: Sides, opposite: Opposite, found: Found) 
     def back(name: TableName) -> TableName:
         return next((rules.target_name(name) for rules in opposite.later if rules.carries(name)), name)
 
-    one = Side(sides.source_site, sides.source, sides.target_name)
-    other = Side(sides.target_site, sides.target, back)
+    one = Side(sides.source_site, sides.source, sides.target_name, sides.allow_loss)
+    other = Side(sides.target_site, sides.target, back, opposite.allow_loss)
     found.differences.extend(check_both_ways(path, one, other))
     for side, facts in ((one, sides.source_facts), (other, sides.target_facts)):
         found.problems.extend(check_target(path, side.table, facts, side.site, side.site))

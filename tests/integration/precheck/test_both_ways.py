@@ -94,6 +94,31 @@ async def test_a_difference_of_a_pair_is_one_finding(check, here, there, fixes, 
     assert len(fixes) == len(problem.fix.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ("id INT PRIMARY KEY, v DECIMAL(10,4)", "id INT PRIMARY KEY, v DECIMAL(10,2)"),
+        ("id INT PRIMARY KEY, v DATETIME(6)", "id INT PRIMARY KEY, v DATETIME"),
+        ("id INT PRIMARY KEY, v UUID", "id INT PRIMARY KEY, v BINARY(16)"),
+        ("k VARCHAR(9) COLLATE utf8mb4_bin PRIMARY KEY", "k VARCHAR(9) COLLATE utf8mb4_general_ci PRIMARY KEY"),
+        ("k VARCHAR(9) PRIMARY KEY", "k VARCHAR(20) CHARACTER SET latin1 PRIMARY KEY"),
+    ],
+)
+async def test_what_stops_either_link_is_an_error(check, here, there):
+    """A warning that lets a pair begin, and then ends it at its first row, has told the operator nothing."""
+    check.create(f"CREATE TABLE t ({here})", f"CREATE TABLE t ({there})")
+    [problem] = await precheck(configure(check.east, check.west, check.database, paired=True))
+    assert problem.is_error, problem
+
+
+async def test_a_loss_that_both_links_allow_is_a_warning(check):
+    """The one that was asked for by name is no reason to refuse the pair."""
+    check.create(*(f"CREATE TABLE t (id INT PRIMARY KEY, v DATETIME({digits}))" for digits in (6, 0)))
+    allowed = (f"{check.database}.t.v",)
+    [problem] = await precheck(configure(check.east, check.west, check.database, paired=True, allow_loss=allowed))
+    assert not problem.is_error, problem
+
+
 async def test_servers_of_a_pair_are_compared_once(check):
     """Were each link to propose another server_id, the sites would end with the same again."""
     check.create("CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT)")
