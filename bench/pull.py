@@ -28,9 +28,8 @@ async def pull(server: MariaDB, start: str, take: Callable[[memoryview], bool]) 
         has_all = False
         while not has_all:
             await stream.wait(SILENCE_SECONDS_MAX)
-            with stream.take() as chunk:
+            with stream.taken() as chunk:
                 has_all = take(chunk)
-            stream.release()
         return time.perf_counter() - began
     finally:
         stream.close()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from cdcd.checkpoint import layout
 from cdcd.checkpoint.store import COLUMNS, PLACE, SLOTS_MAX, place, read
+from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, LinkRuns, TargetBusy
 from cdcd.model.position import Gtid, Progress, pack
 from cdcd.mysql import quote
@@ -112,10 +113,7 @@ async def _alive(session: Session, named: set[int]) -> tuple[int, ...]:
 
 async def failure(session: Session, link: str, source: str, target: str) -> Failure | None:
     """Return the transaction that a link stopped at when it last ran; None where it was none, or is not known."""
-    row = await session.fetch_one(
-        f"SELECT failed_gtid, failure FROM cdcd.link WHERE link = {quote.text(link)}"
-        f" AND source = {quote.text(source)} AND target = {quote.text(target)}"
-    )
+    row = await session.fetch_one(f"SELECT failed_gtid, failure FROM cdcd.link WHERE {row_of(link, source, target)}")
     if row is None or not row[0]:
         return None
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from cdcd.checkpoint import layout
+from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, Fenced, ServerError, TargetBusy
 from cdcd.model.position import Coordinates, Gtid, Position, Progress, pack, unpack
 from cdcd.mysql import quote
@@ -154,10 +155,7 @@ class Checkpoint:
     @property
     def _witness(self) -> str:
         """The link's row in cdcd.link."""
-        return (
-            f"link = {quote.text(self.link)} AND source = {quote.text(self.origin)}"
-            f" AND target = {quote.text(self.target)}"
-        )
+        return row_of(self.link, self.origin, self.target)
 
     async def refuse_second_way(self, session: Session, origin: str) -> None:
         """Raise CdcdError where another link that runs now brings rows that were born at ``origin`` to this target."""

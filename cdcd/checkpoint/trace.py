@@ -1,4 +1,4 @@
-"""Where a link has left traces: its its witnesses in cdcd.link of both servers, kept in step by commands."""
+"""Where a link has left traces: its witnesses in cdcd.link of both servers, kept in step by commands."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ class Trace:
     @property
     def where(self) -> str:
         """The condition for its row in cdcd.link."""
-        return (
-            f"link = {quote.text(self.link)} AND source = {quote.text(self.source)}"
-            f" AND target = {quote.text(self.target)}"
-        )
+        return witness.row_of(self.link, self.source, self.target)
 
     async def rename_on(self, session: Session, new: str) -> None:
         """Give its row in cdcd.link another link's name; one that an earlier attempt left gives way."""

@@ -47,6 +47,11 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
     witness: Witness
 
 
+def row_of(link: str, source: str, target: str) -> str:
+    """Return the condition for a link's row in ``cdcd.link``."""
+    return f"link = {quote.text(link)} AND source = {quote.text(source)} AND target = {quote.text(target)}"
+
+
 async def read(session: Session) -> list[Witness]:
     """Return what ``cdcd.link`` of a server holds; nothing where the table is not there or not ours to see."""
     try:

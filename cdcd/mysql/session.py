@@ -253,17 +253,7 @@ class Session:
         A server runs what was sent whether or not what came before it failed.
         """
         parts = [part.encode() if isinstance(part, str) else part for part in statements]
-        assert not self._unanswered or self._task is asyncio.current_task(), "two tasks use one session"
-        self._task = asyncio.current_task()
-        command = b";".join(parts)
-        try:
-            await self._connection._execute_command(COM_QUERY, command)
-        except (MySQLError, OSError, RuntimeError) as error:
-            raise translate(error, self._lost).at(site=self.site.name) from error
-        # The answer's packets are numbered on from the command's own, of which a long one has several.
-        if not self._unanswered:
-            self._since = time.monotonic()
-        self._unanswered.append((len(parts), self._connection._next_seq_id, len(command)))
+        await self._command(COM_QUERY, b";".join(parts), len(parts))
 
     async def send_opens(self) -> None:
         """Ask how many tables the server has opened; :meth:`receive` gives the number as ``matched`` of one answer.
@@ -271,15 +261,19 @@ class Session:
         COM_STATISTICS (MariaDB Knowledge Base) has it as "Opens", the global status Opened_tables, and costs the
         server a tenth of what a query for it does.
         """
+        await self._command(COM_STATISTICS, b"", 0)
+
+    async def _command(self, kind: int, content: bytes, statements: int) -> None:
         assert not self._unanswered or self._task is asyncio.current_task(), "two tasks use one session"
         self._task = asyncio.current_task()
         try:
-            await self._connection._execute_command(COM_STATISTICS, b"")
+            await self._connection._execute_command(kind, content)
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, self._lost).at(site=self.site.name) from error
         if not self._unanswered:
             self._since = time.monotonic()
-        self._unanswered.append((0, self._connection._next_seq_id, 1))
+        # The answer's packets are numbered on from the command's own, of which a long one has several.
+        self._unanswered.append((statements, self._connection._next_seq_id, len(content) or 1))
 
     async def receive(self) -> list[Answer]:
         """Return the answers to the command that was sent first and is not answered yet, one for each statement."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from asyncmy.errors import MySQLError
 
@@ -83,13 +84,15 @@ class ReplicationStream:
         """What has arrived and is not taken yet."""
         return self._chunks.filled
 
-    def take(self) -> memoryview:
-        """Return what has arrived. It is valid until :meth:`release`."""
-        return self._chunks.take()
-
-    def release(self) -> None:
-        """Say that the taken bytes have been consumed, and go on reading."""
-        self._chunks.release()
+    @contextmanager
+    def taken(self) -> Iterator[memoryview]:
+        """Give what has arrived, for as long as the context is open; then reading goes on."""
+        view = self._chunks.take()
+        try:
+            yield view
+        finally:
+            view.release()
+            self._chunks.release()
 
     def close(self) -> None:
         """Drop the connection; the source ends its dump thread when it next writes."""

@@ -194,10 +194,17 @@ class Pipeline:
         elif transaction.is_announcement:
             self.changes.announced.read(transaction)
             self._pass_over(transaction, own=True)
-        elif transaction.noted or transaction.undone or transaction.rolled_back:
-            await self._take_foreign(transaction)
-        elif transaction.query is not None:
+        else:
+            await self._take_content(transaction)
+
+    async def _take_content(self, transaction: Transaction) -> None:
+        is_foreign = transaction.noted or transaction.undone or transaction.rolled_back
+        if is_foreign:
+            await self.changes.foreign.check(transaction, self._parts.tables if self._parts is not None else [])
+        if transaction.query is not None:
             await self._change_schema(transaction)
+        elif transaction.rolled_back:
+            await self._take_back(transaction)
         elif transaction.part or not transaction.complete:
             await self._take_part(transaction)
         else:
@@ -220,21 +227,12 @@ class Pipeline:
         else:
             self._pass_over(transaction)
 
-    async def _take_foreign(self, transaction: Transaction) -> None:
-        """Take a transaction with statements beside its rows, or with rows that it takes back."""
-        foreign = self.changes.foreign
-        await foreign.check(transaction, self._parts.tables if self._parts is not None else [])
-        if transaction.query is not None:
-            await self._change_schema(transaction)
-        elif transaction.rolled_back:
-            if self._parts is not None:
-                await foreign.check_undone(self._parts.tables, transaction)
-            await self._abandon()
-            self._pass_over(transaction)
-        elif transaction.part or not transaction.complete:
-            await self._take_part(transaction)
-        else:
-            await self._take_rows(transaction)
+    async def _take_back(self, transaction: Transaction) -> None:
+        """Take a transaction that was rolled back as a whole, some of it maybe applied in parts."""
+        if self._parts is not None:
+            await self.changes.foreign.check_undone(self._parts.tables, transaction)
+        await self._abandon()
+        self._pass_over(transaction)
 
     async def _meet(self, transaction: Transaction) -> None:
         """See, before another origin's rows are applied, that nothing else brings them to the target."""

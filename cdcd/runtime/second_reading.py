@@ -48,9 +48,5 @@ async def _read(stream: ReplicationStream, decoder: Decoder, seconds_max: float)
     if decoder.failure is not None:
         raise decoder.failure
     await stream.wait(seconds_max)
-    taken = stream.take()
-    try:
+    with stream.taken() as taken:
         return decoder.feed(taken)
-    finally:
-        taken.release()
-        stream.release()

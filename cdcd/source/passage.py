@@ -25,8 +25,8 @@ async def read(site: Site, link: Link, start: Position, gtid: Gtid, end: Positio
     with closing(await _open(site, link, start)) as stream:
         while not passage.is_whole:
             await stream.wait(SILENT_HEARTBEATS * HEARTBEAT_SECONDS)
-            passage.feed(bytes(stream.take()))
-            stream.release()
+            with stream.taken() as taken:
+                passage.feed(bytes(taken))
             if passage.is_past or (passage.last in tuple(end) and not passage.is_open):
                 return None
     return passage
@@ -42,12 +42,8 @@ async def probe(site: Site, link: Link, position: Position, end: Position) -> No
     with closing(await _open(site, link, position)) as stream:
         while True:
             await stream.wait(SILENT_HEARTBEATS * HEARTBEAT_SECONDS)
-            taken = stream.take()
-            try:
+            with stream.taken() as taken:
                 begun = bool(decoder.feed(taken)) or decoder.position != position
-            finally:
-                taken.release()
-                stream.release()
             failure = decoder.failure
             if failure is not None and not isinstance(failure, (UnsupportedEvent, MalformedEvent)):
                 raise failure

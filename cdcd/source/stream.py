@@ -119,13 +119,9 @@ class BinlogStream:
         waiting = self.clock()
         await self._stream.wait(self._silence_seconds_max)
         started = self.last_heard = self.clock()
-        taken = self._stream.take()
-        size = len(taken)
-        try:
+        with self._stream.taken() as taken:
+            size = len(taken)
             transactions = self._decoder.feed(taken, started)
-        finally:
-            taken.release()
-            self._stream.release()
         self._account(size, waiting, started)
         return Chunk(transactions, abandoned=False)
 

@@ -108,8 +108,8 @@ async def test_a_source_that_is_lost_while_a_part_is_applied_sends_it_again(
         if not lost.is_set():
             await wait_until(lambda: waits(table))
             # What has arrived goes with the connection.
-            stream._stream.take()
-            stream._stream.release()
+            with stream._stream.taken():
+                pass
             stream._stream.close()
             lost.set()
         return await read(stream)
