@@ -26,9 +26,9 @@ from bench.recorded import QUICK, Recorded, recorded
 from bench.workload import Sysbench
 from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
-from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Position
 from cdcd.model.table import TableName
+from cdcd.row.transaction import Transaction
 from tests.fixtures import recording
 
 BATCH_TRANSACTIONS = 5_000

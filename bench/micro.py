@@ -26,8 +26,8 @@ from bench.workload import Sysbench, Written
 from cdcd.apply.statement import render
 from cdcd.batch.net import Batch, Share
 from cdcd.binlog.decoder import Decoder
-from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Position
+from cdcd.row.transaction import Transaction
 
 CHUNK_BYTES = 1 << 20
 WRITERS = 4

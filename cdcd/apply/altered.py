@@ -14,10 +14,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cdcd.binlog.rows import Plan
 from cdcd.errors import ServerError, TargetAltered
 from cdcd.mysql.schema import definition, definition_query, triggers_query
 from cdcd.mysql.session import Answer, Session
+from cdcd.row.rows import Plan
 
 _SUBQUERY_OF_TWO_ROWS = 1242  # ER_SUBQUERY_NO_1_ROW, include/mysqld_error.h
 _GONE = frozenset({1049, 1146})

@@ -15,9 +15,9 @@ from typing import Literal
 from cdcd.apply.conflicts import DELETE_MISSED, INSERT_FOUND, UPDATE_MET, UPDATE_MISSED, Met, Source
 from cdcd.apply.exchange import ContradictedError
 from cdcd.apply.statement import can_insert_after, describe, moves_row_key, render, render_one
-from cdcd.binlog.rows import RowSet
 from cdcd.errors import ApplyFailed, CdcdError, Conflict, ServerError
 from cdcd.mysql.session import Session
+from cdcd.row.rows import RowSet
 
 INSERT, UPDATE, DELETE = 0, 1, 2
 DUPLICATE = 1062

@@ -9,8 +9,8 @@ from typing import Protocol
 import structlog
 
 from cdcd.apply.statement import describe
-from cdcd.binlog.rows import RowSet
 from cdcd.model.position import Gtid
+from cdcd.row.rows import RowSet
 
 log = structlog.get_logger()
 

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 from cdcd.apply.statement import Statement
-from cdcd.binlog.rows import RowSet
+from cdcd.row.rows import RowSet
 
 def format_description() -> bytes: ...
 def can_replay(row_set: RowSet) -> bool: ...

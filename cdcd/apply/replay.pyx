@@ -16,8 +16,8 @@ from libc.string cimport memcpy, memset
 from libc.time cimport time
 
 from cdcd.apply.statement cimport Statement
-from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet, end_of
-from cdcd.binlog.values cimport Out
+from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet, end_of
+from cdcd.row.values cimport Out
 
 cdef enum:
     HEADER = 19

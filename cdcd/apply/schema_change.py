@@ -26,9 +26,9 @@ from cdcd.apply.marker import check, refusal
 from cdcd.binlog.query import Query
 from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, UnsupportedEvent
 from cdcd.model.table import TableName
-from cdcd.mysql import quote
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
+from cdcd.sql import quote
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
 from libc.stdint cimport uint8_t
 
-from cdcd.binlog.rows cimport RowSet
+from cdcd.row.rows cimport RowSet
 
 
 cdef class Statement:

@@ -9,10 +9,10 @@ from libc.math cimport copysign
 from libc.stdint cimport uint8_t
 from libc.string cimport memcmp
 
-from cdcd.binlog.rows cimport ABSENT, DELETE, UPDATE, Change, Image, Plan, RowSet, end_of
-from cdcd.binlog.values cimport Out
+from cdcd.row.rows cimport ABSENT, DELETE, UPDATE, Change, Image, Plan, RowSet, end_of
+from cdcd.row.values cimport Out
 
-from cdcd.binlog import table_map as tm
+from cdcd.row import cell
 from cdcd.errors import SchemaMismatch
 
 cdef enum:
@@ -299,12 +299,12 @@ cdef int _put_whole_value(Out out, Plan plan, int i, Image image) except -1:
     cdef int kind = plan.description.columns[i].type
     if introducer.startswith(b"_"):
         out.put_bytes(b"BINARY CONVERT(" + name + b" USING " + introducer[1:] + b")<=>BINARY ")
-    elif kind == tm.GEOMETRY:
+    elif kind == cell.GEOMETRY:
         out.put_bytes(b"BINARY " + name + b"<=>")
     else:
         out.put_bytes(name + b"<=>")
     plan.render(out, i, image.start, plan.offsets_before[i])
-    value = plan.value(i, image.start, plan.offsets_before[i]) if kind == tm.FLOAT or kind == tm.DOUBLE else None
+    value = plan.value(i, image.start, plan.offsets_before[i]) if kind == cell.FLOAT or kind == cell.DOUBLE else None
     if value == 0:
         # Zeros compare and print alike whatever their sign.
         negative = copysign(1.0, value) < 0

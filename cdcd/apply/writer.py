@@ -17,9 +17,9 @@ from cdcd.apply.exchange import ContradictedError, Exchange, Expected, Marked, O
 from cdcd.apply.marker import check, refusal
 from cdcd.apply.replay import can_replay, format_description, replay
 from cdcd.apply.statement import render
-from cdcd.binlog.rows import Plan, RowSet
 from cdcd.errors import AccessDenied, ApplyFailed, Conflict, ServerError, TargetBusy
 from cdcd.mysql.session import Session
+from cdcd.row.rows import Plan, RowSet
 
 log = structlog.get_logger()
 

@@ -1,6 +1,6 @@
-from cdcd.binlog.rows import RowSet
-from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Gtid
+from cdcd.row.rows import RowSet
+from cdcd.row.transaction import Transaction
 
 class Share:
     @property

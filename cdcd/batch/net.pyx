@@ -7,9 +7,9 @@ from libc.string cimport memcmp
 
 from cdcd.batch.net_table cimport NetRow, NetTable, existed, transaction_of
 from cdcd.batch.walk cimport Rows, Runs
-from cdcd.binlog.keys cimport UniqueKey
-from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet, end_of
-from cdcd.binlog.transaction cimport RowsRef, TableMap, Transaction
+from cdcd.row.key cimport UniqueKey
+from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet, end_of
+from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
 
 
 cdef class Share:

@@ -1,7 +1,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
-from cdcd.binlog.keys cimport UniqueKey
-from cdcd.binlog.rows cimport Image, Plan
+from cdcd.row.key cimport UniqueKey
+from cdcd.row.rows cimport Image, Plan
 
 
 cdef struct NetRow:

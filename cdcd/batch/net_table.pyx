@@ -4,8 +4,8 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
-from cdcd.binlog.keys cimport UniqueKey
-from cdcd.binlog.rows cimport Image, Plan, end_of
+from cdcd.row.key cimport UniqueKey
+from cdcd.row.rows cimport Image, Plan, end_of
 
 
 cdef class NetTable:

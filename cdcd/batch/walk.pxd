@@ -1,7 +1,7 @@
 from libc.stdint cimport uint8_t
 
-from cdcd.binlog.rows cimport Image, Plan, RowSet
-from cdcd.binlog.transaction cimport RowsRef, Transaction
+from cdcd.row.rows cimport Image, Plan, RowSet
+from cdcd.row.transaction cimport RowsRef, Transaction
 
 
 cdef class Rows:

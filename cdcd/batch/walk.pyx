@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Walk the rows of transactions, as the link carries them: one event's, or a share's in source order."""
 
-from cdcd.binlog.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet
-from cdcd.binlog.transaction cimport RowsRef, TableMap, Transaction
+from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet
+from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
 
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
 

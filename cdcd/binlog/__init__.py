@@ -2,8 +2,7 @@
 
 ``decoder`` frames packets and events out of chunks and assembles transactions; rows stay the bytes that
 the server sent, copied once. ``table_map`` reads the event that names a table's columns, ``query`` the one
-that carries a statement: both are rare, so both are plain Python. ``rows`` walks row images and finds a column's
-bytes, ``keys`` hashes keys as the target compares them, ``values`` writes values as SQL.
+that carries a statement: both are rare, so both are plain Python. What rows are made of is ``cdcd.row``'s.
 
 Invariants: a transaction is handed on only when its end has been read; every length is checked before it is
 trusted; an event that is not known stops the decoder (:class:`~cdcd.errors.UnsupportedEvent`), it is never

@@ -2,9 +2,9 @@ from collections.abc import Container, Set
 
 from typing_extensions import Buffer
 
-from cdcd.binlog.transaction import Transaction
 from cdcd.errors import CdcdError
 from cdcd.model.position import Coordinates, Gtid, Position
+from cdcd.row.transaction import Transaction
 
 class Decoder:
     transaction_bytes_max: int

@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy, memmove
 
 from cdcd.binlog.checksum cimport crc32
 from cdcd.binlog.events cimport *
-from cdcd.binlog.transaction cimport TableMap, Transaction
+from cdcd.row.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
 from cdcd.binlog import refusal, table_map
@@ -382,7 +382,7 @@ cdef class Decoder:
         key = body[:length]
         table = self._maps.get(key)
         if table is None:
-            table = TableMap(key)
+            table = TableMap(key, table_map.parse(key))
             if len(self._maps) >= 10_000:
                 self._maps.clear()
             self._maps[key] = table

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from cdcd.binlog import query, refusal, table_map
 from cdcd.binlog.query import Query
-from cdcd.binlog.table_map import Description
 from cdcd.errors import CdcdError, MalformedEvent
 from cdcd.model.position import Gtid
 from cdcd.model.table import TableName
+from cdcd.row.cell import Description
 
 HEADER = 19
 PACKET_MAX = 0xFFFFFF

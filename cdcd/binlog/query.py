@@ -33,8 +33,8 @@ import functools
 import re
 from dataclasses import dataclass
 
-from cdcd.binlog import compression
 from cdcd.errors import MalformedEvent
+from cdcd.row import compression
 
 OPTION_NO_CHECK_CONSTRAINT_CHECKS = 1 << 15
 OPTION_NO_FOREIGN_KEY_CHECKS = 1 << 26

@@ -12,8 +12,8 @@ import re
 import structlog
 
 from cdcd.errors import AccessDenied, LayoutMismatch, ServerError
-from cdcd.mysql import quote
 from cdcd.mysql.session import Session
+from cdcd.sql import quote
 
 log = structlog.get_logger()
 

@@ -18,8 +18,8 @@ from cdcd.checkpoint.store import COLUMNS, PLACE, SLOTS_MAX, place, read
 from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, LinkRuns, TargetBusy
 from cdcd.model.position import Gtid, Progress, pack
-from cdcd.mysql import quote
 from cdcd.mysql.session import Session
+from cdcd.sql import quote
 
 # A server notices within milliseconds that a process is gone, unless it is busy.
 ENDING_TRIES, ENDING_SECONDS = 20, 0.1

@@ -13,8 +13,8 @@ from cdcd.checkpoint import layout
 from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, Fenced, ServerError, TargetBusy
 from cdcd.model.position import Coordinates, Gtid, Position, Progress, pack, unpack
-from cdcd.mysql import quote
 from cdcd.mysql.session import Session
+from cdcd.sql import quote
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from cdcd.checkpoint import witness
 from cdcd.checkpoint.offline import mark
 from cdcd.checkpoint.witness import Witness
-from cdcd.mysql import quote
 from cdcd.mysql.session import Session
+from cdcd.sql import quote
 
 
 @dataclass(frozen=True, slots=True)

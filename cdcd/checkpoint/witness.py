@@ -18,8 +18,8 @@ import msgspec
 import structlog
 
 from cdcd.errors import AccessDenied, CdcdError, LayoutMismatch, ServerError
-from cdcd.mysql import quote
 from cdcd.mysql.session import Session
+from cdcd.sql import quote
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TextIO
 
 from cdcd.config import Config
-from cdcd.runtime.precheck import precheck
+from cdcd.precheck import precheck
 
 
 async def run(config: Config, *, out: TextIO) -> bool:

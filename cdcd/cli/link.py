@@ -18,8 +18,8 @@ from cdcd.cli.asking import Answer, session_at
 from cdcd.config import Config
 from cdcd.config.values import NAME_RULE, is_name
 from cdcd.errors import CdcdError, ConfigError, SourceLost, TargetLost
-from cdcd.mysql import quote
 from cdcd.mysql.session import Session
+from cdcd.sql import quote
 
 DONE, NOT_DONE = 0, 1
 

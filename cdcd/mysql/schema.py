@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from cdcd.errors import AccessDenied, ServerError
 from cdcd.model.table import SYSTEM_DATABASES, Column, ForeignKey, Key, Table, TableName
-from cdcd.mysql import quote
+from cdcd.sql import quote
 
 _COUNTER = re.compile(rb"(\n\) ENGINE=\w+) AUTO_INCREMENT=\d+")
 

@@ -16,8 +16,8 @@ from asyncmy.errors import MySQLError
 
 from cdcd.config.schema import Site
 from cdcd.errors import SourceLost
-from cdcd.mysql import quote
 from cdcd.mysql.session import ANSWER_SECONDS, Session, translate
+from cdcd.sql import quote
 
 COM_BINLOG_DUMP = 0x12
 COM_REGISTER_SLAVE = 0x15

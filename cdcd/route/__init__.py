@@ -4,13 +4,11 @@ Everything here is a pure function of what the source logged and of the configur
 clock and no chance, so what a link carries can be tested without a server and is the same at every run.
 
 rules       which tables a link carries, and what each is called on the target
-tokens      the lexer that everything that reads SQL text shares
 plan        what a link does with one table: ``conversion`` judges its columns' types, ``keys`` its keys
-ddl         what a statement of the log changes, and its text with the target's names; ``statement`` is its
-            grammar, ``cursor`` its place in the text, and ``effect`` what it does to rows
 announced   which statements of the log cdcd itself has run
-where       row filters: ``expression`` reads the text, ``binding`` ties it to a table by way of ``operand``,
-            ``collation`` and ``numbers`` hold what the server says about two values
+source_text a statement of the log as ``cdcd.sql`` reads it, in the charset and sql_mode of its session
+where       row filters: ``binding`` ties one to a table by way of ``operand``, ``collation`` and ``numbers`` hold
+            what the server says about two values
 
 Invariants:
 - The answer is the server's answer, or a refusal. A filter or a statement that this code does not understand

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from cdcd.binlog.query import Query
 from cdcd.binlog.table_map import own_rows
-from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Gtid
 from cdcd.model.table import TableName
+from cdcd.row.transaction import Transaction
 
 _DELETE = 2
 _STATE_BEFORE = 7  # its column in cdcd.ddl

@@ -8,7 +8,6 @@ from typing import Any, ParamSpec, TypeVar
 from cdcd.model.table import Column
 from cdcd.route import numbers
 from cdcd.route.collation import Collation
-from cdcd.route.expression import COMPARISONS, Node, UndecidableFilter, point
 from cdcd.route.operand import (
     NUMERIC,
     Evaluate,
@@ -19,6 +18,7 @@ from cdcd.route.operand import (
     is_year_literal,
     literal,
 )
+from cdcd.sql.expression import COMPARISONS, Node, UndecidableFilter, point
 
 Order = Callable[[Any, Any], int]
 Truth = Callable[[Row], bool | None]

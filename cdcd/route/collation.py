@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from cdcd.route.expression import UndecidableFilter
+from cdcd.sql.expression import UndecidableFilter
 
 Order = Callable[[str, str], int]
 """Return a number below, equal to or above 0; for equality alone, 0 or not 0."""

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from cdcd.binlog import table_map as tm
-from cdcd.binlog.table_map import ColumnType
-from cdcd.model.charset import decode
 from cdcd.model.table import Column
+from cdcd.row import cell
+from cdcd.row.cell import ColumnType
+from cdcd.row.charset import decode
 
 Verdict = Literal["exact", "checked", "lossy", "refused"]
 
@@ -29,9 +29,15 @@ _ESCAPED = {"n": "\n", "r": "\r", "0": "\0", "t": "\t", "Z": "\x1a"}
 _INT_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _BLOB_BYTES = {"tiny": 2**8 - 1, "": 2**16 - 1, "medium": 2**24 - 1, "long": 2**32 - 1}
 _BYTES_OF = {"uuid": 16, "inet6": 16, "inet4": 4}
-_EVENT_INTS = {tm.TINY: 8, tm.SHORT: 16, tm.INT24: 24, tm.LONG: 32, tm.LONGLONG: 64}
-_EVENT_PLAIN = {tm.FLOAT: "float", tm.DOUBLE: "double", tm.YEAR: "year", tm.DATE: "date", tm.NEWDATE: "date"}
-_EVENT_TIMES = {tm.TIME2: "time", tm.DATETIME2: "datetime", tm.TIMESTAMP2: "timestamp"}
+_EVENT_INTS = {cell.TINY: 8, cell.SHORT: 16, cell.INT24: 24, cell.LONG: 32, cell.LONGLONG: 64}
+_EVENT_PLAIN = {
+    cell.FLOAT: "float",
+    cell.DOUBLE: "double",
+    cell.YEAR: "year",
+    cell.DATE: "date",
+    cell.NEWDATE: "date",
+}
+_EVENT_TIMES = {cell.TIME2: "time", cell.DATETIME2: "datetime", cell.TIMESTAMP2: "timestamp"}
 # The most bytes of a character, where that is not one.
 _WIDTHS = {
     "utf8mb4": 4, "utf8mb3": 3, "utf8": 3, "utf16": 4, "utf16le": 4, "utf32": 4, "ucs2": 2, "gbk": 2, "gb2312": 2,
@@ -96,24 +102,24 @@ class Type:
         shown = f"type {kind} of the event"
         if kind in _EVENT_INTS:
             return _whole(shown, _EVENT_INTS[kind], is_unsigned=bool(column.unsigned))
-        if kind == tm.NEWDECIMAL:
+        if kind == cell.NEWDECIMAL:
             return _decimal(shown, metadata >> 8, metadata & 0xFF, is_unsigned=bool(column.unsigned))
         if kind in _EVENT_PLAIN:
             return cls(_EVENT_PLAIN[kind], shown, low=0 if column.unsigned else -1)
         if kind in _EVENT_TIMES:
             return cls(_EVENT_TIMES[kind], shown, scale=metadata)
-        if kind == tm.BIT:
+        if kind == cell.BIT:
             return cls("bit", shown, high=(1 << metadata) - 1)
-        if kind in (tm.ENUM, tm.SET):
-            return cls("enum" if kind == tm.ENUM else "set", shown, members=_event_members(column, charset))
-        if kind == tm.GEOMETRY:
+        if kind in (cell.ENUM, cell.SET):
+            return cls("enum" if kind == cell.ENUM else "set", shown, members=_event_members(column, charset))
+        if kind == cell.GEOMETRY:
             return cls(there.data_type if there.data_type not in _FAMILIES else "geometry", shown)
-        if kind == tm.STRING and _BYTES_OF.get(there.data_type) == metadata:
+        if kind == cell.STRING and _BYTES_OF.get(there.data_type) == metadata:
             return cls(there.data_type, there.type)
         charset = "" if charset == "binary" else charset
-        if kind in (tm.BLOB, tm.BLOB_COMPRESSED):
+        if kind in (cell.BLOB, cell.BLOB_COMPRESSED):
             return _blob(shown, 256**metadata - 1, charset, collation)
-        return _string(shown, metadata // _WIDTHS.get(charset, 1), charset, collation, is_fixed=kind == tm.STRING)
+        return _string(shown, metadata // _WIDTHS.get(charset, 1), charset, collation, is_fixed=kind == cell.STRING)
 
 
 def _whole(shown: str, bits: int, *, is_unsigned: bool) -> Type:

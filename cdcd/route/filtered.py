@@ -7,8 +7,8 @@ and no log says so. What a change makes of rows may also depend on those that th
 from __future__ import annotations
 
 from cdcd.model.table import TableName
-from cdcd.route.statement import SchemaChange
 from cdcd.route.where import RowFilter
+from cdcd.sql.statement import SchemaChange
 
 
 def refusal(change: SchemaChange, filters: dict[TableName, str]) -> tuple[TableName, str] | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from decimal import Context, Decimal, Inexact
 from typing import Any
 
-from cdcd.route.expression import UndecidableFilter
+from cdcd.sql.expression import UndecidableFilter
 
 SCALE_MAX = 30
 """MySQL's limit of decimals; MariaDB's is 38, and past this one they differ."""

@@ -11,10 +11,10 @@ from functools import partial
 from operator import itemgetter
 from typing import Any, Literal
 
-from cdcd.model.charset import codec
 from cdcd.model.table import Column
-from cdcd.route.expression import Node, UndecidableFilter
 from cdcd.route.numbers import SCALE_MAX
+from cdcd.row.charset import codec
+from cdcd.sql.expression import Node, UndecidableFilter
 
 Row = Sequence[object]
 Evaluate = Callable[[Row], Any]

@@ -12,14 +12,14 @@ import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from cdcd.binlog import table_map as tm
-from cdcd.binlog.keys import UniqueKey
-from cdcd.binlog.rows import Plan
-from cdcd.binlog.table_map import ColumnType, Description
 from cdcd.errors import SchemaMismatch
 from cdcd.model.table import Column, Key, Table
 from cdcd.route.conversion import Type, is_as_fine, judge
 from cdcd.route.keys import HINT, tells_apart
+from cdcd.row import cell
+from cdcd.row.cell import ColumnType, Description
+from cdcd.row.key import UniqueKey
+from cdcd.row.rows import Plan
 
 Collations = Mapping[int, tuple[str, str]]
 """Collation id to (charset, collation), as information_schema.COLLATIONS of the source has them."""
@@ -34,7 +34,7 @@ _ASCII_FOLDING = re.compile(
     r"|unicode_520_nopad|general_mysql500|general1400_as|swedish)_c[is]$"
 )
 _ASCII_CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"})
-_INTEGERS = frozenset({tm.TINY, tm.SHORT, tm.INT24, tm.LONG, tm.LONGLONG})
+_INTEGERS = frozenset({cell.TINY, cell.SHORT, cell.INT24, cell.LONG, cell.LONGLONG})
 _INTEGER_NAMES = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _DATES = frozenset({"date", "datetime", "timestamp"})
 _HIDDEN = re.compile(r"DB_ROW_HASH_\d+")
@@ -173,7 +173,7 @@ def _complete(description: Description, source: Table | None) -> list[ColumnType
     columns = []
     for column, name in zip(description.columns, description.column_names, strict=True):
         live = source.column(name) if source else None
-        if column.unsigned is None and column.type in tm.NUMERIC:
+        if column.unsigned is None and column.type in cell.NUMERIC:
             is_hash = live is None and source is not None and source.hidden_columns and _HIDDEN.fullmatch(name)
             if live is None and not is_hash:
                 raise SchemaMismatch(
@@ -202,14 +202,18 @@ def _pair(
             f"column {name} is missing on the target table {target.name[0]}.{target.name[1]}",
             hint=f"add it there ({live.type if live else 'as on the source'}), or leave the table out of the link",
         ).at(table=".".join(description.name))
-    if column.type not in tm.CHARACTER:
-        return _quoted(there.name), b"", "single" if column.type == tm.FLOAT and there.data_type == "float" else None
+    if column.type not in cell.CHARACTER:
+        return (
+            _quoted(there.name),
+            b"",
+            "single" if column.type == cell.FLOAT and there.data_type == "float" else None,
+        )
     if (printed := (live or there).data_type) in _PRINTED and there.charset:
         return _quoted(there.name), printed.encode(), "printed"
     if _is_uuid(column, live, there):
         return _quoted(there.name), b"", "uuid"
     charset = _charset(column, live, collations, description, name)[0]
-    compressed = column.type in (tm.BLOB_COMPRESSED, tm.VARCHAR_COMPRESSED)
+    compressed = column.type in (cell.BLOB_COMPRESSED, cell.VARCHAR_COMPRESSED)
     if charset == "binary":
         return _quoted(there.name), b"", None if compressed else "binary"
     return _quoted(there.name), b"_" + charset.encode(), None if compressed else "text"
@@ -217,13 +221,13 @@ def _pair(
 
 def _is_hidden(name: str, column: ColumnType, source: Table | None, target: Table) -> bool:
     """Return whether a column is the server's own: hashes of a unique key over long columns, which each side has."""
-    if column.type != tm.LONGLONG or not _HIDDEN.fullmatch(name) or (source and source.column(name)):
+    if column.type != cell.LONGLONG or not _HIDDEN.fullmatch(name) or (source and source.column(name)):
         return False
     return bool((source or target).hidden_columns)
 
 
 def _is_uuid(column: ColumnType, live: Column | None, there: Column) -> bool:
-    return column.type == tm.STRING and (live or there).data_type == "uuid" and column.metadata == 16
+    return column.type == cell.STRING and (live or there).data_type == "uuid" and column.metadata == 16
 
 
 def _charset(
@@ -246,7 +250,7 @@ def _text_charset(description: Description, i: int, source: Table | None, collat
     """Return the charset in which a column's text or members are logged; "" for what is no text."""
     assert description.column_names is not None
     column = description.columns[i]
-    if column.type not in tm.CHARACTER | {tm.ENUM, tm.SET}:
+    if column.type not in cell.CHARACTER | {cell.ENUM, cell.SET}:
         return ""
     if column.collation_id is not None:
         return collations.get(column.collation_id, ("", ""))[0]
@@ -380,9 +384,9 @@ def _fold(description: Description, i: int, source: Table | None, target: Table,
         return "never"  # The event is older than the table: whether the target's type rounds is not known.
     if live is not None and (live.type, live.collation) != (there.type, there.collation):
         return "never"
-    if column.type in (tm.FLOAT, tm.DOUBLE):
+    if column.type in (cell.FLOAT, cell.DOUBLE):
         return "float"
-    if column.type not in tm.CHARACTER or _is_uuid(column, live, there) or not there.collation:
+    if column.type not in cell.CHARACTER or _is_uuid(column, live, there) or not there.collation:
         return "exact"
     charset, collation = _charset(column, live, collations, description, name)
     if charset == "binary":

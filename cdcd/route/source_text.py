@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from cdcd.binlog.query import MODE_ANSI_QUOTES, MODE_NO_BACKSLASH_ESCAPES, Query
 from cdcd.errors import UnsupportedEvent
-from cdcd.model.charset import codec
-from cdcd.route.tokens import SqlMode
+from cdcd.row.charset import codec
+from cdcd.sql.tokens import SqlMode
 
 # Charsets of a client whose text is read as another's; its bytes go on as they are.
 _READ_AS = {"binary": "utf-8", "ascii": "utf-8"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cdcd.model.table import Column
 from cdcd.route.binding import Binder
-from cdcd.route.expression import Node, UndecidableFilter, parse
+from cdcd.sql.expression import Node, UndecidableFilter, parse
 
 __all__ = ["RowFilter", "UndecidableFilter"]
 

@@ -8,5 +8,4 @@ the next run takes the link over from its checkpoint, the same way after a crash
 where that is, and keeps what remembers it. ``schema_changes`` decides about statements, ``foreign`` about those that a
 link does not carry, and ``crossing`` finds rows that crossed one on their way, by a ``second_reading`` of a log.
 ``watch`` finds out about answers that never come. ``daemon`` has the signals, the listener and systemd's protocol.
-``precheck`` asks the servers what would go wrong.
 """

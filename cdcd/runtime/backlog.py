@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cdcd.batch.net import Batch
-from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError
 from cdcd.model.position import UNKNOWN, Coordinates, Gtid, Progress
+from cdcd.row.transaction import Transaction
 
 # What a transaction costs besides its rows: a bound in bytes must hold for a million empty ones too.
 TRANSACTION_BYTES = 512

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from cdcd.binlog.passage import Passage, Rows
 from cdcd.binlog.query import Query
-from cdcd.binlog.rows import Plan
-from cdcd.binlog.table_map import Description
 from cdcd.errors import CdcdError, SchemaMismatch
 from cdcd.model.table import Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.route.plan import OPERATIONS, Collations, build
+from cdcd.row.cell import Description
+from cdcd.row.rows import Plan
 from cdcd.source.schema import read_collations
 
 TEXT_BYTES_MAX = 1024 * 1024

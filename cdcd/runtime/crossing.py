@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from contextlib import aclosing
 
-from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import BinlogPurged, UnsupportedEvent
 from cdcd.model.position import Position, Progress
 from cdcd.model.table import CHECKPOINT, TableName
 from cdcd.mysql.session import Session
 from cdcd.route.announced import Announcement, announcements, folded
+from cdcd.row.transaction import Transaction
 from cdcd.runtime.second_reading import read_again
 
 _INSERT = 0

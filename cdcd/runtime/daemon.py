@@ -17,10 +17,10 @@ from cdcd.config import RELOADABLE, Config, Link, load
 from cdcd.errors import CdcdError, ConfigError, PrecheckFailed
 from cdcd.observe import logs
 from cdcd.observe.server import StatusServer
+from cdcd.precheck import precheck
+from cdcd.precheck.problem import Problem
 from cdcd.runtime import notify
 from cdcd.runtime.link import LinkRunner
-from cdcd.runtime.precheck import precheck
-from cdcd.runtime.precheck.problem import Problem
 
 log = structlog.get_logger()
 

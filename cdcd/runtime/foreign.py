@@ -13,18 +13,17 @@ import structlog
 
 from cdcd.binlog.query import Query
 from cdcd.binlog.refusal import ROW_FORMAT
-from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.errors import UnsupportedEvent
 from cdcd.model.table import TableName
-from cdcd.mysql import quote
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.route import ddl
+from cdcd.precheck.grants import Grants
 from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
-from cdcd.runtime.precheck.grants import Grants
+from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.temporary import Temporaries
+from cdcd.sql import ddl, quote
 
 log = structlog.get_logger()
 

@@ -21,10 +21,10 @@ from cdcd.apply.conflicts import ConflictLog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.writer import Writer
 from cdcd.batch.net import Batch
-from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
 from cdcd.model.position import Coordinates, Gtid, Progress
+from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.position_writes import PositionWrites, Read
 from cdcd.runtime.schema_changes import SchemaChanges

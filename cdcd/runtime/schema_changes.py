@@ -11,22 +11,22 @@ from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.schema_change import Change, carry, settle
 from cdcd.binlog.query import Query
 from cdcd.binlog.refusal import ROW_FORMAT
-from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Conflict, UnsupportedEvent
 from cdcd.model.position import Progress
 from cdcd.model.table import TableName
-from cdcd.mysql import quote
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.route import ddl, filtered
+from cdcd.route import filtered
 from cdcd.route.announced import Announced, Announcement
 from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
+from cdcd.row.transaction import Transaction
 from cdcd.runtime.crossing import crossed
 from cdcd.runtime.foreign import Foreign
 from cdcd.runtime.unaltered import LogAhead
+from cdcd.sql import ddl, quote
 
 log = structlog.get_logger()
 

@@ -6,10 +6,10 @@ import zlib
 from collections.abc import AsyncGenerator
 
 from cdcd.binlog.decoder import Decoder
-from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Position, Progress
 from cdcd.mysql.stream import ReplicationStream
+from cdcd.row.transaction import Transaction
 from cdcd.source.stream import SILENT_HEARTBEATS
 
 PART_BYTES = 1024 * 1024

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import structlog
 
-from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import SchemaMismatch, ServerError, TargetAltered
 from cdcd.model.position import Progress
 from cdcd.model.table import Table, TableName
-from cdcd.mysql import quote
 from cdcd.mysql.schema import definition, definition_query, read_table
 from cdcd.mysql.session import Session
 from cdcd.route.plan import build
 from cdcd.route.rules import Rules
 from cdcd.route.where import RowFilter
+from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.unaltered import LogAhead
 from cdcd.source.schema import describe, read_collations
+from cdcd.sql import quote
 
 log = structlog.get_logger()
 

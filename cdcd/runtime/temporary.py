@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from cdcd.binlog.query import Query
 from cdcd.model.table import TableName
-from cdcd.route.statement import SchemaChange
+from cdcd.sql.statement import SchemaChange
 
 Fold = Callable[[TableName], TableName]
 

@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 import structlog
 
-from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
-from cdcd.route import ddl
 from cdcd.route.plan import Collations
 from cdcd.route.source_text import SourceText
+from cdcd.row.transaction import Transaction
 from cdcd.runtime.second_reading import read_again
 from cdcd.source.start import current_position
+from cdcd.sql import ddl
 
 log = structlog.get_logger()
 

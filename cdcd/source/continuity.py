@@ -15,9 +15,9 @@ import structlog
 
 from cdcd.errors import SourceRewound
 from cdcd.model.position import Coordinates, Gtid, Position, parse_gtids
-from cdcd.mysql import quote
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
+from cdcd.sql import quote
 
 log = structlog.get_logger()
 

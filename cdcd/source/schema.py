@@ -11,23 +11,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from cdcd.binlog import table_map as tm
-from cdcd.binlog.table_map import Description
 from cdcd.errors import SchemaMismatch, ServerError
 from cdcd.model.table import Column, Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
+from cdcd.row import cell
+from cdcd.row.cell import Description
 
 NO_SUCH_COLUMN = 1054
 _FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name their columns"
 _STORED = {
-    "tinyint": tm.TINY, "smallint": tm.SHORT, "mediumint": tm.INT24, "int": tm.LONG, "bigint": tm.LONGLONG,
-    "float": tm.FLOAT, "double": tm.DOUBLE, "decimal": tm.NEWDECIMAL, "year": tm.YEAR, "date": tm.DATE,
-    "time": tm.TIME2, "datetime": tm.DATETIME2, "timestamp": tm.TIMESTAMP2, "bit": tm.BIT, "enum": tm.ENUM,
-    "set": tm.SET, "varchar": tm.VARCHAR, "varbinary": tm.VARCHAR, "char": tm.STRING, "binary": tm.STRING,
-    "uuid": tm.STRING, "inet4": tm.STRING, "inet6": tm.STRING, "tinytext": tm.BLOB, "text": tm.BLOB,
-    "mediumtext": tm.BLOB, "longtext": tm.BLOB, "tinyblob": tm.BLOB, "blob": tm.BLOB, "mediumblob": tm.BLOB,
-    "longblob": tm.BLOB, "json": tm.BLOB,
+    "tinyint": cell.TINY, "smallint": cell.SHORT, "mediumint": cell.INT24, "int": cell.LONG, "bigint": cell.LONGLONG,
+    "float": cell.FLOAT, "double": cell.DOUBLE, "decimal": cell.NEWDECIMAL, "year": cell.YEAR, "date": cell.DATE,
+    "time": cell.TIME2, "datetime": cell.DATETIME2, "timestamp": cell.TIMESTAMP2, "bit": cell.BIT, "enum": cell.ENUM,
+    "set": cell.SET, "varchar": cell.VARCHAR, "varbinary": cell.VARCHAR, "char": cell.STRING, "binary": cell.STRING,
+    "uuid": cell.STRING, "inet4": cell.STRING, "inet6": cell.STRING, "tinytext": cell.BLOB, "text": cell.BLOB,
+    "mediumtext": cell.BLOB, "longtext": cell.BLOB, "tinyblob": cell.BLOB, "blob": cell.BLOB, "mediumblob": cell.BLOB,
+    "longblob": cell.BLOB, "json": cell.BLOB,
 }  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def _misfit(description: Description, live: Table) -> str | None:
     return None
 
 
-def _fits(column: tm.ColumnType, declared: Column) -> bool:
-    expected = _STORED.get(declared.data_type, tm.GEOMETRY)
-    compressed = {tm.BLOB_COMPRESSED: tm.BLOB, tm.VARCHAR_COMPRESSED: tm.VARCHAR}
+def _fits(column: cell.ColumnType, declared: Column) -> bool:
+    expected = _STORED.get(declared.data_type, cell.GEOMETRY)
+    compressed = {cell.BLOB_COMPRESSED: cell.BLOB, cell.VARCHAR_COMPRESSED: cell.VARCHAR}
     return compressed.get(column.type, column.type) == expected

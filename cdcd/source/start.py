@@ -6,10 +6,10 @@ import re
 
 from cdcd.errors import BinlogPurged, CdcdError, ServerError
 from cdcd.model.position import Coordinates, Position, Progress
-from cdcd.mysql import quote
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.source.continuity import FILE_START
+from cdcd.sql import quote
 
 # Names of events that are in no transaction, or begin one (sql/log_event.cc, get_type_str).
 _BETWEEN = frozenset({"Gtid", "Gtid_list", "Format_desc", "Binlog_checkpoint", "Rotate", "Stop", "Start_encryption"})

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import structlog
 
 from cdcd.binlog.decoder import Decoder
-from cdcd.binlog.transaction import Transaction
 from cdcd.config.schema import Link, Site
 from cdcd.errors import BinlogError, CdcdError, Lost, SourceLost, SourceRewound
 from cdcd.model.position import Coordinates, Gtid, Position
@@ -18,6 +17,7 @@ from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
 from cdcd.mysql.stream import ReplicationStream
+from cdcd.row.transaction import Transaction
 from cdcd.source.continuity import check_continuity
 from cdcd.source.start import current_position
 

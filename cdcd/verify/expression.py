@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from cdcd.model.table import Column
-from cdcd.mysql import quote
+from cdcd.sql import quote
 
 KeyValue = int | str | bytes
 RowKey = tuple[KeyValue, ...]

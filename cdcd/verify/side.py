@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from cdcd.errors import CdcdError
 from cdcd.model.table import Column, Table
-from cdcd.mysql import quote
 from cdcd.mysql.reader import Reader
+from cdcd.sql import quote
 from cdcd.verify.expression import RowKey, any_of, beyond, key_value, row_hash, up_to
 
 LOOKUP_KEYS_MAX = 500

@@ -12,8 +12,8 @@ from cdcd.cli import position
 from cdcd.config.schema import Config, Daemon, Link
 from cdcd.errors import SourceLost, TargetLost
 from cdcd.mysql.reader import Reader
+from cdcd.precheck import precheck
 from cdcd.runtime.link import LinkRunner
-from cdcd.runtime.precheck import precheck
 from cdcd.verify import verify
 from tests.fixtures.links import RunningLink, wait_until
 from tests.fixtures.mariadb import MariaDB

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from cdcd.apply.statement import render
 from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
-from cdcd.binlog.transaction import TableMap, Transaction
 from cdcd.errors import BinlogError, CdcdError, ServerError, SourceLost
 from cdcd.model.position import Position
 from cdcd.model.table import Table
 from cdcd.mysql.schema import read_tables
 from cdcd.mysql.session import Session
 from cdcd.route.plan import build
+from cdcd.row.transaction import TableMap, Transaction
 from cdcd.source.schema import read_collations
 from tests.fixtures.links import site
 from tests.fixtures.mariadb import MariaDB

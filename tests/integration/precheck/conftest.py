@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdcd.config.schema import Config, Daemon, Link
-from cdcd.runtime.precheck import precheck
+from cdcd.precheck import precheck
 from tests.fixtures.pair import site
 
 

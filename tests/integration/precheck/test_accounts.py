@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from cdcd.runtime.precheck import precheck
+from cdcd.precheck import precheck
 from tests.integration.precheck.conftest import configure
 
 

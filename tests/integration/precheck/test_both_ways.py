@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from cdcd.runtime.precheck import precheck
+from cdcd.precheck import precheck
 from tests.integration.precheck.conftest import configure
 
 TYPES = [

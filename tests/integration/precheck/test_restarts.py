@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from cdcd.runtime.precheck import precheck
+from cdcd.precheck import precheck
 from tests.fixtures.links import running
 from tests.integration.precheck.conftest import configure
 

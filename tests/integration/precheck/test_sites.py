@@ -7,9 +7,9 @@ import pytest
 
 from cdcd.errors import Lost
 from cdcd.mysql.session import Session
-from cdcd.runtime.precheck import check, precheck
-from cdcd.runtime.precheck.pair import check_pair
-from cdcd.runtime.precheck.server import probe
+from cdcd.precheck import check, precheck
+from cdcd.precheck.pair import check_pair
+from cdcd.precheck.server import probe
 from tests.fixtures.mariadb import free_port
 from tests.fixtures.sites import site
 from tests.integration.precheck.conftest import configure

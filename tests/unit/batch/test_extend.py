@@ -10,8 +10,8 @@ import pytest
 
 from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
-from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Gtid, Position
+from cdcd.row.transaction import Transaction
 from tests.fixtures.binlog_bytes import Log, LoggedTable, event, format_description
 
 TABLE = LoggedTable({"id": "int", "v": "int"})

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdcd.batch.net import Batch, Share
-from cdcd.binlog.transaction import Transaction
 from cdcd.model.position import Gtid
 from cdcd.model.table import ForeignKey, Key
+from cdcd.row.transaction import Transaction
 from tests.fixtures.binlog_bytes import Log, LoggedTable, Row
 
 PRIMARY = Key("PRIMARY", ("id",), (0,))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cdcd.binlog.query import Query
 from cdcd.errors import UnsupportedEvent
 from cdcd.route.source_text import SourceText
-from cdcd.route.tokens import SqlMode, tokenize
+from cdcd.sql.tokens import SqlMode, tokenize
 
 CHARSETS = {
     8: ("latin1", ""),

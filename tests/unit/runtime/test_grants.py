@@ -2,7 +2,7 @@
 
 import pytest
 
-from cdcd.runtime.precheck.grants import Grants, statement
+from cdcd.precheck.grants import Grants, statement
 
 TO = "TO `cdcd`@`%`"
 

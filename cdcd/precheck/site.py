@@ -1,0 +1,117 @@
+"""Judge one server in the roles that the links give it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cdcd.model.table import CHECKPOINT
+from cdcd.precheck import grants
+from cdcd.precheck.problem import Problem
+from cdcd.precheck.server import Server
+
+EXPIRE_SECONDS_MIN = 24 * 60 * 60
+IN_FILE_TOO = "  -- and in the server's option file, so that it lasts"
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What the links ask of a server."""
+
+    is_source: bool
+    is_target: bool
+    is_paired: bool  # source and target of two opposite links
+
+
+def check_site(server: Server, roles: Roles) -> Iterator[Problem]:
+    """Yield what is wrong with a server by itself."""
+    if "mariadb" not in server.variables.get("version", "").lower():
+        version = server.variables.get("version", "an unknown version")
+        yield Problem.error(server.path, f"the server is {version}; only MariaDB's log can be followed so far")
+        return
+    if roles.is_source:
+        yield from _check_source(server, roles)
+    if roles.is_target:
+        yield from _check_target(server, roles)
+
+
+def _check_source(server: Server, roles: Roles) -> Iterator[Problem]:
+    variables = server.variables
+    if variables.get("log_bin") != "ON":
+        text = "the binary log is off, so there is nothing to follow"
+        yield Problem.error(
+            server.path,
+            text,
+            "log_bin = binlog    # in [mariadbd] of the server's option file; then restart it",
+        )
+        return
+    yield from _check_log_format(server, roles)
+    yield from _check_durability(server)
+    if missing := [privilege for privilege in grants.READ_LOG if not server.grants.allow(privilege)]:
+        text = f"the account lacks {' and '.join(missing)}, which reading the log needs"
+        yield Problem.error(server.path, text, grants.statement(missing, "", server.account))
+
+
+def _check_log_format(server: Server, roles: Roles) -> Iterator[Problem]:
+    variables, path = server.variables, server.path
+    if (value := variables.get("binlog_format")) != "ROW":
+        text = f"binlog_format is {value}: changes would be logged as statements, which can't be carried"
+        fix = f"SET GLOBAL binlog_format = 'ROW';{IN_FILE_TOO}; sessions that are open keep the old format"
+        yield Problem.error(path, text, fix)
+    if (value := variables.get("binlog_row_image")) != "FULL":
+        text = f"binlog_row_image is {value}: rows are logged without columns that " + (
+            "telling a conflict on an active-active pair needs" if roles.is_paired else "a changed row can be found by"
+        )
+        make = Problem.error if roles.is_paired else Problem.warning
+        yield make(path, text, f"SET GLOBAL binlog_row_image = 'FULL';{IN_FILE_TOO}")
+    if (value := variables.get("binlog_row_metadata")) not in (None, "FULL"):
+        text = (
+            f"binlog_row_metadata is {value}: column names then come from the table as it is now, and a link"
+            " stops where that can't be proven to fit an older event"
+        )
+        yield Problem.warning(path, text, f"SET GLOBAL binlog_row_metadata = 'FULL';{IN_FILE_TOO}")
+
+
+def _check_durability(server: Server) -> Iterator[Problem]:
+    for name in ("sync_binlog", "innodb_flush_log_at_trx_commit"):
+        if server.number(name) not in (None, 1):
+            text = (
+                f"{name} is {server.number(name)}: a crash of the server may take back transactions"
+                " that the target has already"
+            )
+            yield Problem.warning(server.path, text, f"SET GLOBAL {name} = 1;{IN_FILE_TOO}")
+    seconds = server.number("binlog_expire_logs_seconds")
+    if seconds and seconds < EXPIRE_SECONDS_MIN:
+        text = f"the log is purged after {seconds} s: a link that is down for longer must copy all data again"
+        fix = f"SET GLOBAL binlog_expire_logs_seconds = {7 * EXPIRE_SECONDS_MIN};{IN_FILE_TOO}"
+        yield Problem.warning(server.path, text, fix)
+
+
+def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
+    if server.variables.get("read_only") == "ON" and not server.grants.allow("READ ONLY ADMIN"):
+        # It may be so while another server takes over, which is what links wait for.
+        yield Problem.error(server.path, "the target is read-only", "SET GLOBAL read_only = OFF;", transient=True)
+    lacking = server.grants.missing(grants.KEEP_CHECKPOINTS, [CHECKPOINT])
+    for database, privileges, _ in grants.by_database(lacking):
+        text = f"the account lacks {', '.join(privileges)} on database {database}, where checkpoints are kept"
+        yield Problem.error(server.path, text, grants.statement(privileges, database, server.account))
+    if not (server.grants.allow(grants.REPLAY) or server.grants.allow("SUPER")):
+        text = f"the account lacks {grants.REPLAY}: rows go as SQL, which is about twice the work for the target"
+        yield Problem.warning(server.path, text, grants.statement([grants.REPLAY], "", server.account))
+    annotates = (server.variables.get("log_bin"), server.variables.get("binlog_annotate_row_events")) == ("ON", "ON")
+    if annotates and not (server.grants.allow(grants.LEAVE_OUT_TEXT) or server.grants.allow("SUPER")):
+        text = (
+            f"binlog_annotate_row_events is ON, and the account lacks {grants.LEAVE_OUT_TEXT}: the target's log holds"
+            " what cdcd sends as text too, beside its rows, and grows to twice the size"
+        )
+        fix = grants.statement([grants.LEAVE_OUT_TEXT], "", server.account)
+        yield Problem.warning(server.path, text, f"{fix} -- or binlog_annotate_row_events = OFF for the whole server")
+    if roles.is_paired and server.logged and not server.logged.keeps(CHECKPOINT[0]):
+        text = (
+            f"binlog_do_db or binlog_ignore_db keeps database {CHECKPOINT[0]} out of the log: without the"
+            " marker the other link would send changes back"
+        )
+        option = "binlog_do_db" if server.logged.only else "binlog_ignore_db"
+        verb = "add a line with" if server.logged.only else "remove the line"
+        fix = f"{option} = {CHECKPOINT[0]}    # {verb} this in the server's option file; then restart it"
+        yield Problem.error(server.path, text, fix)

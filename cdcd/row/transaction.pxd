@@ -1,0 +1,45 @@
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+
+cdef struct RowsRef:
+    uint32_t table      # index into Transaction.tables
+    uint32_t offset     # of the rows event's body, in Transaction.data
+    uint32_t length
+    uint8_t kind        # INSERT, UPDATE or DELETE
+    uint8_t flags       # of the rows event: 2 is NO_FOREIGN_KEY_CHECKS
+
+
+cdef class TableMap:
+    cdef bytes body                     # of the event
+    cdef size_t size
+    cdef readonly object description    # layout.Description
+    cdef readonly bint is_marker
+    cdef readonly bint is_announcement
+    cdef public object plan             # set by the pipeline: a rows.Plan, or False when the link does not carry it
+
+
+cdef class Transaction:
+    cdef readonly object gtid
+    cdef readonly uint32_t timestamp
+    cdef readonly str origin
+    cdef readonly object query
+    cdef readonly list noted            # statements in it that the decoder cannot carry, as query.Query
+    cdef readonly list undone           # TableMaps of rows in it that were rolled back
+    cdef readonly bint rolled_back
+    cdef dict savepoints                # name -> (rows events, bytes) before it
+    cdef readonly list tables
+    cdef readonly int part
+    cdef readonly bint complete
+    cdef public double received
+    cdef tuple log              # the server, the file that it ends in, and when that was begun
+    cdef uint64_t offset        # in that file, after its last event; 0: unknown
+    cdef uint8_t* data
+    cdef readonly size_t size
+    cdef size_t capacity
+    cdef RowsRef* refs
+    cdef readonly int ref_count
+    cdef int ref_capacity
+    cdef void trim(self) noexcept
+    cdef int cut(self, int ref_count, size_t size) except -1
+    cdef bint is_ordinary(self) except -1
+    cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind, uint8_t flags) except -1

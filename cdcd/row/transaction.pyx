@@ -1,0 +1,164 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""A source commit with its rows as the log has them, and the tables that it names."""
+
+cimport cython
+from libc.stdint cimport uint8_t, uint32_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+from cdcd.model.position import Coordinates
+
+
+cdef class TableMap:
+    """A table as one TABLE_MAP event names it, and what the link decided to do with it."""
+
+    def __init__(self, body, description):
+        self.body = body
+        self.size = len(body)
+        self.description = description
+        self.is_marker = self.description.name == ("cdcd", "checkpoint")
+        self.is_announcement = self.description.name == ("cdcd", "ddl")
+        self.plan = None
+
+
+@cython.no_gc   # It refers to nothing that could refer to it, and there are tens of thousands.
+cdef class Transaction:
+    """One source commit, or one part of a commit too large to hold.
+
+    ``query`` is the statement of a schema change, else None. ``part`` counts from 0; ``complete`` says that
+    the commit has been read, so a transaction of ordinary size is part 0 and complete.
+    ``noted`` and ``undone`` hold what only the link's rules can judge: statements beside rows, and the tables of rows
+    that the log shows and takes back. Servers log that where a transaction made or dropped temporary tables.
+    ``origin`` is the site where it was first executed when that is not the source itself, else None.
+    """
+
+    def __cinit__(self, gtid, uint32_t timestamp, str origin=None, int part=0):
+        self.gtid = gtid
+        self.timestamp = timestamp
+        self.origin = origin
+        self.query = None
+        self.tables = []
+        self.noted = []
+        self.undone = []
+        self.rolled_back = False
+        self.savepoints = {}
+        self.part = part
+        self.complete = False
+        self.received = 0
+        self.log = ("", "", 0)
+        self.offset = 0
+        self.data = NULL
+        self.refs = NULL
+        self.size = self.capacity = 0
+        self.ref_count = self.ref_capacity = 0
+
+    def __dealloc__(self):
+        free(self.data)
+        free(self.refs)
+
+    cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind,
+                      uint8_t flags) except -1:
+        cdef size_t capacity
+        cdef void* grown
+        if self.size + length > self.capacity:
+            capacity = max(self.size + length, self.capacity * 2, <size_t>1024)
+            grown = realloc(self.data, capacity)
+            if grown == NULL:
+                raise MemoryError(f"no memory for a transaction of {capacity} bytes")
+            self.data = <uint8_t*>grown
+            self.capacity = capacity
+        if self.ref_count == self.ref_capacity:
+            self.ref_capacity = max(4, self.ref_capacity * 2)
+            grown = realloc(self.refs, self.ref_capacity * sizeof(RowsRef))
+            if grown == NULL:
+                raise MemoryError("no memory for a transaction's events")
+            self.refs = <RowsRef*>grown
+        if not self.tables or self.tables[len(self.tables) - 1] is not table:
+            self.tables.append(table)
+        memcpy(self.data + self.size, body, length)
+        self.refs[self.ref_count] = RowsRef(len(self.tables) - 1, self.size, length, kind, flags)
+        self.ref_count += 1
+        self.size += length
+        return 0
+
+    cdef void trim(self) noexcept:
+        """Give back what growing left over: a queue of small transactions would otherwise hold twice its bytes."""
+        cdef void* smaller
+        if self.data != NULL:
+            smaller = realloc(self.data, max(<size_t>1, self.size))
+            if smaller != NULL:
+                self.data = <uint8_t*>smaller
+                self.capacity = self.size
+        if self.refs != NULL:
+            smaller = realloc(self.refs, max(1, self.ref_count) * sizeof(RowsRef))
+            if smaller != NULL:
+                self.refs = <RowsRef*>smaller
+                self.ref_capacity = self.ref_count
+
+    def note(self, statement):
+        """Keep a statement for those who know the rules."""
+        self.noted.append(statement)
+
+    def set_savepoint(self, name):
+        """Note how far the transaction is; those set later are gone if the name was."""
+        self.savepoints.pop(name, None)
+        if name:
+            self.savepoints[name] = (self.ref_count, self.size)
+
+    def undo_to(self, name):
+        """Take back the rows after a savepoint; return False where it is not in this part of the transaction."""
+        if name not in self.savepoints:
+            return False
+        ref_count, size = self.savepoints[name]
+        self.cut(ref_count, size)
+        later = list(self.savepoints)
+        for other in later[later.index(name) + 1:]:
+            del self.savepoints[other]
+        return True
+
+    def undo(self):
+        """Take back every row: the transaction ends in ROLLBACK."""
+        self.rolled_back = True
+        self.cut(0, 0)
+
+    cdef int cut(self, int ref_count, size_t size) except -1:
+        cdef int i
+        for i in range(ref_count, self.ref_count):
+            table = self.tables[self.refs[i].table]
+            if table not in self.undone:
+                self.undone.append(table)
+        self.ref_count = ref_count
+        self.size = size
+        del self.tables[self.refs[ref_count - 1].table + 1 if ref_count else 0:]
+        return 0
+
+    cdef bint is_ordinary(self) except -1:
+        """Whether it is whole, has rows that the link carries, and every table of it has its plan."""
+        cdef bint carries = False
+        cdef TableMap table
+        if self.query is not None or not self.complete or self.part or self.noted or self.undone or self.rolled_back:
+            return False
+        for table in self.tables:
+            if table.plan is None:
+                return False
+            carries |= table.plan is not False
+        return carries
+
+    @property
+    def is_announcement(self):
+        """Whether cdcd announces a schema change with it."""
+        return bool(self.tables) and (<TableMap>self.tables[0]).is_announcement
+
+    @property
+    def coordinates(self):
+        """Where in its source's log it ends; a part that is not the last ends at an unknown place."""
+        return Coordinates(self.log[0], self.log[1], self.offset, self.timestamp, self.log[2])
+
+    @property
+    def events(self):
+        """The rows events as (table, kind, body) for tests and tools; kind is 0 insert, 1 update, 2 delete."""
+        return [
+            (self.tables[self.refs[i].table], self.refs[i].kind,
+             self.data[self.refs[i].offset:self.refs[i].offset + self.refs[i].length])
+            for i in range(self.ref_count)
+        ]
