@@ -4,8 +4,8 @@ The log of a sysbench oltp_write_only run is recorded once, over a replication c
 
 - decode: its bytes through the decoder in chunks of 1 MiB;
 - merge: the transactions into batches of the default size;
-- split: each batch into four shares;
-- render: every statement of the shares.
+- split: each batch into four partitions;
+- render: every statement of the partitions.
 
 The median of several rounds; a change is one row change in the log, also where fewer net rows are left of it.
 """
@@ -23,8 +23,8 @@ from bench.decode import BATCH_TRANSACTIONS, Plans, give_plans, make_plans
 from bench.pull import record_bytes
 from bench.recorded import QUICK, Recorded, recorded
 from bench.workload import Sysbench, Written
-from cdcd.apply.statement import render
-from cdcd.batch.net import Batch, Share
+from cdcd.apply.sql.statement import render
+from cdcd.batch.net import Batch, Partition
 from cdcd.binlog.decoder import Decoder
 from cdcd.model.position import Position
 from cdcd.row.transaction import Transaction
@@ -53,16 +53,16 @@ def merge(transactions: list[Transaction]) -> list[Batch]:
     return batches
 
 
-def split(batches: list[Batch]) -> list[Share]:
-    """Return the shares of every batch."""
-    return [share for batch in batches for share in batch.shares(WRITERS)]
+def split(batches: list[Batch]) -> list[Partition]:
+    """Return the partitions of every batch."""
+    return [partition for batch in batches for partition in batch.partitions(WRITERS)]
 
 
-def render_all(shares: list[Share]) -> tuple[int, int, int]:
+def render_all(partitions: list[Partition]) -> tuple[int, int, int]:
     """Render every statement; return their number, their net rows and their bytes."""
     count = rows = size = 0
-    for share in shares:
-        for step in share.steps:
+    for partition in partitions:
+        for step in partition.steps:
             for statement in render(step):
                 count, rows, size = count + 1, rows + statement.rows, size + len(statement.sql)
     return count, rows, size
@@ -90,8 +90,8 @@ def measure(chunks: list[memoryview], plans: Plans, start: str, written: Written
         transactions = watch.time("decode", decode, chunks, start)
         give_plans(transactions, plans)
         batches = watch.time("merge", merge, transactions)
-        shares = watch.time("split", split, batches)
-        count, rows, size_bytes = watch.time("render", render_all, shares)
+        partitions = watch.time("split", split, batches)
+        count, rows, size_bytes = watch.time("render", render_all, partitions)
         assert written.transactions + 1 == len(transactions)  # The last row is one more.
         assert written.changes + 1 == sum(batch.row_count for batch in batches)
         assert 0 < rows <= 2 * written.changes

@@ -1,13 +1,13 @@
-"""Shares of a batch to the target: statements, writers, conflicts, and the dispatcher that feeds them.
+"""Partitions of a batch to the target: statements, writers, conflicts, and the dispatcher that feeds them.
 
-A writer applies one share as one target transaction: the marker row first, then the rows, then COMMIT.
-Three ways, the fastest first, where one that fails is rolled back before the next:
+A writer applies one partition as one target transaction: the marker row first, then the rows, then COMMIT.
+Three modes, the fastest first, where one that fails is rolled back before the next:
 
-1. ``replay``: net changes as row events, applied by the target's own applier. Only between MariaDB tables with
-   the same columns, by an account that may; any contradiction (a row that is there already, one that is
+1. ``row_events``: net changes as row events, applied by the target's own applier. Only between MariaDB tables with
+   the same columns, by an account that may; any mismatch (a row that is there already, one that is
    missing) is an error.
 2. ``statement``: net changes as SQL of many rows, which overwrites and counts what contradicts it.
-3. ``careful``: one change at a time in source order, where each contradiction is seen and decided by the
+3. ``row_by_row``: one change at a time in source order, where each mismatch is seen and decided by the
    conflict policy; what no policy may decide stops the link.
 
 Before COMMIT the tables must still be what the plans know, triggers included (``altered``). A target nearby is asked

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from cdcd.apply.statement import describe
+from cdcd.apply.sql.statement import describe
 from cdcd.model.position import Gtid
 from cdcd.row.rows import RowSet
 
@@ -22,7 +22,7 @@ UPDATE_MET = "update_met_row"  # its new key was another row's, which is overwri
 
 
 class Source(Protocol):
-    """What knows which transaction a change came with (``batch.net.Share``)."""
+    """What knows which transaction a change came with (``batch.net.Partition``)."""
 
     def gtid_of(self, step: RowSet, at: int) -> Gtid | None:
         """Return the transaction that a change came with."""

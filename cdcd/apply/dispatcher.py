@@ -1,4 +1,4 @@
-"""Feed the writers: one batch at a time, its shares in parallel."""
+"""Feed the writers: one batch at a time, its partitions in parallel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from cdcd.apply.writer import Share, Writer
+from cdcd.apply.sql.writer import Partition, Writer
 from cdcd.errors import first_of
 from cdcd.model.position import Gtid, Position, Progress
 from cdcd.mysql.session import Session
@@ -16,8 +16,8 @@ from cdcd.mysql.session import Session
 ROWS_PER_WRITER_MIN = 200
 
 
-class BatchShare(Share, Protocol):
-    """A share that says which transactions it holds."""
+class BatchPartition(Partition, Protocol):
+    """A partition that says which transactions it holds."""
 
     @property
     def gtids(self) -> list[Gtid]:
@@ -31,8 +31,8 @@ class SplitBatch(Protocol):
     def row_count(self) -> int:
         """Changes in it."""
 
-    def shares(self, writers: int) -> Sequence[BatchShare]:
-        """Split into at most this many shares."""
+    def partitions(self, writers: int) -> Sequence[BatchPartition]:
+        """Split into at most this many partitions."""
 
 
 MarkerFactory = Callable[..., bytes]
@@ -52,32 +52,32 @@ class Dispatcher:
     async def apply(self, batch: SplitBatch, *, before: Progress, after: Progress, origin: str | None) -> int:
         """Apply a batch; return the number of conflicts. Raises what the writers raise, the first of several.
 
-        One writer's share is the whole batch: its marker says ``after``. Shares of several say ``before``,
+        One writer's partition is the whole batch: its marker says ``after``. Partitions of several say ``before``,
         besides what each of them applies.
         """
-        shares = self.split(batch)
+        partitions = self.split(batch)
         self.batch_number += 1
-        if len(shares) == 1:
-            conflicts = await self.writers[0].apply(shares[0], self._marker(0, origin, after))
+        if len(partitions) == 1:
+            conflicts = await self.writers[0].apply(partitions[0], self._marker(0, origin, after))
             self.written = after.position
             return conflicts
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(
-                        writer.apply(share, self._marker(writer.slot, origin, before.besides(share.gtids))),
+                        writer.apply(partition, self._marker(writer.slot, origin, before.besides(partition.gtids))),
                         name=f"writer-{writer.slot}",
                     )
-                    for writer, share in zip(self.writers, shares, strict=False)
+                    for writer, partition in zip(self.writers, partitions, strict=False)
                 ]
         except BaseExceptionGroup as group_of_errors:
             raise first_of(group_of_errors) or group_of_errors from group_of_errors
         self.written = before.position
         return sum(task.result() for task in tasks)
 
-    def split(self, batch: SplitBatch) -> Sequence[BatchShare]:
-        """Split a batch that takes no more among the writers; the same shares each time."""
-        return batch.shares(max(1, min(len(self.writers), batch.row_count // ROWS_PER_WRITER_MIN)))
+    def split(self, batch: SplitBatch) -> Sequence[BatchPartition]:
+        """Split a batch that takes no more among the writers; the same partitions each time."""
+        return batch.partitions(max(1, min(len(self.writers), batch.row_count // ROWS_PER_WRITER_MIN)))
 
     async def resize(self, writers: int) -> None:
         """Bring the number of writers to what a reload asked for, between two batches."""

@@ -5,7 +5,7 @@ writers are idle, what there is goes at once. A batch is split by the connected 
 sets: transactions that share any key, as the target compares keys, stay together and in order; unrelated
 ones may go to different writers. So every source transaction lies wholly inside one target transaction.
 
-Within a share, changes to the same row merge to their net effect. That is only done where it is proven to
+Within a partition, changes to the same row merge to their net effect. That is only done where it is proven to
 end in the same state: tables with a row key, outside foreign keys, with full row images. All other tables are
 ``ordered``: their changes go out one by one in source order. Deletes come first; an update that changes any
 unique key's value becomes a delete and an insert, so no value is ever taken before it is free.

@@ -1,18 +1,18 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Merge transactions to net changes, and split them into shares that can be applied in parallel."""
+"""Merge transactions to net changes, and split them into partitions that can be applied in parallel."""
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp
 
 from cdcd.batch.net_table cimport NetRow, NetTable, existed, transaction_of
-from cdcd.batch.walk cimport Rows, Runs
+from cdcd.batch.walk cimport Rows, OrderedRows
 from cdcd.row.key cimport UniqueKey
 from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet, end_of
 from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
 
 
-cdef class Share:
+cdef class Partition:
     """What one writer applies as one target transaction: whole source transactions, in source order.
 
     ``steps`` are RowSets in the order in which they must be applied.
@@ -46,11 +46,11 @@ cdef class Share:
         return None
 
     def ordered_steps(self):
-        """Every change in source order, none merged: how the share is applied when net changes will not do."""
-        cdef Runs runs = Runs(None)
+        """Every change in source order, none merged: how the partition is applied when net changes will not do."""
+        cdef OrderedRows ordered_rows = OrderedRows(None)
         for transaction in self.transactions:
-            runs.add(transaction)
-        return runs.steps
+            ordered_rows.add(transaction)
+        return ordered_rows.steps
 
 
 cdef class Batch:
@@ -263,22 +263,22 @@ cdef class Batch:
             self.parents[a] = b
         return 0
 
-    def shares(self, int writers):
-        """Split into at most ``writers`` shares, each of whole components; at least one, if only an empty one.
+    def partitions(self, int writers):
+        """Split into at most ``writers`` partitions, each of whole components; at least one, if only an empty one.
 
-        A batch is split once, since what merging needed is given back; asked again, it returns the same shares.
+        A batch is split once, since what merging needed is given back; asked again, it returns the same partitions.
         """
         if not self.is_split:
             self.is_split = True
-            self.split = self._shares(writers)
+            self.split = self._partitions(writers)
         elif self.split is None:
             raise RuntimeError("a batch could not be split, and is no longer whole")
         return self.split
 
-    cdef list _shares(self, int writers):
-        cdef Share share
+    cdef list _partitions(self, int writers):
+        cdef Partition partition
         cdef int32_t index
-        cdef list shares = [Share() for _ in range(writers)]
+        cdef list partitions = [Partition() for _ in range(writers)]
         self._join_unproven()
         cdef int32_t* of = <int32_t*>calloc(max(1, len(self.transactions)), sizeof(int32_t))
         if of == NULL:
@@ -287,13 +287,13 @@ cdef class Batch:
             if writers > 1:
                 self._deal(of, writers)
             for index in range(len(self.transactions)):
-                share = shares[of[self._root(index)]]
-                share.transactions.append(self.transactions[index])
-            self._fill(shares, of)
+                partition = partitions[of[self._root(index)]]
+                partition.transactions.append(self.transactions[index])
+            self._fill(partitions, of)
         finally:
             free(of)
         self._forget_keys()
-        return [share for share in shares if share.transactions] or shares[:1]
+        return [partition for partition in partitions if partition.transactions] or partitions[:1]
 
     cdef int _forget_keys(self) except -1:
         self.tables.clear()
@@ -344,36 +344,36 @@ cdef class Batch:
         free(sizes)
         return 0
 
-    cdef int _fill(self, list shares, int32_t* of) except -1:
+    cdef int _fill(self, list partitions, int32_t* of) except -1:
         cdef NetTable net
-        cdef Share share
+        cdef Partition partition
         cdef RowSet step
-        cdef Runs runs
+        cdef OrderedRows ordered_rows
         cdef set ordered = set()
         for net in self.tables.values():
             if net.plan.is_ordered or net.broken or (not net.plan.splits_updates and self._any_moves(net)):
                 ordered.add(net.plan)
             else:
-                self._fill_net(net, shares, of)
-        for share in shares:
-            share.steps.sort(key=_deletes_first)
+                self._fill_net(net, partitions, of)
+        for partition in partitions:
+            partition.steps.sort(key=_deletes_first)
             if ordered:
-                runs = Runs(ordered)
-                for transaction in share.transactions:
-                    runs.add(transaction)
-                share.steps.extend(runs.steps)
-            for step in share.steps:
-                share.row_count += step.count
+                ordered_rows = OrderedRows(ordered)
+                for transaction in partition.transactions:
+                    ordered_rows.add(transaction)
+                partition.steps.extend(ordered_rows.steps)
+            for step in partition.steps:
+                partition.row_count += step.count
         return 0
 
-    cdef int _fill_net(self, NetTable net, list shares, int32_t* of) except -1:
+    cdef int _fill_net(self, NetTable net, list partitions, int32_t* of) except -1:
         cdef Py_ssize_t i
         cdef size_t at
         cdef NetRow* row
         # The last set holds updates that end where they began: as an upsert, nobody could tell a missing row.
         cdef list sets = [
             [RowSet(net.plan, kind, True) for kind in (INSERT, UPDATE, DELETE)] + [RowSet(net.plan, UPDATE, False)]
-            for _ in shares
+            for _ in partitions
         ]
         cdef list mine
         cdef Image key, after, none = Image(NULL, NULL)
@@ -394,8 +394,8 @@ cdef class Batch:
             else:
                 (<RowSet>mine[UPDATE]).add(key, after)
         net.release()
-        for i in range(len(shares)):
-            (<Share>shares[i]).steps.extend([step for step in sets[i] if (<RowSet>step).count])
+        for i in range(len(partitions)):
+            (<Partition>partitions[i]).steps.extend([step for step in sets[i] if (<RowSet>step).count])
         return 0
 
     cdef bint _any_moves(self, NetTable net) except -1:

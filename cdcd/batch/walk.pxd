@@ -22,7 +22,7 @@ cdef class Rows:
     cdef bint _passes(self, Image image) except -1
 
 
-cdef class Runs:
+cdef class OrderedRows:
     cdef list steps
     cdef set only       # plans to take, or None for all
     cdef Rows rows

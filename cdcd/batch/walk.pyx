@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Walk the rows of transactions, as the link carries them: one event's, or a share's in source order."""
+"""Walk the rows of transactions, as the link carries them: one event's, or a partition's in source order."""
 
 from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet
 from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
@@ -97,7 +97,7 @@ cdef class Rows:
             raise error.at(table=".".join(self.plan.source), transaction=self.transaction.gtid)
 
 
-cdef class Runs:
+cdef class OrderedRows:
     """Collects changes in source order; neighbours of one table and kind form one RowSet."""
 
     def __cinit__(self, only):

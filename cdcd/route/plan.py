@@ -92,7 +92,7 @@ def build(
         identical=source is not None and _is_identical(source, target),
         splits_updates=target.has_all_references,
         same_defaults=source is not None and _has_same_defaults(source, target),
-        replay_map=_replay_map(description, source, target) if definition is not None else None,
+        row_event_map=_row_event_map(description, source, target) if definition is not None else None,
         definition=definition,
     )
 
@@ -111,7 +111,7 @@ def _has_same_defaults(source: Table, target: Table) -> bool:
     return all((there := target.column(here.name)) is None or here.default == there.default for here in source.columns)
 
 
-def _replay_map(description: Description, source: Table | None, target: Table) -> bytes | None:
+def _row_event_map(description: Description, source: Table | None, target: Table) -> bytes | None:
     """Return the TABLE_MAP body under which the target takes the source's own row images, or None if it may not.
 
     Both tables must have the same columns in the same order, so that each byte means the same on both sides, and

@@ -42,7 +42,7 @@ cdef class Plan:
     cdef readonly bint is_identical         # both sides define the carried columns alike
     cdef readonly bint splits_updates       # an update of a key may go as a delete and an insert
     cdef readonly bint has_same_defaults    # a column that an insert leaves out gets the source's value
-    cdef readonly bytes replay_map          # a TABLE_MAP body for row events of the target, or None
+    cdef readonly bytes row_event_map          # a TABLE_MAP body for row events of the target, or None
     cdef readonly bytes definition          # the target table's, as its server wrote it when the plan was made
     cdef public long long opens             # tables that the target had opened when that was last seen to be so; or -1
     cdef readonly bytes table_sql

@@ -25,7 +25,7 @@ class Plan:
         identical: bool = False,
         splits_updates: bool = True,
         same_defaults: bool = False,
-        replay_map: bytes | None = None,
+        row_event_map: bytes | None = None,
         definition: bytes | None = None,
     ) -> None: ...
     opens: int
@@ -53,7 +53,7 @@ class Plan:
     @property
     def has_same_defaults(self) -> bool: ...
     @property
-    def replay_map(self) -> bytes | None: ...
+    def row_event_map(self) -> bytes | None: ...
     @property
     def definition(self) -> bytes | None: ...
     @property

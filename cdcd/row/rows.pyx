@@ -72,7 +72,7 @@ cdef class Plan:
 
     def __cinit__(self, description, target_table, *, names, columns, charsets, keys, bint keyed, bint ordered,
                   bint together, uint64_t group, operations, row_filter, table_sql, row_key_sql, bint identical=False,
-                  bint same_defaults=False, bint splits_updates=True, bytes replay_map=None, bytes definition=None):
+                  bint same_defaults=False, bint splits_updates=True, bytes row_event_map=None, bytes definition=None):
         self.description = description
         self.source = description.name
         self.target_table = target_table
@@ -91,7 +91,7 @@ cdef class Plan:
         self.keys = keys
         self.row_key = keys[0] if keyed else None
         self.has_alternatives = len(keys) > (1 if keyed else 0)
-        self.replay_map = replay_map
+        self.row_event_map = row_event_map
         self.definition = definition
         self.opens = -1
         self.operations = sum(1 << operation for operation in operations)

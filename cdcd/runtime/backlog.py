@@ -85,7 +85,7 @@ class Backlog:
             error.at(transaction=self._drop_last())
             raise
         finally:
-            self.see(self.batch.transactions[before:])
+            self.advance(self.batch.transactions[before:])
 
     def add(self, transaction: Transaction) -> None:
         """Add to the batch, whole or not at all."""
@@ -94,7 +94,7 @@ class Backlog:
         except CdcdError as error:
             error.at(transaction=self._drop_last())
             raise
-        self.see([transaction])
+        self.advance([transaction])
 
     def _drop_last(self) -> Gtid:
         """Forget the last transaction, which could not be merged whole; return which it is."""
@@ -104,7 +104,7 @@ class Backlog:
             self.batch.add(good)
         return bad.gtid
 
-    def see(self, transactions: Sequence[Transaction]) -> None:
+    def advance(self, transactions: Sequence[Transaction]) -> None:
         """Note what was collected or passed over; of neighbours in one domain the last is enough."""
         seen, applied = self.seen, self.progress.applied
         for transaction in transactions:
@@ -116,13 +116,13 @@ class Backlog:
         if transactions:
             self.seen_at = transactions[-1].coordinates
 
-    def take(self) -> tuple[Batch, list[Gtid], Coordinates]:
+    def start_batch(self) -> tuple[Batch, list[Gtid], Coordinates]:
         """Begin to apply the batch; return it, what was seen up to its end, and where that is."""
         seen, self.seen = self.seen, []
         self.applying, self.batch = self.batch, Batch()
         return self.applying, seen, self.seen_at
 
-    def settle(self) -> None:
+    def commit_seen(self) -> None:
         """Count as applied what was seen, once all that was collected is committed."""
         self.progress, self.seen = self.progress.after(self.seen, self.seen_at), []
 
@@ -132,4 +132,4 @@ class Backlog:
             self.notify()
             await self.wait()
         async with self.writing:
-            self.settle()
+            self.commit_seen()

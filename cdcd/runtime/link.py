@@ -12,7 +12,7 @@ import structlog
 
 from cdcd.apply.conflicts import ConflictLog
 from cdcd.apply.dispatcher import Dispatcher
-from cdcd.apply.writer import Writer
+from cdcd.apply.sql.writer import Writer
 from cdcd.checkpoint.decision import Ends
 from cdcd.checkpoint.store import Checkpoint, Claim
 from cdcd.checkpoint.witness import StateFiles
@@ -85,12 +85,12 @@ class LinkRunner:
     @property
     def state(self) -> State:
         """What the link is doing; one whose source connection is being mended does not say that it streams."""
-        return State.RECONNECTING if self._is_mending else self._state
+        return State.RECONNECTING if self._is_reconnecting else self._state
 
     @property
     def error(self) -> str | None:
         """Why the link is not streaming, or None."""
-        return self._source_stats.error if self._is_mending else self._error
+        return self._source_stats.error if self._is_reconnecting else self._error
 
     @property
     def blocked(self) -> str | None:
@@ -100,7 +100,7 @@ class LinkRunner:
         return self._pipeline.watch.blocked or self._pipeline.dispatcher.held_up
 
     @property
-    def _is_mending(self) -> bool:
+    def _is_reconnecting(self) -> bool:
         return self._state is State.STREAMING and self._source_stats.error is not None
 
     @property

@@ -19,7 +19,7 @@ import structlog
 
 from cdcd.apply.conflicts import ConflictLog
 from cdcd.apply.dispatcher import Dispatcher
-from cdcd.apply.writer import Writer
+from cdcd.apply.sql.writer import Writer
 from cdcd.batch.net import Batch
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, first_of
@@ -178,15 +178,15 @@ class Pipeline:
                     at = self.backlog.extend(transactions, at, self.link)
             if at < len(transactions):
                 self._in_hand = transactions[at]
-                await self._take_slowly(transactions[at])
+                await self._take_alone(transactions[at])
                 self._in_hand = None
                 at += 1
         if not self.backlog.is_busy and self._parts is None and not self.backlog.writing.locked():
-            self.backlog.settle()
+            self.backlog.commit_seen()
         self.backlog.notify()
         await asyncio.sleep(0)  # The writers' next statements go before the next chunk is merged.
 
-    async def _take_slowly(self, transaction: Transaction) -> None:
+    async def _take_alone(self, transaction: Transaction) -> None:
         if not transaction.part:
             await self._abandon()
         if transaction.gtid in self.backlog.progress.applied:
@@ -244,7 +244,7 @@ class Pipeline:
     def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
         """Count a transaction as applied that leaves nothing to apply."""
         if transaction.complete:
-            self.backlog.see([transaction])
+            self.backlog.advance([transaction])
         if not (own or transaction.origin or _is_bookkeeping(transaction)):
             self.position_writes.passed_over = True
 
@@ -307,7 +307,7 @@ class Pipeline:
 
     async def _apply_part(self, writer: Writer, batch: Batch) -> int:
         with self.stats.apply_busy:
-            return await writer.apply_part(batch.shares(1)[0])
+            return await writer.apply_part(batch.partitions(1)[0])
 
     async def _abandon(self) -> None:
         """Roll back a transaction in parts whose rest will not come: the source's connection or run ended in it."""
@@ -324,7 +324,7 @@ class Pipeline:
                     await self.backlog.wait()
                 continue
             with self.stats.apply_busy:
-                await self._apply(*self.backlog.take())
+                await self._apply(*self.backlog.start_batch())
             self.backlog.applying = None
             self.backlog.notify()
 

@@ -8,7 +8,7 @@ from typing import Literal
 import structlog
 
 from cdcd.apply.dispatcher import Dispatcher
-from cdcd.apply.schema_change import Change, carry, settle
+from cdcd.apply.sql.schema_change import Change, carry, settle
 from cdcd.binlog.query import Query
 from cdcd.binlog.refusal import ROW_FORMAT
 from cdcd.config.schema import Link, Site
@@ -25,7 +25,7 @@ from cdcd.route.source_text import SourceText
 from cdcd.row.transaction import Transaction
 from cdcd.runtime.crossing import crossed
 from cdcd.runtime.foreign import Foreign
-from cdcd.runtime.unaltered import LogAhead
+from cdcd.runtime.log_ahead import LogAhead
 from cdcd.sql import ddl, quote
 
 log = structlog.get_logger()

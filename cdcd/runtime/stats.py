@@ -96,8 +96,8 @@ def stage_figures(
             "rows_open": pipeline.rows_open if pipeline else 0,
             "writers": len(writers),
             "statements": sum(writer.statements for writer in writers),
-            "contradicted": sum(writer.contradicted for writer in writers),
+            "contradicted": sum(writer.mismatches for writer in writers),
             "retries": sum(writer.retries for writer in writers),
-            "careful": sum(writer.careful for writer in writers),
+            "careful": sum(writer.row_by_row for writer in writers),
         },
     }

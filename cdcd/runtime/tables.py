@@ -14,7 +14,7 @@ from cdcd.route.plan import build
 from cdcd.route.rules import Rules
 from cdcd.route.where import RowFilter
 from cdcd.row.transaction import TableMap, Transaction
-from cdcd.runtime.unaltered import LogAhead
+from cdcd.runtime.log_ahead import LogAhead
 from cdcd.source.schema import describe, read_collations
 from cdcd.sql import quote
 

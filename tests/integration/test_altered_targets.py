@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdcd.apply import writer
+from cdcd.apply.sql import writer
 from cdcd.errors import CdcdError, SchemaMismatch
 from tests.fixtures.links import Both, running
 

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from cdcd.apply import dispatcher
-from cdcd.apply.statement import render
+from cdcd.apply.sql.statement import render
 from cdcd.batch.net import Batch
 from cdcd.errors import ApplyFailed
 from cdcd.model.table import Key
@@ -73,7 +73,7 @@ def _every_row_splits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def facts(outcome: Outcome) -> dict[str, int]:
     """Return what a link may not report of changes that nothing contradicts."""
-    return {"conflicts": outcome.conflicts, "careful": outcome.careful}
+    return {"conflicts": outcome.conflicts, "careful": outcome.row_by_row}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -227,7 +227,7 @@ async def test_deletes_of_many_rows_use_the_key(both: Both, key: tuple[str, ...]
     batch = Batch()
     for transaction in log.read(table):
         batch.add(transaction)
-    [step] = batch.shares(1)[0].steps
+    [step] = batch.partitions(1)[0].steps
     for statement in render(step):
         [plan] = both.target.sql(f"EXPLAIN {statement.sql.decode()}")
         assert ("range", "PRIMARY") == (plan[3], plan[5])

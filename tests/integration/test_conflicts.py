@@ -131,7 +131,7 @@ async def test_an_upsert_fails_exactly_where_it_would_hit_another_row(both: Both
     create = f"CREATE TABLE t (k {declared} NOT NULL, g INT NOT NULL, v INT, u INT UNIQUE, {keys})"
     both.both(f"{RELAXED}; {create}; INSERT INTO t VALUES ({own}, 1, 1, 1)")
     outcome = await both.carry("UPDATE t SET v = v + 1", "UPDATE t SET v = 7")
-    assert (0, 0) == (outcome.conflicts, outcome.careful)
+    assert (0, 0) == (outcome.conflicts, outcome.row_by_row)
     both.assert_equal("t")
 
     both.only_target(f"{RELAXED}; DELETE FROM t; INSERT INTO t VALUES ({other}, 1, 3, 1)")

@@ -93,7 +93,7 @@ async def test_exact_pairs_keep_every_value(both: Both, types: dict[str, Type]) 
             f"DELETE FROM t{n} WHERE id = 12",
         ]
     outcome = await both.carry(MODE + ";".join(script))
-    assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.careful}
+    assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.row_by_row}
     for n, (here, theres) in enumerate(pairs.items()):
         shown = ", ".join(f"HEX(c{i}), CONCAT(c{i})" for i in range(len(theres)))
         columns = ", ".join(f"c{i} {here}" for i in range(len(theres)))

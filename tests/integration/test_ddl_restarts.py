@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 from pymysql.err import OperationalError
 
-from cdcd.apply import schema_change
+from cdcd.apply.sql import schema_change
 from cdcd.config.schema import Link
 from cdcd.errors import ApplyFailed, UnsupportedEvent
 from tests.fixtures.active_pair import announcements, contents

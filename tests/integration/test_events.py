@@ -92,7 +92,7 @@ async def test_columns_of_other_types_get_what_sql_makes_of_them(both: Both, req
     found = []
     for _ in range(2):
         outcome = await both.carry(f"{RELAXED} BEGIN; {script}; COMMIT", allow_loss=allow_loss)
-        assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.careful}
+        assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.row_by_row}
         assert both.on_source(f"SELECT {counts}") == both.on_target(f"SELECT {counts}")
         found.append([(OTHER_TYPES[n], *row) for n, *row in both.on_target(f"{query} ORDER BY 1, 2")])
         both.both(";".join(f"DELETE FROM t{n}" for n in numbers))
@@ -107,7 +107,7 @@ async def test_a_row_of_more_bytes_than_one_packet_holds_arrives(both: Both) -> 
     edges = [f"REPEAT('x', {(1 << 24) - n})" for n in (150, 61, 60)]
     whole = ", ".join(f"({n}, {text})" for n, text in enumerate(["REPEAT('it''s', 3500000)", *edges, "'x'"]))
     outcome = await both.carry(f"INSERT INTO t VALUES {whole}", "UPDATE t SET v = 'y' WHERE id = 2")
-    assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.careful}
+    assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.row_by_row}
     query = "SELECT id, LENGTH(v), MD5(v) FROM t ORDER BY id"
     assert both.on_source(query) == both.on_target(query)
 
@@ -125,7 +125,7 @@ async def test_a_long_row_is_not_pushed_over_the_target_s_limit_by_its_neighbour
         "BEGIN; INSERT INTO t SELECT seq, REPEAT('x', 900) FROM seq_1_to_280;"
         "INSERT INTO t VALUES (281, REPEAT('y', 1040000)), (282, REPEAT('z', 900)); COMMIT"
     )
-    assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.careful}
+    assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.row_by_row}
     both.assert_equal("t")
 
 
@@ -143,7 +143,7 @@ async def test_nulls_and_columns_that_the_target_computes_or_hides(both: Both) -
         " FROM seq_1_to_300; INSERT INTO bare SELECT NULL, NULL FROM seq_1_to_150;"
         "UPDATE t SET `a``?b` = NULL, hidden = 'x', later = NULL WHERE id > 100"
     )
-    assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.careful}
+    assert PLAIN == {"conflicts": outcome.conflicts, "careful": outcome.row_by_row}
     query = "SELECT *, hidden FROM t ORDER BY id"
     assert both.on_source(query) == both.on_target(query)
     both.assert_equal("bare")
@@ -171,7 +171,7 @@ async def test_a_target_may_be_altered_between_two_batches(both: Both, change: s
         both.only_target(change)
         both.only_source("INSERT INTO t SELECT seq, -seq - 1000 FROM seq_201_to_400; UPDATE t SET v = 7 WHERE id = 201")
         await link.caught_up()
-        assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.careful}
+        assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.row_by_row}
     query = "SELECT id, CAST(v AS SIGNED) FROM t WHERE id > 200 ORDER BY id"
     assert both.on_source(query) == both.on_target(query)
     assert 200 == len(both.on_target(query))

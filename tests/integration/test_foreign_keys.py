@@ -74,7 +74,7 @@ async def test_a_table_may_refer_to_itself(both: Both, changes: str) -> None:
         "INSERT INTO node VALUES (1, NULL), (2, 1), (3, 1), (4, 2), (5, 3)"
     )
     outcome = await both.carry(f"BEGIN; {changes}; COMMIT")
-    assert (0, 0) == (outcome.conflicts, outcome.careful)
+    assert (0, 0) == (outcome.conflicts, outcome.row_by_row)
     both.assert_equal("node")
 
 
@@ -85,7 +85,7 @@ async def test_rows_of_a_tree_are_deleted_leaves_first(both: Both) -> None:
         "INSERT INTO node VALUES (1, NULL), (2, 1), (3, 2)"
     )
     outcome = await both.carry("BEGIN; DELETE FROM node WHERE id = 3; DELETE FROM node WHERE id = 2; COMMIT")
-    assert (0, 0) == (outcome.conflicts, outcome.careful)
+    assert (0, 0) == (outcome.conflicts, outcome.row_by_row)
     both.assert_equal("node")
 
 
@@ -96,7 +96,7 @@ async def test_a_session_without_checks_is_followed_without_checks(both: Both) -
         "SET foreign_key_checks = 0; BEGIN; INSERT INTO child VALUES (10, 10); INSERT INTO parent VALUES (10, 'late');"
         "DELETE FROM parent WHERE id = 2; COMMIT; SET foreign_key_checks = 1; DELETE FROM parent WHERE id = 1"
     )
-    assert (0, 0) == (outcome.conflicts, outcome.careful)
+    assert (0, 0) == (outcome.conflicts, outcome.row_by_row)
     both.assert_equal("parent", "child", "grandchild")
     assert [(3, 2), (10, 10)] == both.on_target("SELECT * FROM child ORDER BY id")
 
@@ -110,7 +110,7 @@ async def test_checks_come_back_after_a_conflict_among_unchecked_rows(both: Both
         "DELETE FROM parent WHERE id = 1",
         batch_transactions_max=1,
     )
-    assert (1, 1) == (outcome.conflicts, outcome.careful)
+    assert (1, 1) == (outcome.conflicts, outcome.row_by_row)
     both.assert_equal("parent", "child", "grandchild")
 
 

@@ -68,7 +68,7 @@ async def test_rows_of_the_first_layout_are_gone_on_from(fresh, both):
         )
     async with running(link, both.source, both.target) as run:
         await run.caught_up()
-        assert (2, 0, 0) == (run.runner.transactions, run.runner.conflicts, run.careful)
+        assert (2, 0, 0) == (run.runner.transactions, run.runner.conflicts, run.row_by_row)
     both.assert_equal("t")
     comments = fresh.sql("SELECT DISTINCT table_comment FROM information_schema.tables WHERE table_schema = 'cdcd'")
     assert [(f"cdcd layout {LAYOUT}",)] == comments

@@ -1,4 +1,4 @@
-"""A share's packets follow each other unanswered: what fails between them leaves nothing behind, nor twice."""
+"""A partition's packets follow each other unanswered: what fails between them leaves nothing behind, nor twice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cdcd.apply import exchange
+from cdcd.apply.sql import exchange
 from cdcd.errors import ApplyFailed, Fenced
 from tests.fixtures.links import PLAIN, Both, RunningLink, running, wait_until
 from tests.fixtures.mariadb import MariaDB
@@ -62,9 +62,9 @@ def equal(both: Both) -> bool:
 
 @asynccontextmanager
 async def waiting(both: Both, script: str) -> AsyncIterator[tuple[RunningLink, Any]]:
-    """Run a link whose share waits, with packets behind it, for a row that a session of the target holds."""
+    """Run a link whose partition waits, with packets behind it, for a row that a session of the target holds."""
     with closing(both.target.connect(database=both.database, autocommit=False)) as other:
-        # Heavier than the share, so that a deadlock would not end this one.
+        # Heavier than the partition, so that a deadlock would not end this one.
         other.cursor().execute("INSERT INTO heavy SELECT seq FROM seq_1_to_2000")
         other.cursor().execute(f"INSERT INTO t VALUES ({HELD}, -100000, 'held')")
         async with running(both.link(writers=1), both.source, both.target) as link:
@@ -130,17 +130,17 @@ async def test_a_refused_packet_among_others_leaves_nothing_behind(both: Both, s
 
 
 async def test_a_contradicted_packet_among_others_is_decided_and_the_session_goes_on(both: Both, script: str) -> None:
-    """One row of the target in the way must cost nothing but a conflict; later shares take the short way again."""
+    """One row of the target in the way must cost nothing but a conflict; later partitions take the short way again."""
     both.both(TABLES)
     both.only_target(f"INSERT INTO t VALUES ({HELD}, -100000, 'in the way')")
     async with running(both.link(writers=1), both.source, both.target) as link:
         both.only_source(script)
         await link.caught_up()
-        assert (1, 1) == (link.runner.conflicts, link.careful)
+        assert (1, 1) == (link.runner.conflicts, link.row_by_row)
         assert equal(both)
         both.only_source("UPDATE t SET v = 'later'; DELETE FROM t WHERE id > 30; INSERT INTO trace VALUES (7, 'end')")
         await link.caught_up()
-        assert (1, 1) == (link.runner.conflicts, link.careful)
+        assert (1, 1) == (link.runner.conflicts, link.row_by_row)
         assert 1 == len({writer.session.thread_id for writer in link.runner._pipeline.dispatcher.writers})
     assert equal(both)
 
@@ -153,7 +153,7 @@ async def test_a_share_that_waited_too_long_is_applied_once(both_hasty: Both, sc
         assert [(0,)] == both.on_target("SELECT COUNT(*) FROM trace")
         other.rollback()
         await link.caught_up()
-        assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.careful}
+        assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.row_by_row}
     assert equal(both)
 
 
@@ -166,7 +166,7 @@ async def test_a_share_that_was_rolled_back_between_two_packets_is_applied_once(
         assert [(0, 0)] == both.on_target("SELECT (SELECT COUNT(*) FROM t), (SELECT COUNT(*) FROM trace)")
         other.rollback()
         await link.caught_up()
-        assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.careful}
+        assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.row_by_row}
     assert equal(both)
 
 
@@ -182,5 +182,5 @@ async def test_a_share_whose_session_is_ended_between_two_packets_is_applied_onc
         assert [(0,)] == both.on_target("SELECT COUNT(*) FROM trace")
         other.rollback()
         await link.caught_up()
-        assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.careful}
+        assert PLAIN == {"conflicts": link.runner.conflicts, "careful": link.row_by_row}
     assert equal(both)

@@ -14,7 +14,7 @@ TABLE = "(id INT PRIMARY KEY, region VARCHAR(9), amount INT)"
 
 def facts(outcome: Outcome) -> dict[str, int]:
     """Return what a link may not report of changes that nothing contradicts."""
-    return {"conflicts": outcome.conflicts, "careful": outcome.careful}
+    return {"conflicts": outcome.conflicts, "careful": outcome.row_by_row}
 
 
 async def test_only_tables_that_the_rules_name_are_carried(both: Both) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cdcd.apply import conflicts, dispatcher, writer
+from cdcd.apply import conflicts, dispatcher
+from cdcd.apply.sql import writer
 from cdcd.errors import CdcdError
 from tests.fixtures.links import Both, running
 from tests.fixtures.mariadb import MariaDB
@@ -86,7 +87,7 @@ async def test_a_conflict_among_many_rows_costs_no_other_its_speed(both: Both) -
     with capture_logs() as logs:
         outcome = await both.carry("INSERT INTO t SELECT seq, seq, 'x' FROM seq_1_to_6000", writers=1)
     assert [("id = 5000",)] == told(logs, "row")
-    assert 0 == outcome.careful
+    assert 0 == outcome.row_by_row
     both.assert_equal("t")
 
 

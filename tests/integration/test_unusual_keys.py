@@ -72,5 +72,5 @@ async def test_periods_that_must_not_overlap_are_handed_on_in_order(both: Both, 
         script = [text for text in script if "PORTION" not in text]
     outcome = await both.carry(";".join(script), writers=4)
     assert 0 == outcome.conflicts
-    assert 0 == outcome.careful
+    assert 0 == outcome.row_by_row
     both.assert_equal("t")

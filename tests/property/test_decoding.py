@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdcd.apply.statement import render
+from cdcd.apply.sql.statement import render
 from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
 from cdcd.errors import BinlogError, CdcdError, ServerError, SourceLost
@@ -134,8 +134,8 @@ def exercise(recording: Recording, stream: bytes, **arguments: object) -> None:
         with suppress(CdcdError):
             batch = Batch()
             batch.add(transaction)
-            for share in batch.shares(2):
-                for step in [*share.steps, *share.ordered_steps()]:
+            for partition in batch.partitions(2):
+                for step in [*partition.steps, *partition.ordered_steps()]:
                     for statement in render(step):
                         assert statement.sql
 

@@ -4,7 +4,7 @@ A script is a list of transactions, and a transaction a list of seeds, so that h
 the few statements that cause it. Every statement is valid whatever the tables hold (IGNORE, REPLACE): rows
 collide, swap keys, hand unique values on, take NULLs and go back to what they were.
 
-A target named ``events``, ``sql`` or ``careful`` is applied to in that way: rows as the events they came as, as SQL,
+A target named ``events``, ``sql`` or ``row_by_row`` is applied to in that way: rows as the events they came as, as SQL,
 or one change at a time, which is the plain way that the others must agree with.
 """
 
@@ -23,8 +23,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdcd.apply import dispatcher, writer
-from cdcd.apply.exchange import ContradictedError
+from cdcd.apply import dispatcher
+from cdcd.apply.sql import writer
+from cdcd.apply.sql.exchange import MismatchError
 from cdcd.config.schema import Link
 from tests.fixtures.links import RunningLink, running
 from tests.fixtures.mariadb import MariaDB
@@ -192,7 +193,7 @@ def servers(mariadb_programs: None) -> Iterator[tuple[MariaDB, MariaDB]]:
 
 
 class Way(NamedTuple):
-    """How a link applies: by so many writers, in batches of so many transactions, and as events, sql or careful."""
+    """How a link applies: by so many writers, in batches of so many transactions, and as events, sql or row_by_row."""
 
     writers: int
     cap: int
@@ -204,15 +205,15 @@ def every_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small transactions are shared out too; a target's name decides how."""
     monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
 
-    def ways(self: writer.Writer, share: writer.Share) -> list[writer.Way]:
+    def modes(self: writer.Writer, partition: writer.Partition) -> list[writer.ApplyMode]:
         return [writer.as_events if self.session.site.name == "events" else writer.as_sql]
 
     async def run(self: writer.Writer, *arguments: Any, of: Any = writer.Writer._run, **closing: Any) -> Any:
-        if self.session.site.name == "careful":
-            raise ContradictedError("one by one, by order of the test")
+        if self.session.site.name == "row_by_row":
+            raise MismatchError("one by one, by order of the test")
         return await of(self, *arguments, **closing)
 
-    monkeypatch.setattr(writer.Writer, "_ways", ways)
+    monkeypatch.setattr(writer.Writer, "_modes", modes)
     monkeypatch.setattr(writer.Writer, "_run", run)
 
 
@@ -278,11 +279,11 @@ class Trial:
             server.sql(f"DROP DATABASE {database}")
 
     async def check(self, way: Way, link: RunningLink) -> None:
-        """Fail unless a link ends as the source did, without a conflict; only a careful one may be careful."""
+        """Fail unless a link ends as the source did, without a conflict; only a row_by_row one may be row_by_row."""
         await link.caught_up()
         assert contents(self.source, self.database) == contents(self.target, self.name(way)), way
         assert 0 == link.runner.conflicts, way
-        assert way.mode == "careful" or 0 == link.contradicted, way
+        assert way.mode == "row_by_row" or 0 == link.contradicted, way
 
     def run_concurrently(self, script: str) -> None:
         """Run each line as a transaction, four at a time; those that the source refuses do not happen."""
@@ -302,7 +303,9 @@ def test_net_changes_end_as_the_source_ended(
     servers: tuple[MariaDB, MariaDB], script: list[list[int]], cap: int
 ) -> None:
     """Merging rows and splitting batches may change the way, never the end: that is what makes it allowed."""
-    trial = Trial(servers, [Way(1, cap, "events"), Way(4, cap, "sql"), Way(4, 5000, "events"), Way(1, 5000, "careful")])
+    trial = Trial(
+        servers, [Way(1, cap, "events"), Way(4, cap, "sql"), Way(4, 5000, "events"), Way(1, 5000, "row_by_row")]
+    )
     trial.source.sql(";".join(map(transaction, script)), database=trial.database)
     asyncio.run(trial.follow())
 

@@ -1,6 +1,6 @@
 """A COMMIT whose answer never came is unknown, not failed: the slot's row tells which.
 
-A small share is committed in the packet that holds it, a large one by a packet of its own; both ways lose it here.
+A small partition is committed in the packet that holds it, a large one by a packet of its own; both ways lose it here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 
 import pytest
 
-from cdcd.apply import writer
+from cdcd.apply.sql import writer
 from tests.fixtures import proxy
 from tests.fixtures.daemon import until
 from tests.fixtures.links import running, wait_until
@@ -90,7 +90,7 @@ async def test_a_commit_that_arrives_late_is_applied_once(both, east, west, targ
 @pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("moment", [proxy.BEFORE, proxy.AFTER])
 async def test_one_cut_commit_of_a_shared_batch_is_applied_once(both, east, west, target, database, moment):
-    """Other writers' shares of the batch are committed; the next run applies exactly what is missing."""
+    """Other writers' partitions of the batch are committed; the next run applies exactly what is missing."""
     both("CREATE TABLE ledger (n INT PRIMARY KEY, copied INT) ENGINE=InnoDB")
     rows = "; ".join(f"INSERT INTO ledger VALUES ({n}, 0)" for n in range(1, 1000))
     async with running(a_link(database), east, target) as link:
@@ -105,7 +105,7 @@ async def test_one_cut_commit_of_a_shared_batch_is_applied_once(both, east, west
             lock.cursor().execute("UNLOCK TABLES")
         await link.caught_up()
         assert target.sprung.is_set()
-        assert (0, 0) == (link.careful, link.runner.conflicts)
+        assert (0, 0) == (link.row_by_row, link.runner.conflicts)
     assert [(1000,)] == west.sql("SELECT COUNT(*) FROM ledger", database=database)
 
 

@@ -80,7 +80,7 @@ async def test_a_checkpoint_is_stronger_than_start(both, east, west, database, n
             await link.caught_up()
             insert(east, database, 10 + len(numbers()))
             await link.caught_up()
-            assert (0, 0) == (link.careful, link.runner.conflicts)
+            assert (0, 0) == (link.row_by_row, link.runner.conflicts)
     assert [1, 11, 12] == numbers()
 
 
@@ -115,7 +115,7 @@ async def test_several_gtid_domains_are_followed(both, east, west, database, num
                 insert(east, database, first, session=f"SET SESSION gtid_domain_id = {domain}")
                 first += 1
             await link.caught_up()
-            assert (0, 0) == (link.careful, link.runner.conflicts)
+            assert (0, 0) == (link.row_by_row, link.runner.conflicts)
             logged = east.binlog_position()[2]
     assert [0, 1, 2, 3, 10, 11, 12, 13] == numbers()
     assert logged == link.runner.position

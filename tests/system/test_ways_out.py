@@ -53,7 +53,7 @@ async def carry(link, east, west, *, names=None):
     """Run a link until it has caught up; nothing may be applied twice."""
     async with running(link, east, west, names=names) as run:
         await run.caught_up()
-        assert (0, 0) == (run.careful, run.runner.conflicts)
+        assert (0, 0) == (run.row_by_row, run.runner.conflicts)
 
 
 async def refused(link, east, west, *, names=None):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cdcd.apply.statement import Statement, describe, render
+from cdcd.apply.sql.statement import Statement, describe, render
 from cdcd.batch.net import Batch
 from cdcd.model.table import ForeignKey, Key
 from tests.fixtures.binlog_bytes import Log, LoggedTable
@@ -26,8 +26,8 @@ def statements(table: LoggedTable, *events: bytes, **target: object) -> list[Sta
     log.commit(*events)
     [transaction] = log.read(table, targets=[replace(table.table, **target)])
     batch.add(transaction)
-    [share] = batch.shares(1)
-    return [statement for step in share.steps for statement in render(step)]
+    [partition] = batch.partitions(1)
+    return [statement for step in partition.steps for statement in render(step)]
 
 
 def texts(table: LoggedTable, *events: bytes, **target: object) -> list[str]:
@@ -157,5 +157,5 @@ def test_a_row_is_described_by_its_key() -> None:
     table, log, batch = a_table(), Log(), Batch()
     log.commit(table.insert((1, 2, "secret")))
     batch.add(log.read(table)[0])
-    [step] = batch.shares(1)[0].steps
+    [step] = batch.partitions(1)[0].steps
     assert {"table": "shop.t", "change": "insert", "row": "id = 1"} == describe(step, 0)

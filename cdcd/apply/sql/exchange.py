@@ -8,9 +8,9 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from cdcd.apply.altered import Opens
-from cdcd.apply.marker import OUT_OF_RANGE, check
-from cdcd.apply.statement import Statement
+from cdcd.apply.sql.altered import Opens
+from cdcd.apply.sql.marker import OUT_OF_RANGE, check
+from cdcd.apply.sql.statement import Statement
 from cdcd.errors import ServerError, TargetBusy
 from cdcd.mysql.session import Answer, Session
 
@@ -19,10 +19,10 @@ UPDATE = 1  # ``Statement.kind``
 UNANSWERED_BYTES_MAX = 1024 * 1024
 
 
-class ContradictedError(Exception):
+class MismatchError(Exception):
     """The target refuses a statement of many changes, or its rows are not what they expect.
 
-    The share is run again in another way; the last, one change at a time, decides the conflict, or finds the one
+    The partition is run again in another mode; the last, one change at a time, decides the conflict, or finds the one
     change that is refused. ``by_count``: a statement went through, and met other rows than it should.
     """
 
@@ -115,7 +115,7 @@ class Exchange:
         self._session = session
         self._unanswered: deque[Packet] = deque()
         self._bytes = 0
-        self.contradicted: list[Statement] = []  # statements of one change, which the target's row contradicts
+        self.mismatched: list[Statement] = []  # statements of one change, which the target's row does not match
         self.packets = 0
         self.seconds = 0.0  # spent waiting for answers
 
@@ -140,7 +140,7 @@ class Exchange:
     async def finish(self) -> None:
         """Wait until everything is answered.
 
-        Raises ContradictedError where the target refuses a statement or an exact one matches other rows than
+        Raises MismatchError where the target refuses a statement or an exact one matches other rows than
         it should; OpensMovedError, TargetBusy, TargetLost.
         """
         while self._unanswered:
@@ -162,8 +162,8 @@ class Exchange:
             await self._pass_over()
             if any(isinstance(each, Opens) and each.is_refusal(error) for each in packet.statements):
                 raise OpensMovedError from error
-            raise ContradictedError(error.message, by_count=error.code == OUT_OF_RANGE) from error
-        except (TargetBusy, ContradictedError):
+            raise MismatchError(error.message, by_count=error.code == OUT_OF_RANGE) from error
+        except (TargetBusy, MismatchError):
             await self._pass_over()
             raise
 
@@ -171,8 +171,8 @@ class Exchange:
         if matched == statement.matched:
             return
         if statement.is_exact or not _tells_by_count(statement):
-            raise ContradictedError(f"{matched} rows matched, {statement.matched} expected", by_count=True)
-        self.contradicted.append(statement)
+            raise MismatchError(f"{matched} rows matched, {statement.matched} expected", by_count=True)
+        self.mismatched.append(statement)
 
     async def _pass_over(self) -> None:
         """Take the answers to what will be rolled back."""

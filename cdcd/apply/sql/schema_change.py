@@ -21,8 +21,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from cdcd.apply.careful import explain
-from cdcd.apply.marker import check, refusal
+from cdcd.apply.sql.marker import check, refusal
+from cdcd.apply.sql.row_by_row import explain
 from cdcd.binlog.query import Query
 from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, UnsupportedEvent
 from cdcd.model.table import TableName

@@ -1,4 +1,4 @@
-"""One change at a time, in source order: how a share is applied that contradicts the target's rows.
+"""One change at a time, in source order: how a partition is applied that contradicts the target's rows.
 
 The policy ``overwrite``: the source's row wins. A row that should be new but is there is overwritten; one that
 should be there but is gone is written anew; one that should go and is gone already is left so. Each counts as a
@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 from cdcd.apply.conflicts import DELETE_MISSED, INSERT_FOUND, UPDATE_MET, UPDATE_MISSED, Met, Source
-from cdcd.apply.exchange import ContradictedError
-from cdcd.apply.statement import can_insert_after, describe, moves_row_key, render, render_one
+from cdcd.apply.sql.exchange import MismatchError
+from cdcd.apply.sql.statement import can_insert_after, describe, moves_row_key, render, render_one
 from cdcd.errors import ApplyFailed, CdcdError, Conflict, ServerError
 from cdcd.mysql.session import Session
 from cdcd.row.rows import RowSet
@@ -56,7 +56,7 @@ def too_large(size: int, packet_bytes_max: int) -> ServerError:
     )
 
 
-class Careful:
+class RowByRow:
     """Runs changes one by one on a session with an open transaction; counts the conflicts that it decides."""
 
     def __init__(self, session: Session, source: Source, packet_bytes_max: int) -> None:
@@ -75,7 +75,7 @@ class Careful:
     async def run_net(self, steps: Iterable[RowSet]) -> None:
         """Apply net changes, many in a statement, and those of one that is contradicted one by one.
 
-        So a conflict is found without giving up the speed of all that agrees. Raises ContradictedError where
+        So a conflict is found without giving up the speed of all that agrees. Raises MismatchError where
         the changes can only be made in source order.
         """
         try:
@@ -88,7 +88,7 @@ class Careful:
                             for at in range(statement.first, statement.first + statement.rows):
                                 await self._decide(step, at)
         except (ServerError, Conflict, ApplyFailed) as error:
-            raise ContradictedError(error.message) from error
+            raise MismatchError(error.message) from error
 
     @asynccontextmanager
     async def _foreign_keys(self, step: RowSet) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""How a batch splits: by keys, into shares that hold whole transactions in source order."""
+"""How a batch splits: by keys, into partitions that hold whole transactions in source order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdcd.batch.net import Batch, Share
+from cdcd.batch.net import Batch, Partition
 from cdcd.model.position import Gtid
 from cdcd.model.table import ForeignKey, Key
 from cdcd.row.transaction import Transaction
@@ -29,17 +29,17 @@ def a_text_table(**facts: object) -> LoggedTable:
     return LoggedTable(**{"columns": {"id": "varchar", "v": "int"}, **facts})
 
 
-def split(transactions: Sequence[Transaction], writers: int = 8) -> list[Share]:
+def split(transactions: Sequence[Transaction], writers: int = 8) -> list[Partition]:
     """Batch transactions and split them."""
     batch = Batch()
     for transaction in transactions:
         batch.add(transaction)
-    return batch.shares(writers)
+    return batch.partitions(writers)
 
 
-def sequences(shares: list[Share]) -> list[list[int]]:
-    """Return each share's transactions by number, shares in the order of their first."""
-    return sorted([gtid.sequence for gtid in share.gtids] for share in shares)
+def sequences(partitions: list[Partition]) -> list[list[int]]:
+    """Return each partition's transactions by number, partitions in the order of their first."""
+    return sorted([gtid.sequence for gtid in partition.gtids] for partition in partitions)
 
 
 def inserted(table: LoggedTable, *transactions: Row | Sequence[Row]) -> list[list[int]]:
@@ -89,16 +89,16 @@ def test_transactions_that_share_a_key_share_a_writer_in_order(
     log = Log()
     for transaction in batch:
         log.commit(*(getattr(tables[which], kind)(row) for which, (kind, row) in transaction))
-    shares = split(log.read(*tables.values()), writers)
+    partitions = split(log.read(*tables.values()), writers)
 
-    numbers = [[gtid.sequence for gtid in share.gtids] for share in shares]
+    numbers = [[gtid.sequence for gtid in partition.gtids] for partition in partitions]
     assert list(range(1, len(batch) + 1)) == sorted(chain.from_iterable(numbers))
-    assert [sorted(share) for share in numbers] == numbers
+    assert [sorted(partition) for partition in numbers] == numbers
     for component in components(batch):
-        assert [share for share in numbers if component & set(share)] == [
-            share for share in numbers if component <= set(share)
+        assert [partition for partition in numbers if component & set(partition)] == [
+            partition for partition in numbers if component <= set(partition)
         ]
-    assert min(writers, len(components(batch))) == len(shares)
+    assert min(writers, len(components(batch))) == len(partitions)
 
 
 def test_every_transaction_is_whole_in_its_share() -> None:
@@ -107,9 +107,9 @@ def test_every_transaction_is_whole_in_its_share() -> None:
     log = Log()
     log.commit(a.insert((1, 1, 1)), b.insert((1, 1, 1)))
     log.commit(b.insert((2, 2, 2)))
-    shares = split(log.read(a, b))
-    assert [[Gtid(0, 1, 1)], [Gtid(0, 1, 2)]] == [share.gtids for share in shares]
-    assert [2, 1] == [share.row_count for share in shares]
+    partitions = split(log.read(a, b))
+    assert [[Gtid(0, 1, 1)], [Gtid(0, 1, 2)]] == [partition.gtids for partition in partitions]
+    assert [2, 1] == [partition.row_count for partition in partitions]
 
 
 def test_a_null_collides_with_nothing() -> None:
@@ -159,9 +159,9 @@ def test_a_table_that_was_reopened_keeps_its_rows_together() -> None:
     log.commit(first.insert((1, 1, 1)))
     log.commit(second.delete((1, 1, 1)))
     log.commit(first.insert((1, 2, 3)))
-    [share] = split(log.read(first))
-    assert [1, 2, 3] == [gtid.sequence for gtid in share.gtids]
-    assert [0, 2, 0] == [step.kind for step in share.steps]
+    [partition] = split(log.read(first))
+    assert [1, 2, 3] == [gtid.sequence for gtid in partition.gtids]
+    assert [0, 2, 0] == [step.kind for step in partition.steps]
 
 
 def test_images_in_part_keep_their_table_together_and_in_order() -> None:
@@ -171,21 +171,21 @@ def test_images_in_part_keep_their_table_together_and_in_order() -> None:
     log.commit(table.insert((1, 1, 1)))
     log.commit(table.update_in_part((1, 1, 1), (1, 1, 2), 0b101))
     log.commit(table.delete((1, 1, 2)))
-    [share] = split(log.read(table))
-    assert [0, 1, 2] == [step.kind for step in share.steps]
+    [partition] = split(log.read(table))
+    assert [0, 1, 2] == [step.kind for step in partition.steps]
 
 
 def test_a_batch_without_changes_is_one_empty_share() -> None:
-    """What nets to nothing still moves the position, so there is a share to commit."""
+    """What nets to nothing still moves the position, so there is a partition to commit."""
     table = a_table()
     log = Log()
     log.commit(table.insert((1, 1, 1)), table.delete((1, 1, 1)))
-    [share] = split(log.read(table))
-    assert ([], 0) == (share.steps, share.row_count)
+    [partition] = split(log.read(table))
+    assert ([], 0) == (partition.steps, partition.row_count)
 
 
 def test_a_batch_is_split_once_and_takes_no_more() -> None:
-    """It may be split while the writers are busy: what came later would be in no share."""
+    """It may be split while the writers are busy: what came later would be in no partition."""
     log = Log()
     for i in range(6):
         log.commit(a_table().insert((i, i, i)))
@@ -194,9 +194,9 @@ def test_a_batch_is_split_once_and_takes_no_more() -> None:
     for transaction in earlier:
         batch.add(transaction)
     assert not batch.is_split
-    shares = batch.shares(3)
+    partitions = batch.partitions(3)
     assert batch.is_split
-    assert shares is batch.shares(2)
+    assert partitions is batch.partitions(2)
     with pytest.raises(RuntimeError, match="takes no more"):
         batch.add(last)
-    assert [transaction.gtid for transaction in earlier] == sorted(chain.from_iterable(s.gtids for s in shares))
+    assert [transaction.gtid for transaction in earlier] == sorted(chain.from_iterable(s.gtids for s in partitions))

@@ -1,4 +1,4 @@
-"""One connection to the target: apply a share as one target transaction."""
+"""One connection to the target: apply a partition as one target transaction."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Protocol
 
 import structlog
 
-from cdcd.apply.altered import Opens, look
-from cdcd.apply.careful import PACKET_HEAD, Careful
 from cdcd.apply.conflicts import KINDS, ConflictLog, Met, Source
-from cdcd.apply.exchange import ContradictedError, Exchange, Expected, Marked, OpensMovedError, Packet
-from cdcd.apply.marker import check, refusal
-from cdcd.apply.replay import can_replay, format_description, replay
-from cdcd.apply.statement import render
+from cdcd.apply.sql.altered import Opens, look
+from cdcd.apply.sql.exchange import Exchange, Expected, Marked, MismatchError, OpensMovedError, Packet
+from cdcd.apply.sql.marker import check, refusal
+from cdcd.apply.sql.row_by_row import PACKET_HEAD, RowByRow
+from cdcd.apply.sql.row_events import fits_row_events, format_description, row_events
+from cdcd.apply.sql.statement import render
 from cdcd.errors import AccessDenied, ApplyFailed, Conflict, ServerError, TargetBusy
 from cdcd.mysql.session import Session
 from cdcd.row.rows import Plan, RowSet
@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 # A packet of a few statements: the server works on one while the next is written.
 PACKET_BYTES = 320 * 1024
-# Fewer rows go as SQL: an event has no answer that tells conflicts, and its contradiction costs a second try.
+# Fewer rows go as SQL: an event has no answer that tells conflicts, and its mismatch costs a second try.
 EVENT_ROWS_MIN = 100
 BUSY_TRIES_MAX = 20
 # After so many the link says that it is held up, and does not wait for more while it drains.
@@ -41,11 +41,11 @@ STRICT_FENCE = (
 FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_key_checks=1"
 
 
-Way = Callable[[Collection[RowSet]], Iterator[tuple[bytes, Expected]]]
+ApplyMode = Callable[[Collection[RowSet]], Iterator[tuple[bytes, Expected]]]
 
 
-class Share(Source, Protocol):
-    """What a writer applies as one target transaction (``batch.net.Share``)."""
+class Partition(Source, Protocol):
+    """What a writer applies as one target transaction (``batch.net.Partition``)."""
 
     @property
     def steps(self) -> list[RowSet]:
@@ -62,13 +62,13 @@ class WriterStats:
     seconds_on_target: float = 0.0  # waiting for answers
     statements: int = 0
     retries: int = 0
-    contradicted: int = 0
-    careful: int = 0
+    mismatches: int = 0
+    row_by_row: int = 0
     looks: int = 0  # at tables that may have been altered
 
 
 class Writer:
-    """Applies shares, one at a time. ``slot`` is its row in ``cdcd.checkpoint``."""
+    """Applies partitions, one at a time. ``slot`` is its row in ``cdcd.checkpoint``."""
 
     def __init__(self, slot: int, session: Session, packet_bytes_max: int, conflicts: ConflictLog) -> None:
         self.slot = slot
@@ -78,8 +78,8 @@ class Writer:
         self.stats = WriterStats()
         self._packet_bytes = min(PACKET_BYTES, packet_bytes_max // 2)
         self._packet_bytes_max = packet_bytes_max
-        self.replays = False
-        self.held_up: str | None = None  # why the target keeps rolling the share back
+        self.sends_row_events = False
+        self.held_up: str | None = None  # why the target keeps rolling the partition back
         self.hurries = False  # the link drains: what is not applied soon is for the next run
         self._is_far = False
 
@@ -94,7 +94,7 @@ class Writer:
         try:
             await self.session.execute(format_description())
             await self.session.execute(STRICT_FENCE)
-            self.replays = True
+            self.sends_row_events = True
         except (AccessDenied, ServerError) as error:
             log.info("rows_sent_as_sql", slot=self.slot, reason=error.message)
         answered = []
@@ -104,15 +104,15 @@ class Writer:
             answered.append(time.monotonic() - started)
         self._is_far = min(answered) > FAR_SECONDS
 
-    async def apply(self, share: Share, marker: bytes) -> int:
-        """Apply a share and commit; return how many conflicts were met.
+    async def apply(self, partition: Partition, marker: bytes) -> int:
+        """Apply a partition and commit; return how many conflicts were met.
 
         Raises Fenced, Conflict, ApplyFailed, TargetAltered, TargetLost; TargetBusy after many tries.
         """
         try:
             for attempt in range(1, BUSY_TRIES_MAX + 1):
                 try:
-                    return await self._apply_once(share, marker)
+                    return await self._apply_once(partition, marker)
                 except TargetBusy as error:
                     await self._undo(b"ROLLBACK")
                     self.stats.retries += 1
@@ -126,52 +126,52 @@ class Writer:
         finally:
             self.held_up = None
 
-    async def _apply_once(self, share: Share, marker: bytes) -> int:
+    async def _apply_once(self, partition: Partition, marker: bytes) -> int:
         try:
-            met = await self._run_fast(share, b"ROLLBACK", marker)
-        except ContradictedError as contradiction:
+            met = await self._run_fast(partition, b"ROLLBACK", marker)
+        except MismatchError as mismatch:
             await self.begin(marker)
-            met = await self._run_slowly(share, contradiction, [b"ROLLBACK", marker])
+            met = await self._run_slowly(partition, mismatch, [b"ROLLBACK", marker])
             await self.session.execute("COMMIT")
         if met.count:
             self._conflicts.tell(met)
         return met.count
 
-    async def _run_fast(self, share: Share, undo: bytes, marker: bytes = b"") -> Met:
-        """Run net changes in the first way that is not contradicted; what failed is undone, the last error raised.
+    async def _run_fast(self, partition: Partition, undo: bytes, marker: bytes = b"") -> Met:
+        """Run net changes in the first mode that meets no mismatch; what failed is undone, the last error raised.
 
         With a marker they are a transaction of their own.
         """
-        ways = self._ways(share)
-        for way in ways:
+        modes = self._modes(partition)
+        for mode in modes:
             try:
-                return await self._run(share, way, marker)
-            except ContradictedError as error:
-                contradiction = error
-                self.stats.contradicted += 1
+                return await self._run(partition, mode, marker)
+            except MismatchError as error:
+                mismatch = error
+                self.stats.mismatches += 1
                 log.info("share_contradicted", slot=self.slot, reason=str(error))
                 await self._undo(undo)
-                if isinstance(error, TooLargeError) and self.replays and as_events not in ways:
-                    ways.append(as_events)  # Text may double in SQL; an event is a third more than its bytes.
-        raise contradiction
+                if isinstance(error, TooLargeError) and self.sends_row_events and as_events not in modes:
+                    modes.append(as_events)  # Text may double in SQL; an event is a third more than its bytes.
+        raise mismatch
 
-    def _ways(self, share: Share) -> list[Way]:
-        """Return how to try a share, the fastest first: as row events where the target takes them, then as SQL."""
-        rows = sum(len(step) for step in share.steps if step.plan.replay_map is not None)
-        return [as_events, as_sql] if self.replays and rows >= EVENT_ROWS_MIN else [as_sql]
+    def _modes(self, partition: Partition) -> list[ApplyMode]:
+        """Return how to try a partition, the fastest first: as row events where the target takes them, then as SQL."""
+        rows = sum(len(step) for step in partition.steps if step.plan.row_event_map is not None)
+        return [as_events, as_sql] if self.sends_row_events and rows >= EVENT_ROWS_MIN else [as_sql]
 
     async def begin(self, marker: bytes) -> None:
         """Begin a target transaction that takes more than one call; raise Fenced."""
         with refusal():
             check(await self.session.execute(marker))
 
-    async def apply_part(self, share: Share) -> int:
+    async def apply_part(self, partition: Partition) -> int:
         """Apply one part inside the open target transaction."""
         await self.session.execute("SAVEPOINT part")
         try:
-            met = await self._run_fast(share, b"ROLLBACK TO part")
-        except ContradictedError as contradiction:
-            met = await self._run_slowly(share, contradiction, [b"ROLLBACK TO part"])
+            met = await self._run_fast(partition, b"ROLLBACK TO part")
+        except MismatchError as mismatch:
+            met = await self._run_slowly(partition, mismatch, [b"ROLLBACK TO part"])
         self._met.extend(met)
         return met.count
 
@@ -191,48 +191,48 @@ class Writer:
         """Roll back; what failed may have been between two settings of foreign_key_checks."""
         await self.session.execute_many([rollback, FOREIGN_KEYS_ON])
 
-    async def _run_slowly(self, share: Share, contradiction: ContradictedError, again: list[bytes]) -> Met:
-        """Run a share in the open transaction so that each conflict is seen; ``again`` begins it anew."""
-        if contradiction.by_count:
-            careful = Careful(self.session, share, self._packet_bytes_max)
+    async def _run_slowly(self, partition: Partition, mismatch: MismatchError, again: list[bytes]) -> Met:
+        """Run a partition in the open transaction so that each conflict is seen; ``again`` begins it anew."""
+        if mismatch.by_count:
+            row_by_row = RowByRow(self.session, partition, self._packet_bytes_max)
             try:
-                await careful.run_net(share.steps)
-            except ContradictedError as error:
-                contradiction = error
+                await row_by_row.run_net(partition.steps)
+            except MismatchError as error:
+                mismatch = error
                 await self.session.execute_many([*again[:1], FOREIGN_KEYS_ON])
                 for marker in again[1:]:
                     await self.begin(marker)
             else:
-                await self._look(_plans(share.steps))
-                return careful.met
-        self.stats.careful += 1
-        log.info("share_run_carefully", slot=self.slot, reason=str(contradiction))
-        careful, steps = Careful(self.session, share, self._packet_bytes_max), share.ordered_steps()
+                await self._look(_plans(partition.steps))
+                return row_by_row.met
+        self.stats.row_by_row += 1
+        log.info("share_run_carefully", slot=self.slot, reason=str(mismatch))
+        row_by_row, steps = RowByRow(self.session, partition, self._packet_bytes_max), partition.ordered_steps()
         try:
-            await careful.run(steps)
+            await row_by_row.run(steps)
         except (ApplyFailed, Conflict):
             await self._look(_plans(steps))  # What looks like a row's fault may be the table's.
             raise
         await self._look(_plans(steps))
-        return careful.met
+        return row_by_row.met
 
     async def _look(self, plans: Collection[Plan]) -> None:
         self.stats.looks += 1
         await look(self.session, plans)
 
-    async def _run(self, share: Share, way: Way, marker: bytes) -> Met:
+    async def _run(self, partition: Partition, mode: ApplyMode, marker: bytes) -> Met:
         """Run net changes, after the marker and with COMMIT if there is one; return the conflicts that answers tell."""
         try:
-            return await self._run_once(share, way, marker)
+            return await self._run_once(partition, mode, marker)
         except OpensMovedError:
             await self._undo(b"ROLLBACK")
-            return await self._run_once(share, way, marker)
+            return await self._run_once(partition, mode, marker)
 
-    async def _run_once(self, share: Share, way: Way, marker: bytes) -> Met:
+    async def _run_once(self, partition: Partition, mode: ApplyMode, marker: bytes) -> Met:
         exchange, packet = Exchange(self.session), Packet()
         if marker:
             packet.add(marker, Marked())
-        for text, expected in way(share.steps):
+        for text, expected in mode(partition.steps):
             if len(text) + PACKET_HEAD > self._packet_bytes_max:
                 await exchange.finish()
                 raise TooLargeError(f"a statement of {len(text)} bytes exceeds the target's max_allowed_packet")
@@ -241,10 +241,10 @@ class Writer:
                 packet = Packet()
             packet.add(text, expected)
             self.stats.statements += 1
-        await self._finish(exchange, packet, Opens.of(_plans(share.steps)), commits=bool(marker))
+        await self._finish(exchange, packet, Opens.of(_plans(partition.steps)), commits=bool(marker))
         met = Met()
-        for statement in exchange.contradicted:
-            met.add(KINDS[statement.kind], share, statement.row_set, statement.first)
+        for statement in exchange.mismatched:
+            met.add(KINDS[statement.kind], partition, statement.row_set, statement.first)
         return met
 
     async def _finish(self, exchange: Exchange, packet: Packet, opens: Opens, *, commits: bool) -> None:
@@ -273,7 +273,7 @@ def _plans(steps: Collection[RowSet]) -> set[Plan]:
     return {step.plan for step in steps}
 
 
-class TooLargeError(ContradictedError):
+class TooLargeError(MismatchError):
     """A statement is larger than the target takes."""
 
 
@@ -281,8 +281,8 @@ def as_events(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:
     """Yield row events where the target takes them, and SQL for what is left."""
     yield STRICT_FENCE, None
     for step in steps:
-        if can_replay(step):
-            for statement in replay(step):
+        if fits_row_events(step):
+            for statement in row_events(step):
                 yield statement.sql, statement
         else:
             yield from as_sql([step])

@@ -15,7 +15,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy, memset
 from libc.time cimport time
 
-from cdcd.apply.statement cimport Statement
+from cdcd.apply.sql.statement cimport Statement
 from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet, end_of
 from cdcd.row.values cimport Out
 
@@ -46,8 +46,8 @@ def format_description():
     return _statement(out)
 
 
-def replay(RowSet row_set):
-    """Yield the statements that apply a row set of which ``can_replay`` is true."""
+def row_events(RowSet row_set):
+    """Yield the statements that apply a row set of which ``fits_row_events`` is true."""
     cdef size_t at = 0
     while at < row_set.count:
         statement = _events(row_set, at)
@@ -55,9 +55,9 @@ def replay(RowSet row_set):
         at += (<Statement>statement).rows
 
 
-def can_replay(RowSet row_set):
+def fits_row_events(RowSet row_set):
     """Return whether the target can take the row images as they are: whole rows of a table that is the same there."""
-    return row_set.plan.replay_map is not None and row_set.bitmaps == NULL
+    return row_set.plan.row_event_map is not None and row_set.bitmaps == NULL
 
 
 cdef object _events(RowSet row_set, size_t first):
@@ -67,9 +67,9 @@ cdef object _events(RowSet row_set, size_t first):
     cdef size_t at = first, complete, begins
     cdef uint32_t size
     cdef Change change
-    _put_header(out, TABLE_MAP, HEADER + len(plan.replay_map))
+    _put_header(out, TABLE_MAP, HEADER + len(plan.row_event_map))
     begins = out.size
-    out.put_bytes(plan.replay_map)
+    out.put_bytes(plan.row_event_map)
     memcpy(out.data + begins, TABLE_ID, 6)
     begins = out.size
     _put_rows_head(out, row_set)
