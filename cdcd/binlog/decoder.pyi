@@ -17,6 +17,7 @@ class Decoder:
         transaction_bytes_max: int = ...,
         server: str = "",
         at: Coordinates = ...,
+        target_id: int = -1,
     ) -> None: ...
     @property
     def position(self) -> Position: ...

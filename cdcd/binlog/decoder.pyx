@@ -61,6 +61,7 @@ cdef class Decoder:
     handed on without rows, with its statement if it has one.
     ``transaction_bytes_max``: a transaction past this is handed on in parts.
     ``server``: the source's identity, and ``at`` the coordinates of ``position``, where they are known.
+    ``target_id``: the server_id of the link's target. What it has executed itself came here by other replication.
     """
 
     cdef readonly object position           # after the last transaction that was read whole
@@ -82,6 +83,9 @@ cdef class Decoder:
     cdef size_t _length, _capacity
     cdef bint _checksum, _checked_format
     cdef bint _skipping, _passing, _standalone, _outside
+    cdef bint _begun                        # a transaction has begun on this connection
+    cdef long long _target_id
+    cdef dict _latest                       # domain -> the last transaction that ended
     cdef Transaction _open
     cdef list _moved                        # transactions read since ``position`` was last folded
     cdef dict _maps                         # TABLE_MAP body -> TableMap
@@ -91,7 +95,7 @@ cdef class Decoder:
     cdef double _received
 
     def __cinit__(self, position, *, relay_except=None, applied=frozenset(), size_t transaction_bytes_max=64 << 20,
-                  str server="", at=UNKNOWN):
+                  str server="", at=UNKNOWN, long long target_id=-1):
         self.position = position
         self._relay_except = relay_except
         self._applied = applied
@@ -107,6 +111,8 @@ cdef class Decoder:
         self.file = ""
         self.at = at
         self._log = (server, "", 0)
+        self._target_id = target_id
+        self._latest = {gtid.domain: gtid for gtid in position}
 
     def __dealloc__(self):
         free(self._buffer)
@@ -337,13 +343,29 @@ cdef class Decoder:
         gtid = Gtid(_u32(body + 8), server, _u64(body))
         if self._open is not None:
             raise MalformedEvent(f"transaction {gtid} begins inside {self._open.gtid}").at(file=self.file)
+        self._check_order(gtid)
         self._open = Transaction(gtid, timestamp)
+        self._open.has_returned = server == self._target_id
         self._standalone = body[12] & GTID_STANDALONE
         self._ids.clear()
         self._passing = bool(self._applied) and gtid in self._applied
         cdef size_t extra = 21 if body[12] & GTID_GROUP_COMMIT else 13
         if not self._passing:
             self._check(body[12], body[extra] if length > extra else 0)
+        return 0
+
+    cdef int _check_order(self, gtid) except -1:
+        """See that a transaction comes after the position: by its number, and the first by its place in the log too.
+
+        A server that is asked for what follows a GTID begins after the first that it finds, and its log may hold it
+        twice.
+        """
+        latest = self._latest.get(gtid.domain)
+        if latest is not None and gtid.sequence <= latest.sequence:
+            raise refusal.out_of_order(gtid, latest).at(file=self.file, offset=self._offset)
+        if not self._begun:
+            self._begun = True
+            refusal.check_place(self._log[0], self.file, self._offset, self.at)
         return 0
 
     def _check(self, flags, more):
@@ -435,6 +457,7 @@ cdef class Decoder:
         self._done.append(part)
         self.open_parts = True
         self._open = Transaction(part.gtid, part.timestamp, part.origin, part.part + 1)
+        self._open.has_returned = part.has_returned
         return 0
 
     cdef int _query(self, bytes body, bint compressed, uint8_t flags) except -1:
@@ -478,6 +501,7 @@ cdef class Decoder:
         done.log = self._log
         done.offset = 0 if self._wrapped else self._offset
         self._moved.append(done.gtid)
+        self._latest[done.gtid.domain] = done.gtid
         self._last = done
         self._open = None
         self._passing = False

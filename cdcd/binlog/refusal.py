@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from cdcd.errors import BinlogError, BinlogPurged, CdcdError, ServerError, SourceLost, SourceRewound, UnsupportedEvent
+from cdcd.model.position import Coordinates, Gtid
 
 INCIDENT = 26
+PLACES_SURE = 3 << 30
 _NAMES = {
     5: "INTVAR", 13: "RAND", 14: "USER_VAR", 17: "BEGIN_LOAD_QUERY", 18: "EXECUTE_LOAD_QUERY",
     26: "INCIDENT", 30: "WRITE_ROWS v2", 31: "UPDATE_ROWS v2", 32: "DELETE_ROWS v2", 33: "GTID (MySQL)",
@@ -28,6 +30,36 @@ def unsupported(kind: int) -> UnsupportedEvent:
             " `cdcd position set --link NAME POSITION`"
         )
     return UnsupportedEvent(f"{named(kind)} cannot be carried exactly", hint=hint)
+
+
+def out_of_order(gtid: Gtid, latest: Gtid) -> UnsupportedEvent:
+    """Return the error for a transaction whose number is not above that of one before it in its domain."""
+    return UnsupportedEvent(
+        f"{gtid} comes after {latest} in the log: where numbers of a domain go back, no position tells what is applied",
+        hint="gtid_strict_mode = ON on the source, and a gtid_domain_id of its own for each server that it replicates"
+        f" from, keep that from happening; do by hand what {gtid} did and what follows it, let the source write a"
+        " transaction with a number above all others, then `cdcd position set --link NAME now`",
+    )
+
+
+def check_place(server: str, file: str, offset: int, at: Coordinates) -> None:
+    """Raise SourceRewound where the first transaction that a source sends lies before the place of the position.
+
+    ``offset`` is where the transaction's first event ends.
+    """
+    # Offsets in events are modulo 4 GiB.
+    if at.server != server or not at.file or not 0 < at.offset < PLACES_SURE:
+        return
+    if offset <= at.offset if file == at.file else _comes_before(file, at.file):
+        raise SourceRewound(
+            f"the source goes on at {file}:{offset}, before the place of the position, {at.file}:{at.offset}:"
+            " its log holds the position's number twice"
+        )
+
+
+def _comes_before(file: str, other: str) -> bool:
+    (base, _, number), (other_base, _, other_number) = file.rpartition("."), other.rpartition(".")
+    return base == other_base and number.isdecimal() and other_number.isdecimal() and int(number) < int(other_number)
 
 
 def server_error(payload: bytes) -> CdcdError:

@@ -39,7 +39,9 @@ _OPENS = re.compile(rb"\bOpens: (\d+)")
 _DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151, 2059, 2061})
 _LOST = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317, 1927})
 _FULL = frozenset({1040, 1203, 1226})
-_BUSY = frozenset({3, 1021, 1637, 1969, 1020, 1205, 1213, 1290, 1836, 1792})
+# 3, 1021, 1026 and 1114 are of a full disk, as InnoDB's 1030 may be.
+_BUSY = frozenset({3, 1020, 1021, 1026, 1114, 1205, 1213, 1290, 1637, 1792, 1836, 1969})
+_NO_SPACE = "error 28"
 
 
 def translate(error: Exception, lost: type[Lost]) -> CdcdError:
@@ -51,7 +53,8 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
     if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
         return lost(f"connection lost: {message}")
     # A server that enforces another engine than ours says so with the code of one that is read-only.
-    if code in _BUSY and "NO_ENGINE_SUBSTITUTION" not in message:
+    is_busy = code in _BUSY or (code == 1030 and _NO_SPACE in message)
+    if is_busy and "NO_ENGINE_SUBSTITUTION" not in message:
         return TargetBusy(f"server error {code}: {without_values(code, message)}")
     return ServerError(code, without_values(code, message))
 

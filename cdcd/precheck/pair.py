@@ -31,6 +31,21 @@ def check_pair(path: str, source: Server, target: Server) -> Iterator[Problem]:
         )
         yield Problem.warning(path, text, f"SET GLOBAL max_allowed_packet = {ours};  -- on {there}{IN_FILE_TOO}")
     yield from _check_clocks(path, source, target)
+    for replica, upstream in ((source, target), (target, source)):
+        if replica.replicates_from(upstream):
+            yield _two_ways(path, replica, upstream)
+
+
+def _two_ways(path: str, replica: Server, upstream: Server) -> Problem:
+    """Return the problem of a server that replicates by itself from the other end of a link."""
+    here, there = replica.site.name, upstream.site.name
+    text = (
+        f"{here} replicates from {there} by itself too: rows would come twice, or go back to where they were changed"
+        " since"
+    )
+    fix = f"STOP ALL SLAVES; RESET SLAVE ALL;  -- on {here}, or let it leave out the link's tables and database cdcd"
+    make = Problem.warning if replica.takes_some else Problem.error
+    return make(path, text, fix)
 
 
 def check_counters(path: str, source: Server, target: Server) -> Iterator[Problem]:

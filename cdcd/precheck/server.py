@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied
+from cdcd.model.position import parse_gtids
 from cdcd.model.table import TableName
 from cdcd.mysql.session import Session
 from cdcd.precheck.grants import Grants
 from cdcd.sql import quote
 
+FILTERS = ("replicate_do_db", "replicate_do_table", "replicate_wild_do_table")
 VARIABLES = (
     "auto_increment_increment",
     "auto_increment_offset",
@@ -22,17 +24,27 @@ VARIABLES = (
     "binlog_row_image",
     "binlog_row_metadata",
     "datadir",
+    "gtid_slave_pos",
+    "gtid_strict_mode",
     "hostname",
     "innodb_flush_log_at_trx_commit",
     "log_bin",
+    "log_slave_updates",
     "lower_case_table_names",
     "max_allowed_packet",
     "port",
     "read_only",
+    *FILTERS,
     "server_id",
     "server_uid",
     "sync_binlog",
     "version",
+)
+
+
+_REPLICATION_THREADS = (
+    "SELECT 1 FROM information_schema.processlist WHERE user = 'system user'"
+    " AND command IN ('Slave_IO', 'Slave_SQL', 'Slave_worker') LIMIT 1"
 )
 
 
@@ -47,6 +59,7 @@ class Server:
     logged: LogFilter | None  # None: the account may not ask, or there is no log
     clock_seconds: float
     clock_error_seconds: float
+    replicates: bool  # it runs threads of its own replication, as far as the account may see
 
     @property
     def path(self) -> str:
@@ -66,6 +79,16 @@ class Server:
     def folded(self, name: TableName) -> TableName:
         """Return the form in which two names of one table are the same."""
         return (name[0].lower(), name[1].lower()) if self.folds_names else name
+
+    @property
+    def takes_some(self) -> bool:
+        """Whether its own replication is told which databases or tables to take."""
+        return any(self.variables.get(name) for name in FILTERS)
+
+    def replicates_from(self, other: Server) -> bool:
+        """Return whether its own replication runs, and has brought what another server has executed."""
+        position = self.variables.get("gtid_slave_pos", "")
+        return self.replicates and other.number("server_id") in {gtid.server for gtid in parse_gtids(position)}
 
     def number(self, variable: str) -> int | None:
         """Return a variable that is a number, None where the server does not have it."""
@@ -111,6 +134,7 @@ async def probe(session: Session) -> Server:
         await _log_filter(session),
         clock,
         uncertainty,
+        bool(await session.fetch(_REPLICATION_THREADS)),
     )
 
 

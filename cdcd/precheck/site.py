@@ -47,6 +47,7 @@ def _check_source(server: Server, roles: Roles) -> Iterator[Problem]:
         return
     yield from _check_log_format(server, roles)
     yield from _check_durability(server)
+    yield from _check_replica(server)
     if missing := [privilege for privilege in grants.READ_LOG if not server.grants.allow(privilege)]:
         text = f"the account lacks {' and '.join(missing)}, which reading the log needs"
         yield Problem.error(server.path, text, grants.statement(missing, "", server.account))
@@ -70,6 +71,20 @@ def _check_log_format(server: Server, roles: Roles) -> Iterator[Problem]:
             " stops where that can't be proven to fit an older event"
         )
         yield Problem.warning(path, text, f"SET GLOBAL binlog_row_metadata = 'FULL';{IN_FILE_TOO}")
+
+
+def _check_replica(server: Server) -> Iterator[Problem]:
+    """Yield what keeps changes that a source replicates by itself from being carried, or told apart by position."""
+    if server.replicates and server.variables.get("log_slave_updates") != "ON":
+        text = "log_slave_updates is OFF: what the server replicates from elsewhere is not in its log, and not carried"
+        fix = "log_slave_updates = ON    # in [mariadbd] of the server's option file; then restart it"
+        yield (Problem.warning if server.takes_some else Problem.error)(server.path, text, fix)
+    if server.replicates and server.variables.get("gtid_strict_mode") == "OFF":
+        text = (
+            "gtid_strict_mode is OFF while the server replicates: it may log transactions whose numbers go back, where"
+            " a link stops"
+        )
+        yield Problem.warning(server.path, text, f"SET GLOBAL gtid_strict_mode = ON;{IN_FILE_TOO}")
 
 
 def _check_durability(server: Server) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ class TableMap:
 
 class Transaction:
     received: float
+    has_returned: bool
     def __init__(self, gtid: Gtid, timestamp: int, origin: str | None = None, part: int = 0) -> None: ...
     @property
     def gtid(self) -> Gtid: ...

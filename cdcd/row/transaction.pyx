@@ -40,7 +40,7 @@ cdef class Transaction:
         self.tables = []
         self.noted = []
         self.undone = []
-        self.rolled_back = False
+        self.rolled_back = self.has_returned = False
         self.savepoints = {}
         self.part = part
         self.complete = False
@@ -136,7 +136,9 @@ cdef class Transaction:
         """Whether it is whole, has rows that the link carries, and every table of it has its plan."""
         cdef bint carries = False
         cdef TableMap table
-        if self.query is not None or not self.complete or self.part or self.noted or self.undone or self.rolled_back:
+        if self.query is not None or not self.complete or self.part or self.noted or self.undone:
+            return False
+        if self.rolled_back or self.has_returned:
             return False
         for table in self.tables:
             if table.plan is None:

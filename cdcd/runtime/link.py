@@ -282,7 +282,9 @@ class LinkRunner:
     async def _connect(self, stack: AsyncExitStack) -> Pipeline:
         control = await self._asking(stack, self._target, TargetLost)
         source = await self._asking(stack, self._source, SourceLost)
-        [(packet_bytes_max, server)] = await control.fetch(f"SELECT @@max_allowed_packet, {Watch.IDENTITY}")
+        [(packet_bytes_max, server_id, server)] = await control.fetch(
+            f"SELECT @@max_allowed_packet, @@global.server_id, {Watch.IDENTITY}"
+        )
         self._position_writes.kept_seconds = await log_kept_seconds(source)
         watched: list[Session] = []
 
@@ -310,7 +312,7 @@ class LinkRunner:
         progress = claim.progress
         return Pipeline(
             link=self.link,
-            stream=self._stream(reader, progress),
+            stream=self._stream(reader, progress, int(server_id)),
             tables=tables,
             changes=await self._changes(tables, reader, source, watch(await self._writing(stack))),
             dispatcher=Dispatcher(
@@ -329,7 +331,7 @@ class LinkRunner:
             check_origin=lambda origin: self._checkpoint.refuse_second_way(control, origin),
         )
 
-    def _stream(self, reader: int, progress: Progress) -> BinlogStream:
+    def _stream(self, reader: int, progress: Progress, target_id: int) -> BinlogStream:
         return BinlogStream(
             self._source,
             self.link,
@@ -338,6 +340,7 @@ class LinkRunner:
             progress.at,
             time.monotonic,
             self._source_stats,
+            target_id=target_id,
             applied=progress.applied,
         )
 

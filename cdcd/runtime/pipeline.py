@@ -22,7 +22,7 @@ from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.sql.writer import Writer
 from cdcd.batch.net import Batch
 from cdcd.config.schema import Link
-from cdcd.errors import CdcdError, first_of
+from cdcd.errors import CdcdError, UnsupportedEvent, first_of
 from cdcd.model.position import Coordinates, Gtid, Progress
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.backlog import Backlog
@@ -198,6 +198,8 @@ class Pipeline:
             await self._take_content(transaction)
 
     async def _take_content(self, transaction: Transaction) -> None:
+        if transaction.has_returned:
+            await self._refuse_returned(transaction)
         is_foreign = transaction.noted or transaction.undone or transaction.rolled_back
         if is_foreign:
             await self.changes.foreign.check(transaction, self._parts.tables if self._parts is not None else [])
@@ -226,6 +228,18 @@ class Pipeline:
             self.backlog.add(transaction)
         else:
             self._pass_over(transaction)
+
+    async def _refuse_returned(self, transaction: Transaction) -> None:
+        """Raise UnsupportedEvent where the target itself has executed what the link would carry there."""
+        await self.tables.plan(transaction, self.backlog.progress)
+        query = transaction.query
+        if _carries(transaction) or (query is not None and self.changes.concerns(query)):
+            raise UnsupportedEvent(
+                f"{transaction.gtid} was executed on the link's own target, and came to the source by other"
+                " replication: applied again, it would take back what the target has changed since",
+                hint="end that replication (STOP SLAVE; RESET SLAVE ALL), or let it leave out what the link carries;"
+                " then `cdcd position set --link NAME now`, and cdcd verify",
+            ).at(transaction=transaction.gtid)
 
     async def _take_back(self, transaction: Transaction) -> None:
         """Take a transaction that was rolled back as a whole, some of it maybe applied in parts."""

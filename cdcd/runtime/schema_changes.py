@@ -78,6 +78,12 @@ class SchemaChanges:
             for row in rows:
                 self.announced.expect(Announcement.of(*row))
 
+    def concerns(self, query: Query) -> bool:
+        """Return whether a statement changes a table that the link carries, or may."""
+        source = SourceText.of(query, self.collations)
+        change = ddl.parse(source.text, query.database, source.mode)
+        return change is not None and (change.kind == "unknown" or any(map(self._carries, change.objects)))
+
     async def take(self, transaction: Transaction, dispatcher: Dispatcher, progress: Progress) -> Outcome:
         """Handle one statement; everything before it is committed. Raises UnsupportedEvent, ApplyFailed, Fenced."""
         try:

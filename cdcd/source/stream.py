@@ -70,6 +70,7 @@ class BinlogStream:
     at: Coordinates  # where the position ends
     clock: Callable[[], float]
     stats: SourceStats = field(default_factory=SourceStats)
+    target_id: int = -1  # the server_id of the link's target
     applied: frozenset[Gtid] = frozenset()  # after the position, and to be passed over
     last_heard: float = 0.0
     lost: asyncio.Event = field(default_factory=asyncio.Event)  # set at each loss, for whoever clears it
@@ -153,6 +154,7 @@ class BinlogStream:
             relay_except={self.link.source, self.link.target} if self.link.relay else None,
             applied=self.applied,
             transaction_bytes_max=self.link.transaction_bytes_max,
+            target_id=self.target_id,
         )
         self.stats.connected = True
         self.stats.error = None

@@ -132,6 +132,25 @@ async def test_a_target_that_answers_and_commits_nothing_is_told(both, east, imp
     assert [(1, 3)] == impatient.sql("SELECT * FROM t", database=database)
 
 
+async def test_a_full_target_is_waited_for(east, database, server_factory):
+    """Where rows find no room nothing is wrong with them: the link goes on once there is some."""
+    full = server_factory(
+        options={"innodb-file-per-table": "0", "innodb-data-file-path": "ibdata1:12M:autoextend:max:40M"}
+    )
+    for server in (east, full):
+        server.sql(f"CREATE OR REPLACE DATABASE {database}")
+        server.sql("CREATE TABLE t (n INT PRIMARY KEY, body VARCHAR(2000))", database=database)
+    full.sql("CREATE TABLE filler SELECT seq, REPEAT('x', 2000) AS body FROM seq_1_to_8000", database=database)
+    async with running(the_link(database), east, full) as link:
+        east.sql("INSERT INTO t SELECT seq, REPEAT('x', 2000) FROM seq_1_to_8000", database=database)
+        await wait_until(lambda: not status.healthy([link.runner]))
+        assert "full" in status.unhealthy([link.runner])[0]
+        full.sql("DROP TABLE filler", database=database)
+        await link.caught_up()
+        assert status.healthy([link.runner])
+    assert [(8000,)] == full.sql("SELECT COUNT(*) FROM t", database=database)
+
+
 def _seconds(blocked):
     """Return the number of seconds in the words of a link that is blocked."""
     return int(blocked.split("for ")[1].split(" ")[0])

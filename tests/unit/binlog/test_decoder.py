@@ -441,6 +441,49 @@ def test_an_offset_past_4_gib_is_unknown_until_the_next_file() -> None:
     assert [0xFFFFFF00, 0, 0, 400] == [each.coordinates.offset for each in decoder.feed(b"".join(log))]
 
 
+def test_numbers_that_go_back_in_a_domain_stop_the_decoder() -> None:
+    """A position says of a domain only the last: after a restart, those between would come again, or never."""
+    for first, second in ((5, 5), (5, 4)):
+        decoder = Decoder(Position())
+        rows = TABLE.insert((1, "a")) + commit()
+        [whole] = decoder.feed(format_description() + begin(first) + rows + begin(second) + rows)
+        assert first == whole.gtid.sequence
+        assert isinstance(decoder.failure, UnsupportedEvent)
+        assert f"0-1-{second} comes after 0-1-{first}" in str(decoder.failure)
+        assert Position.parse(f"0-1-{first}") == decoder.position
+    decoder = Decoder(Position.parse("0-1-5"))
+    decoder.feed(format_description() + begin(5))
+    assert isinstance(decoder.failure, UnsupportedEvent)
+
+
+def test_a_number_comes_again_after_a_crash_that_cut_its_transaction_off() -> None:
+    """What never committed has used up no number."""
+    decoder = Decoder(Position())
+    cut_off = format_description() + begin(1) + TABLE.insert((1, "a"))
+    [whole] = decoder.feed(cut_off + format_description() + begin(1) + TABLE.insert((2, "b")) + commit())
+    assert decoder.failure is None
+    assert 1 == whole.gtid.sequence
+
+
+@pytest.mark.parametrize(
+    ("server", "file", "offset", "failure"),
+    [
+        ("e:1", "binlog.000001", 400, SourceRewound),
+        ("e:1", "binlog.000001", 600, type(None)),
+        ("e:1", "binlog.000002", 400, type(None)),
+        ("e:1", "binlog.000000", 600, SourceRewound),
+        ("e:2", "binlog.000001", 400, type(None)),
+    ],
+)
+def test_a_log_that_goes_on_before_the_position_stops_the_decoder(server, file, offset, failure) -> None:
+    """A server asked for what follows a GTID that is in its log twice begins after the first of them."""
+    at = Coordinates(server, "binlog.000001", 500, 1, 0)
+    decoder = Decoder(Position.parse("0-1-1"), server="e:1", at=at)
+    start = event(GTID, struct.pack("<QIB6x", 2, 0, 0), end=offset)
+    decoder.feed(rotate(file) + format_description() + start + TABLE.insert((1, "a")) + commit(offset + 100))
+    assert failure is type(decoder.failure)
+
+
 @pytest.mark.parametrize(
     ("server", "file", "began", "failure"),
     [
