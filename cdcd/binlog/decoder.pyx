@@ -1,17 +1,16 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Frame packets and events out of chunks of the replication stream, and assemble transactions.
+"""Read events out of packets of the replication stream, and assemble transactions.
 
-Packets: 3 bytes of length, 1 of sequence, then a status byte (0 event, 0xFF error, 0xFE end) and one event;
-a payload of 2^24-1 bytes goes on in the next packet (MariaDB Knowledge Base, "0-Packet").
-Events: a header of 19 bytes, a body, and a CRC32 when the format description says so ("2-Binlog-Event-Header").
+A packet is a status byte (0 event, 0xFF error, 0xFE end) and one event: a header of 19 bytes, a body, and a CRC32 when
+the format description says so (MariaDB Knowledge Base, "2-Binlog-Event-Header").
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memcmp, memcpy, memmove
+from libc.string cimport memcmp, memcpy
 
 from cdcd.binlog.checksum cimport crc32
 from cdcd.binlog.events cimport *
+from cdcd.binlog.framing cimport Framing
 from cdcd.row.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
@@ -21,9 +20,6 @@ from cdcd.model.position import UNKNOWN, Gtid
 
 cdef enum:
     HEADER = 19
-    PACKET_MAX = 0xFFFFFF
-    BUFFER_KEPT = 4 * 1024 * 1024
-    EVENT_MAX = 0x7FFFFFFF
     PART_BYTES = 64 * 1024
     RECENT = 16
 
@@ -51,7 +47,7 @@ cdef inline bint _is_ours(const uint8_t* body, size_t length) noexcept nogil:
     return length > 13 and body[8] == 4 and memcmp(body + 9, "cdcd", 4) == 0
 
 
-cdef class Decoder:
+cdef class Decoder(Framing):
     """Bytes in, transactions out; one decoder for each connection to the source.
 
     ``relay_except`` is None for a link that carries only what was born at its source: transactions that
@@ -79,9 +75,7 @@ cdef class Decoder:
     cdef bint _wrapped                      # the file has grown past 4 GiB
     cdef Transaction _last                  # read since ``position`` was last folded
     cdef object _relay_except, _applied
-    cdef uint8_t* _buffer
-    cdef size_t _length, _capacity
-    cdef bint _checksum, _checked_format
+    cdef bint _checksum
     cdef bint _skipping, _passing, _standalone, _outside
     cdef bint _begun                        # a transaction has begun on this connection
     cdef long long _target_id
@@ -100,8 +94,6 @@ cdef class Decoder:
         self._relay_except = relay_except
         self._applied = applied
         self.transaction_bytes_max = transaction_bytes_max
-        self._buffer = NULL
-        self._length = self._capacity = 0
         self._checksum = False
         self._maps = {}
         self._recent = []
@@ -114,9 +106,6 @@ cdef class Decoder:
         self._target_id = target_id
         self._latest = {gtid.domain: gtid for gtid in position}
 
-    def __dealloc__(self):
-        free(self._buffer)
-
     def feed(self, const uint8_t[::1] chunk, double received=0):
         """Take a chunk from the socket; return the transactions that are complete now, in order.
 
@@ -127,10 +116,10 @@ cdef class Decoder:
             raise self.failure
         cdef size_t size = chunk.shape[0]
         if size:
-            self._append(&chunk[0], size)
+            self.append(&chunk[0], size)
             self.bytes_read += size
         try:
-            self._consume()
+            self.consume()
         except (BinlogError, SourceLost, ServerError) as error:
             self.failure = error
             if self._open is not None and isinstance(error, (MalformedEvent, UnsupportedEvent)):
@@ -144,71 +133,7 @@ cdef class Decoder:
         self._done = []
         return done
 
-    cdef int _append(self, const uint8_t* data, size_t size) except -1:
-        cdef size_t capacity
-        cdef void* grown
-        if self._length + size > self._capacity:
-            capacity = max(self._length + size, self._capacity * 2)
-            grown = realloc(self._buffer, capacity)
-            if grown == NULL:
-                raise MemoryError(f"no memory for an event of {capacity} bytes")
-            self._buffer = <uint8_t*>grown
-            self._capacity = capacity
-        memcpy(self._buffer + self._length, data, size)
-        self._length += size
-        return 0
-
-    cdef int _consume(self) except -1:
-        cdef size_t at = 0, length, step
-        cdef uint8_t* payload
-        try:
-            while self._length - at >= 4:
-                length = self._payload_length(at, &step)
-                if step == 0:
-                    break
-                payload = self._buffer + at + 4
-                at += step
-                self._packet(payload, length)
-        finally:
-            if at:
-                memmove(self._buffer, self._buffer + at, self._length - at)
-                self._length -= at
-                if self._capacity > BUFFER_KEPT and self._length < BUFFER_KEPT // 4:
-                    self._buffer = <uint8_t*>realloc(self._buffer, BUFFER_KEPT)
-                    self._capacity = BUFFER_KEPT
-        return 0
-
-    cdef size_t _payload_length(self, size_t at, size_t* step) except? 0:
-        """Return the payload's length and, in ``step``, all it occupies; 0 while a part is missing.
-
-        A payload over several packets is closed up in place once all of it is here.
-        """
-        cdef size_t start = at, total = 0, length, end
-        step[0] = 0
-        while True:
-            if self._length - at < 4:
-                return 0
-            length = _u32(self._buffer + at) & 0xFFFFFF
-            if self._length - at - 4 < length:
-                return 0
-            at += 4 + length
-            total += length
-            if total > EVENT_MAX:
-                raise MalformedEvent(f"an event of more than {EVENT_MAX} bytes")
-            if length < PACKET_MAX:
-                break
-        step[0] = at - start
-        if at - start > total + 4:
-            end = start + 4 + PACKET_MAX
-            at = end
-            while end < start + 4 + total:
-                length = _u32(self._buffer + at) & 0xFFFFFF
-                memmove(self._buffer + end, self._buffer + at + 4, length)
-                end += length
-                at += 4 + length
-        return total
-
-    cdef int _packet(self, const uint8_t* payload, size_t length) except -1:
+    cdef int packet(self, const uint8_t* payload, size_t length) except -1:
         if length == 0:
             raise MalformedEvent("an empty packet in the replication stream")
         if payload[0] == 0xFF:
