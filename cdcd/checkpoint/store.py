@@ -1,4 +1,4 @@
-"""Claim a link, read what is applied, and write the marker."""
+"""Claim a link, and read what is applied."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 from cdcd.checkpoint import layout
 from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, Fenced, ServerError, TargetBusy
-from cdcd.model.position import Coordinates, Gtid, Position, Progress, pack, unpack
+from cdcd.model.position import Coordinates, Gtid, Position, Progress, unpack
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
@@ -205,24 +205,6 @@ class Checkpoint:
             except ServerError as error:
                 if error.code != NO_SUCH_THREAD:  # It ended by itself meanwhile.
                     raise
-
-    def marker(self, slot: int, *, origin: str | None, progress: Progress, batch: int) -> bytes:
-        """Return the statement that begins every target transaction; it fails once this run is fenced.
-
-        It matches 2 where it changed the slot's row, as MariaDB counts an INSERT that found a duplicate. A later run's
-        row, or one that holds this batch already, makes it an error instead (1690, out of range), so that nothing that
-        was sent after it in one packet is run. A plain UPDATE would match nothing, and the packet go on.
-        """
-        applied = quote.binary(pack(progress.applied)) if progress.applied else "''"
-        return (
-            f"INSERT INTO cdcd.checkpoint ({COLUMNS})"
-            f" VALUES ({quote.text(self.link)},{slot},{quote.text(origin or self.origin)},'{progress.position}',"
-            f"{applied},{self._epoch},{batch},CONNECTION_ID(),{','.join(place(progress.at))}) ON DUPLICATE KEY UPDATE"
-            f" batch=VALUES(batch)+0*(18446744073709551614+IF(epoch={self._epoch} AND batch<{batch},1,2)),"
-            "origin=VALUES(origin),position=VALUES(position),applied=VALUES(applied),session=VALUES(session),"
-            "source_server=VALUES(source_server),log_file=VALUES(log_file),log_offset=VALUES(log_offset),"
-            "event_time=VALUES(event_time),log_began=VALUES(log_began),updated_at=NOW(6)"
-        ).encode()
 
 
 def place(at: Coordinates) -> tuple[str, ...]:

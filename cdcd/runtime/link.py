@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from cdcd.apply import contract
 from cdcd.apply.conflicts import ConflictLog
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.sql.writer import Writer
@@ -316,11 +317,13 @@ class LinkRunner:
             tables=tables,
             changes=await self._changes(tables, reader, source, watch(await self._writing(stack))),
             dispatcher=Dispatcher(
-                writers,
-                marker=self._checkpoint.marker,
-                check_session=self._checkpoint.check,
-                open_writer=add_writer,
+                list[contract.Writer](writers),
+                link=self.link.name,
+                origin=self.link.source,
+                epoch=claim.epoch,
                 batch_number=claim.batch,
+                open_writer=add_writer,
+                check_claim=lambda: self._checkpoint.check(writers[0].session),
             ),
             clock=time.monotonic,
             stats=self.stats,

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from cdcd.apply.conflicts import ConflictLog
+from cdcd.apply.contract import Writer
 from cdcd.apply.dispatcher import Dispatcher
-from cdcd.apply.sql.writer import Writer
 from cdcd.batch.net import Batch
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, UnsupportedEvent, first_of

@@ -21,7 +21,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from cdcd.apply.sql.marker import check, refusal
+from cdcd.apply.contract import Mark
+from cdcd.apply.sql import marker
 from cdcd.apply.sql.row_by_row import explain
 from cdcd.binlog.query import Query
 from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, UnsupportedEvent
@@ -106,8 +107,8 @@ class State(NamedTuple):
     is_told: bool  # the digest differs for tables that were made anew
 
 
-async def carry(session: Session, change: Change, fence: bytes) -> bool:
-    """Run the change unless an earlier run did; return whether it ran now. ``fence`` is a marker statement.
+async def carry(session: Session, change: Change, fence: Mark) -> bool:
+    """Run the change unless an earlier run did; return whether it ran now. ``fence`` goes with its announcement.
 
     Raises Fenced, ApplyFailed, UnsupportedEvent, TargetLost, TargetBusy.
     """
@@ -245,23 +246,23 @@ async def _end(session: Session, earlier: int) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _announce(session: Session, change: Change, state: str, fence: bytes) -> None:
+async def _announce(session: Session, change: Change, state: str, fence: Mark) -> None:
     values = ",".join(
         quote.text(value)
         for value in (change.link, change.gtid, change.origin, change.verb, change.listed, change.digest, state)
     )
-    with refusal():
+    with marker.refusal():
         answers = await session.execute_many(
             [
                 "BEGIN",
                 "REPLACE INTO cdcd.ddl (link,gtid,origin,verb,objects,digest,state_before,session,announced_at)"
                 f" VALUES ({values},CONNECTION_ID(),FROM_UNIXTIME({change.moment}))",
-                fence,
+                marker.statement(fence),
                 f"DELETE FROM cdcd.ddl WHERE link = {quote.text(change.link)}"
                 f" AND announced_at < FROM_UNIXTIME({change.moment}) - INTERVAL {KEPT_DAYS} DAY",
             ]
         )
-    check(answers[2])
+    marker.check(answers[2])
     await session.execute("COMMIT")
 
 

@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import structlog
 
-from cdcd.apply.conflicts import KINDS, ConflictLog, Met, Source
+from cdcd.apply.conflicts import KINDS, ConflictLog, Met
+from cdcd.apply.contract import Mark, Partition
+from cdcd.apply.sql import marker as markers
 from cdcd.apply.sql.altered import Opens, look
 from cdcd.apply.sql.exchange import Exchange, Expected, Marked, MismatchError, OpensMovedError, Packet
 from cdcd.apply.sql.marker import check, refusal
@@ -42,17 +43,6 @@ FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_k
 
 
 ApplyMode = Callable[[Collection[RowSet]], Iterator[tuple[bytes, Expected]]]
-
-
-class Partition(Source, Protocol):
-    """What a writer applies as one target transaction (``batch.net.Partition``)."""
-
-    @property
-    def steps(self) -> list[RowSet]:
-        """Net changes, in the order in which they must be applied."""
-
-    def ordered_steps(self) -> list[RowSet]:
-        """Every change in source order, none merged."""
 
 
 @dataclass(slots=True)
@@ -104,11 +94,12 @@ class Writer:
             answered.append(time.monotonic() - started)
         self._is_far = min(answered) > FAR_SECONDS
 
-    async def apply(self, partition: Partition, marker: bytes) -> int:
+    async def apply(self, partition: Partition, mark: Mark) -> int:
         """Apply a partition and commit; return how many conflicts were met.
 
         Raises Fenced, Conflict, ApplyFailed, TargetAltered, TargetLost; TargetBusy after many tries.
         """
+        marker = markers.statement(mark)
         try:
             for attempt in range(1, BUSY_TRIES_MAX + 1):
                 try:
@@ -130,7 +121,7 @@ class Writer:
         try:
             met = await self._run_fast(partition, b"ROLLBACK", marker)
         except MismatchError as mismatch:
-            await self.begin(marker)
+            await self._mark(marker)
             met = await self._run_slowly(partition, mismatch, [b"ROLLBACK", marker])
             await self.session.execute("COMMIT")
         if met.count:
@@ -160,8 +151,11 @@ class Writer:
         rows = sum(len(step) for step in partition.steps if step.plan.row_event_map is not None)
         return [as_events, as_sql] if self.sends_row_events and rows >= EVENT_ROWS_MIN else [as_sql]
 
-    async def begin(self, marker: bytes) -> None:
-        """Begin a target transaction that takes more than one call; raise Fenced."""
+    async def begin(self, mark: Mark) -> None:
+        """Begin a target transaction that takes more than one call, or mark the open one anew; raise Fenced."""
+        await self._mark(markers.statement(mark))
+
+    async def _mark(self, marker: bytes) -> None:
         with refusal():
             check(await self.session.execute(marker))
 
@@ -187,6 +181,10 @@ class Writer:
         self._met = Met()
         await self._undo(b"ROLLBACK")
 
+    async def close(self) -> None:
+        """End the session; what is open rolls back."""
+        await self.session.close()
+
     async def _undo(self, rollback: bytes) -> None:
         """Roll back; what failed may have been between two settings of foreign_key_checks."""
         await self.session.execute_many([rollback, FOREIGN_KEYS_ON])
@@ -201,7 +199,7 @@ class Writer:
                 mismatch = error
                 await self.session.execute_many([*again[:1], FOREIGN_KEYS_ON])
                 for marker in again[1:]:
-                    await self.begin(marker)
+                    await self._mark(marker)
             else:
                 await self._look(_plans(partition.steps))
                 return row_by_row.met
