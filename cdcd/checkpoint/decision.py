@@ -50,6 +50,10 @@ class Warned:
     event: str
     facts: dict[str, str]
 
+    def __str__(self) -> str:
+        """Return it as a line for a person."""
+        return f"{self.event}: {', '.join(f'{name} {value}' for name, value in self.facts.items())}"
+
 
 def decide(
     mine: Witness,

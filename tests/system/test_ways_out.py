@@ -181,7 +181,9 @@ async def test_damaged_rows_stop_the_link_and_can_be_put_right(moving, east, wes
         await run.caught_up()
         position = run.runner.position
     west.sql(f"{damage if damage.endswith('AND') else damage + ' WHERE'} link = '{database}'")
+    checked = await operator.check()
     error = await refused(link, east, west)
+    assert error.message in checked
     assert isinstance(error, CheckpointLost)
     assert "cdcd position set" in str(error)
     if "checkpoint" in damage:
@@ -232,9 +234,11 @@ async def test_a_purged_log_has_a_way_out(both, server_factory, west, database):
     insert(east, database, 3)
     [*_, (last, _)] = east.sql("SHOW BINARY LOGS")
     east.sql(f"PURGE BINARY LOGS TO '{last}'")
+    checked = await operator.check()
     error = await refused(link, east, west)
     assert isinstance(error, BinlogError)
     assert f"cdcd position set --link {database} POSITION" in str(error)
+    assert error.message in checked
     with pytest.raises(BinlogPurged):
         await operator.position_set(database, old)
     insert(west, database, 2, 3)  # The new copy.
@@ -409,7 +413,12 @@ async def test_links_that_are_exchanged_in_the_file_stop(moving, east, west, dat
     await carry(reverse, west, east)
     turned = a_link(database, source="west", target="east")
     file = {link.name: ("west", "east"), reverse.name: ("east", "west")}
-    assert isinstance(await refused(turned, west, east, names=file), CheckpointForeign)
+    other = a_link(reverse.name, tables=link.tables)
+    checked = await Operator({"east": east, "west": west}, turned, other).check()
+    error = await refused(turned, west, east, names=file)
+    assert isinstance(error, CheckpointForeign)
+    assert error.message in checked
+    assert "2 errors" in checked
     await carry(link, east, west)
 
 
