@@ -22,7 +22,7 @@ NO_SUCH_THREAD = 1094
 FAILURE_CHARACTERS_MAX = 10_000
 PLACE = "source_server,log_file,log_offset,event_time,log_began"
 COLUMNS = f"link,slot,origin,position,applied,epoch,batch,session,{PLACE}"
-_NO_PLACE = "'','',0,0,0"  # of rows that an earlier layout holds
+NO_PLACE = "'','',0,0,0"  # of rows that an earlier layout holds
 Row = tuple[Any, ...]  # slot, position, applied, epoch, batch, session, origin, and the place: five columns
 
 
@@ -237,7 +237,7 @@ async def find(session: Session, link: str) -> Held | None:
     table = (await layout.look(session)).get("checkpoint")
     if table is None:
         return None
-    rows = await session.fetch(_select(link, PLACE if table.layout == layout.LAYOUT else _NO_PLACE))
+    rows = await session.fetch(_select(link, PLACE if table.layout == layout.LAYOUT else NO_PLACE))
     return read(rows)[1] if rows else None
 
 

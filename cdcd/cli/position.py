@@ -82,7 +82,8 @@ def _shown(value: object) -> str:
 def _no_checkpoint(link: Link) -> CdcdError:
     return CdcdError(
         f"{link.name} has no checkpoint on {link.target}",
-        hint=f"it begins at `start` when it first runs; `cdcd position set --link {link.name} POSITION` gives it one",
+        hint="`cdcd check` says whether it has run before; only a link that has not begins at `start`;"
+        f" `cdcd position set --link {link.name} POSITION` gives it one",
     )
 
 
