@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cdcd.binlog import query, refusal, table_map
+from cdcd.binlog.packets import Packets
 from cdcd.binlog.query import Query
 from cdcd.errors import CdcdError, MalformedEvent
 from cdcd.model.position import Gtid
@@ -18,7 +18,6 @@ from cdcd.model.table import TableName
 from cdcd.row.cell import Description
 
 HEADER = 19
-PACKET_MAX = 0xFFFFFF
 ROWS_BYTES_MAX = 4 * 1024 * 1024
 QUERY, FORMAT, XID, TABLE_MAP, ROWS, XA_PREPARE, ANNOTATE, GTID = 2, 15, 16, 19, (23, 24, 25), 38, 160, 162
 QUERY_COMPRESSED, ROWS_COMPRESSED = 165, (166, 167, 168)
@@ -50,7 +49,7 @@ class Passage:
     is_whole: bool = False
     is_past: bool = False  # a later transaction of its domain was met: it is not in the log from here on
     last: Gtid | None = None  # the transaction that was met last
-    _buffer: bytes = b""
+    _packets: Packets = field(default_factory=Packets)
     _checksum: int = 0
     _standalone: bool = False
     _kept: int = 0
@@ -58,30 +57,12 @@ class Passage:
 
     def feed(self, chunk: bytes) -> None:
         """Take a chunk; what follows the transaction is left unread. Raises what the source answers."""
-        self._buffer += chunk
-        for payload in self._payloads():
+        for payload in self._packets.feed(chunk):
             if payload[:1] != b"\0":
                 raise refusal.server_error(payload)
             self._event(payload[1:])
             if self.is_whole or self.is_past:
                 return
-
-    def _payloads(self) -> Iterator[bytes]:
-        """Take whole payloads off the buffer; one over several packets ends with a packet that is not full."""
-        at = taken = 0
-        payload = b""
-        try:
-            while len(self._buffer) - at >= 4:
-                length = int.from_bytes(self._buffer[at : at + 3], "little")
-                if len(self._buffer) - at - 4 < length:
-                    break
-                payload += self._buffer[at + 4 : at + 4 + length]
-                at += 4 + length
-                if length < PACKET_MAX:
-                    whole, payload, taken = payload, b"", at
-                    yield whole
-        finally:
-            self._buffer = self._buffer[taken:]
 
     def _event(self, event: bytes) -> None:
         kind = event[4]

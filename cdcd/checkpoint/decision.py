@@ -50,6 +50,10 @@ class Warned:
     event: str
     facts: dict[str, str]
 
+    def __str__(self) -> str:
+        """Return it as a line for a person."""
+        return f"{self.event}: {', '.join(f'{name} {value}' for name, value in self.facts.items())}"
+
 
 def decide(
     mine: Witness,
@@ -94,16 +98,15 @@ def _check_new(
         same_servers = _servers(each) == _servers(mine)
         if each.link == mine.link and (same_servers or (each in own and _sites(each) == _sites(mine))):
             raise CheckpointLost(
-                f"the link has run before, up to {each.position or 'the beginning of the log'}, and its checkpoint is"
-                " gone from the target",
+                f"the link has run before, {_reached(each)}, and its checkpoint is gone from the target",
                 hint=f"see what the target holds, then say where to go on with `cdcd position set --link {mine.link}"
                 f" POSITION`, or begin anew, best with a new copy, after `cdcd link forget --link {mine.link}`",
             ).at(source_server=each.source_server, target_server=each.target_server)
         if names is not None and each.link not in names and same_servers and overlaps(each.rules):
             raise CheckpointLost(
                 f"the link {each.link}, which is no longer in the file, has carried some of the same tables between the"
-                f" same servers, up to {each.position or 'the beginning of the log'}",
-                hint=f"go on from there with `cdcd link rename --link {each.link} {mine.link}`, or begin anew after"
+                f" same servers, {_reached(each)}",
+                hint=f"go on where it is with `cdcd link rename --link {each.link} {mine.link}`, or begin anew after"
                 f" `cdcd link forget --link {each.link}`",
             )
     _check_turned(mine, every, names or {}, overlaps)
@@ -126,8 +129,8 @@ def _check_turned(
 
 def _foreign(mine: Witness, other: Witness) -> CheckpointForeign:
     return CheckpointForeign(
-        f"the link {mine.link} has no checkpoint, and {other.link} has run from {other.source} to {other.target}, up to"
-        f" {other.position or 'the beginning of the log'}, which is not what the file now says of that name",
+        f"the link {mine.link} has no checkpoint, and {other.link} has run from {other.source} to {other.target},"
+        f" {_reached(other)}, which is not what the file now says of that name",
         hint="put the names and sites of the links back as they were, or give this link a name of its own; or, where"
         f" its data are known, `cdcd position set --link {mine.link} POSITION`",
     ).at(source_server=other.source_server, target_server=other.target_server)
@@ -161,6 +164,11 @@ def _check_whole(mine: Witness, position: Position, on_target: Sequence[Witness]
                 hint=f"see what the target holds, then say where to go on with `cdcd position set --link {mine.link}"
                 " POSITION`",
             ).at(source_server=each.source_server, target_server=each.target_server)
+
+
+def _reached(witness: Witness) -> str:
+    """Say how far a link has come: a witness is as old as the last moment at which it was noted."""
+    return f"at least to {witness.position}" if witness.position else "from the beginning of the log on"
 
 
 def _servers(witness: Witness) -> tuple[str, str]:

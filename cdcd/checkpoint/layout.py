@@ -8,6 +8,7 @@ engine cannot roll back, or that lacks a column, is refused too: nothing could b
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 import structlog
 
@@ -88,49 +89,72 @@ _UPGRADES = {
 }
 
 
+class Found(NamedTuple):
+    """One of our tables, as a server has it."""
+
+    is_transactional: bool
+    comment: str
+    columns: frozenset[str]
+
+    @property
+    def layout(self) -> int:
+        """The version of its layout."""
+        match = _VERSION.fullmatch(self.comment)
+        return int(match[1]) if match else 1
+
+
 async def prepare(session: Session) -> None:
     """Create cdcd's database and tables where they are missing, and upgrade those of an earlier layout.
 
     Tables that are what they should be are neither touched nor logged. Raises LayoutMismatch, AccessDenied.
     """
-    found = await _read(session)
+    found = await look(session)
     if len(found) < len(COLUMNS):
         await session.execute(CREATE_DATABASE)
     for table, columns in COLUMNS.items():
         if table not in found:
             await _run(session, table, f"CREATE TABLE IF NOT EXISTS cdcd.`{table}` (\n{columns}\n) {_OPTIONS}")
-        elif (version := _version(found[table][1])) > LAYOUT:
-            raise LayoutMismatch(
-                f"cdcd.{table} is of layout {version}, and this cdcd knows layouts up to {LAYOUT}",
-                hint="run the cdcd that wrote it, or a later one",
-            ).at(site=session.site.name)
-        elif version < LAYOUT:
+        elif found[table].layout < LAYOUT:
             await _upgrade(session, table)
     await check(session)
 
 
 async def check(session: Session) -> None:
     """Raise LayoutMismatch unless every table can roll back and has its columns; nothing is written."""
-    found = await _read(session)
+    found = await look(session)
     for table in COLUMNS:
-        transactional, comment, names = found.get(table, (False, "", frozenset()))
-        if not names or _version(comment) < LAYOUT:
-            state = f"is of layout {_version(comment)}, and this cdcd uses {LAYOUT}" if names else "is missing"
+        state = "is missing" if table not in found else f"is of layout {found[table].layout}, not {LAYOUT}"
+        if table not in found or found[table].layout < LAYOUT:
             raise LayoutMismatch(
                 f"cdcd.{table} {state}", hint="the daemon puts that right when it next runs a link to this site"
             ).at(site=session.site.name)
+
+
+async def look(session: Session) -> dict[str, Found]:
+    """Return which of our tables there are; nothing is written.
+
+    Raises LayoutMismatch for what ``prepare`` cannot mend: a later layout, an engine that cannot roll back, a column
+    that is gone.
+    """
+    tables = await _read(session)
+    for table, found in tables.items():
         problem = ""
-        if lacking := [name for name in _names(table) if name not in names]:
+        if found.layout > LAYOUT:
+            raise LayoutMismatch(
+                f"cdcd.{table} is of layout {found.layout}, and this cdcd knows layouts up to {LAYOUT}",
+                hint="run the cdcd that wrote it, or a later one",
+            ).at(site=session.site.name)
+        lacking = [name for name in _names(table) if name not in found.columns]
+        if found.layout == LAYOUT and lacking:
             problem = f"lacks the columns {', '.join(lacking)}"
-        elif not transactional:
+        elif not found.is_transactional:
             problem = "has an engine that cannot roll back, so nothing could be applied exactly once"
-        elif _version(comment) != LAYOUT:
-            problem = f"is of layout {_version(comment)}, not {LAYOUT}"
         if problem:
             raise LayoutMismatch(
                 f"cdcd.{table} {problem}",
                 hint=f"ALTER TABLE cdcd.{table} ENGINE = InnoDB (see enforce_storage_engine), put back what it lacks",
             ).at(site=session.site.name)
+    return tables
 
 
 async def _upgrade(session: Session, table: str) -> None:
@@ -148,7 +172,7 @@ async def _run(session: Session, table: str, statement: str) -> None:
         ).at(site=session.site.name) from error
 
 
-async def _read(session: Session) -> dict[str, tuple[bool, str, frozenset[str]]]:
+async def _read(session: Session) -> dict[str, Found]:
     """Return whether each of our tables can roll back, its comment, and its columns."""
     names = ",".join(map(quote.text, COLUMNS))
     tables = await session.fetch(
@@ -162,14 +186,9 @@ async def _read(session: Session) -> dict[str, tuple[bool, str, frozenset[str]]]
         f" WHERE table_schema = 'cdcd' AND table_name IN ({names})"
     ):
         columns.setdefault(table, set()).add(column)
-    return {name: (can == "YES", comment, frozenset(columns.get(name, ()))) for name, can, comment in tables}
+    return {name: Found(can == "YES", comment, frozenset(columns.get(name, ()))) for name, can, comment in tables}
 
 
 def _names(table: str) -> list[str]:
     lines = (line.split() for line in COLUMNS[table].splitlines())
     return [words[0] for words in lines if words[0] != "PRIMARY"]
-
-
-def _version(comment: str) -> int:
-    match = _VERSION.fullmatch(comment)
-    return int(match[1]) if match else 1

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from cdcd.checkpoint import layout
-from cdcd.checkpoint.store import COLUMNS, PLACE, SLOTS_MAX, place, read
+from cdcd.checkpoint.store import COLUMNS, NO_PLACE, PLACE, SLOTS_MAX, place, read
 from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, LinkRuns, TargetBusy
 from cdcd.model.position import Gtid, Progress, pack
@@ -25,11 +25,8 @@ from cdcd.sql import quote
 ENDING_TRIES, ENDING_SECONDS = 20, 0.1
 TABLES = ("checkpoint", "ddl", "link", "skipped")
 _STARTED = "SELECT variable_value + 1 FROM information_schema.global_status WHERE variable_name = 'UPTIME'"
-# The first twelve as ``store.read`` takes them; then when they were written, and whether the server ran already.
-_COLUMNS = (
-    f"slot, position, applied, epoch, batch, session, origin, {PLACE},"
-    f" CAST(updated_at AS CHAR), updated_at > NOW(6) - INTERVAL ({_STARTED}) SECOND"
-)
+# When a row was written, and whether the server ran already.
+_WRITTEN = f"CAST(updated_at AS CHAR), updated_at > NOW(6) - INTERVAL ({_STARTED}) SECOND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +66,17 @@ async def present(session: Session) -> bool:
 
 
 async def look(session: Session, link: str, *, lock: bool = False) -> State:
-    """Return what a link's checkpoint says now, or that its rows are damaged."""
+    """Return what a link's checkpoint says now, or that its rows are damaged; nothing where there is no table.
+
+    Raises LayoutMismatch where the tables cannot be used.
+    """
+    table = (await layout.look(session)).get("checkpoint")
+    if table is None:
+        return State(None)
+    where = PLACE if table.layout == layout.LAYOUT else NO_PLACE
     rows = await session.fetch(
-        f"SELECT {_COLUMNS} FROM cdcd.checkpoint WHERE link = {quote.text(link)}"
+        f"SELECT slot, position, applied, epoch, batch, session, origin, {where}, {_WRITTEN}"
+        f" FROM cdcd.checkpoint WHERE link = {quote.text(link)}"
         f" ORDER BY slot LIMIT {SLOTS_MAX}" + (" FOR UPDATE" if lock else "")
     )
     if not rows:

@@ -22,6 +22,7 @@ NO_SUCH_THREAD = 1094
 FAILURE_CHARACTERS_MAX = 10_000
 PLACE = "source_server,log_file,log_offset,event_time,log_began"
 COLUMNS = f"link,slot,origin,position,applied,epoch,batch,session,{PLACE}"
+NO_PLACE = "'','',0,0,0"  # of rows that an earlier layout holds
 Row = tuple[Any, ...]  # slot, position, applied, epoch, batch, session, origin, and the place: five columns
 
 
@@ -78,11 +79,7 @@ class Checkpoint:
         await session.execute("SET SESSION innodb_lock_wait_timeout = 3")
         await session.execute("BEGIN")
         try:
-            rows = await session.fetch(
-                f"SELECT slot, position, applied, epoch, batch, session, origin, {PLACE}"
-                f" FROM cdcd.checkpoint WHERE link = {quote.text(self.link)}"
-                f" ORDER BY slot LIMIT {SLOTS_MAX} FOR UPDATE"
-            )
+            rows = await session.fetch(f"{_select(self.link)} FOR UPDATE")
         except TargetBusy:
             await session.execute("ROLLBACK")
             await self._end_old_sessions(session)
@@ -205,6 +202,25 @@ class Checkpoint:
             except ServerError as error:
                 if error.code != NO_SUCH_THREAD:  # It ended by itself meanwhile.
                     raise
+
+
+def _select(link: str, where: str = PLACE) -> str:
+    return (
+        f"SELECT slot, position, applied, epoch, batch, session, origin, {where}"
+        f" FROM cdcd.checkpoint WHERE link = {quote.text(link)} ORDER BY slot LIMIT {SLOTS_MAX}"
+    )
+
+
+async def find(session: Session, link: str) -> Held | None:
+    """Return what a link's rows say; nothing is claimed, locked or written, whether or not the link runs.
+
+    Raises CheckpointLost where they are damaged, LayoutMismatch where a claim could not use the tables.
+    """
+    table = (await layout.look(session)).get("checkpoint")
+    if table is None:
+        return None
+    rows = await session.fetch(_select(link, PLACE if table.layout == layout.LAYOUT else NO_PLACE))
+    return read(rows)[1] if rows else None
 
 
 def place(at: Coordinates) -> tuple[str, ...]:

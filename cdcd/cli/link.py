@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cdcd.checkpoint import offline, witness
+from cdcd.checkpoint import layout, offline, witness
 from cdcd.checkpoint.trace import Trace, own_transaction
 from cdcd.checkpoint.witness import StateFiles, Witness, state_folder
 from cdcd.cli.asking import Answer, session_at
@@ -191,7 +191,8 @@ async def _look(path: Path, trace: Trace, target: Session, source: Session | Non
     if await offline.present(target):
         state = await offline.settled(target, trace.link)
         offline.refuse_running(state, trace.link, trace.target)
-        counts = [await _count(target, table, trace.link) for table in ("ddl", "skipped")]
+        tables = await layout.look(target)
+        counts = [await _count(target, table, trace.link) if table in tables else 0 for table in ("ddl", "skipped")]
     return Kept(
         trace,
         target,

@@ -158,10 +158,10 @@ async def _run(arguments: argparse.Namespace, config: Config) -> int:
             signal.signal(number, signal.SIG_IGN)
 
 
-async def _check(_arguments: argparse.Namespace, config: Config) -> int:
+async def _check(arguments: argparse.Namespace, config: Config) -> int:
     from cdcd.cli import check
 
-    return PRECHECK_FAILED if await check.run(config, out=sys.stdout) else 0
+    return PRECHECK_FAILED if await check.run(config, arguments.config, out=sys.stdout) else 0
 
 
 async def _status(arguments: argparse.Namespace, config: Config) -> int:

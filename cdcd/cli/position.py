@@ -13,16 +13,21 @@ from cdcd.cli.asking import Answer, link_of, session_at
 from cdcd.config import Config, Link
 from cdcd.config.grammar import Place
 from cdcd.config.values import start as checked_start
-from cdcd.errors import CdcdError, ConfigError, SourceLost, TargetLost
+from cdcd.errors import BinlogError, CdcdError, ConfigError, SourceLost, SourceRewound, TargetLost
 from cdcd.model.position import Position, Progress
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
 from cdcd.runtime.resume import describe
-from cdcd.source import passage
-from cdcd.source.start import current_position, resolve_start
+from cdcd.source.probe import begin, check_lead
+from cdcd.source.start import current_position
 
 DONE, NOT_DONE = 0, 1
+# Where nothing tells what the target holds of the source's log.
+_ANEW = (
+    "What the source's log holds up to there will never be applied: the target must have it. What it holds after that"
+    " will be applied, also what the target has already."
+)
 
 
 async def run(config: Config, site_name: str, *, out: TextIO) -> None:
@@ -77,7 +82,8 @@ def _shown(value: object) -> str:
 def _no_checkpoint(link: Link) -> CdcdError:
     return CdcdError(
         f"{link.name} has no checkpoint on {link.target}",
-        hint=f"it begins at `start` when it first runs; `cdcd position set --link {link.name} POSITION` gives it one",
+        hint="`cdcd check` says whether it has run before; only a link that has not begins at `start`;"
+        f" `cdcd position set --link {link.name} POSITION` gives it one",
     )
 
 
@@ -95,13 +101,13 @@ async def set_(config: Config, path: Path, link_name: str, text: str, answer: An
         session_at(config.sites[link.source], SourceLost) as source,
         session_at(config.sites[link.target], TargetLost) as target,
     ):
-        progress = await _resolve(config, link, source, text)
+        progress = await begin(source, config.sites[link.source], link, text, await read_identity(source))
         state = offline.State(None)
         if await offline.present(target):
             await (layout.check if dry_run else layout.prepare)(target)
             state = await offline.settled(target, link.name)
             offline.refuse_running(state, link.name, link.target)
-        answer.show(_difference(link, state, progress.position))
+        answer.show(await _difference(config, link, state, source, progress))
         if dry_run:
             answer.give("nothing was changed", link=link.name, position=str(progress.position), changed=False)
             return DONE
@@ -127,34 +133,29 @@ async def _move(link: Link, source: Session, target: Session, progress: Progress
         files.write(noted)
 
 
-async def _resolve(config: Config, link: Link, source: Session, text: str) -> Progress:
-    """Return what a text names, once the source has shown that it sends its log from there."""
-    end = await current_position(source, MARIADB)
-    progress = await resolve_start(source, MARIADB, text, await read_identity(source))
-    for gtid in progress.position:
-        if not end.includes(gtid):
-            raise CdcdError(
-                f"the log of {link.source} has no {gtid}: it ends at {end or 'its beginning'}",
-                hint=f"`cdcd position --site {link.source}` prints where it ends",
-            )
-    await passage.probe(config.sites[link.source], link, progress.position, end)
-    return progress
-
-
-def _difference(link: Link, state: offline.State, position: Position) -> str:
-    """Say from where to where a link goes, and what that means for the transactions between."""
-    to = f"{link.name} goes to {position or 'the beginning of the log'}"
+async def _difference(config: Config, link: Link, state: offline.State, source: Session, to: Progress) -> str:
+    """Say from where to where a link goes, and what that means for the transactions before and after it."""
+    text = f"{link.name} goes to {to.position or 'the beginning of the log'}"
     if state.damage is not None:
-        return (
-            f"{to}; its checkpoint is damaged, so nothing tells what is applied. What the target lacks before it will"
-            " not be applied, and what it has after it will be applied again."
-        )
+        return f"{text}; its checkpoint is damaged, so nothing tells what is applied.\n{_ANEW}"
     if state.progress is None:
-        return f"{to}; it has no checkpoint. What the target lacks before it will not be applied."
+        return f"{text}; it has no checkpoint.\n{_ANEW}"
     here = state.progress.position
-    lines = [f"{to}, from {here or 'the beginning of the log'}."]
-    if any(not here.includes(gtid) for gtid in position):
+    text += f", from {here or 'the beginning of the log'}."
+    try:
+        await check_lead(source, config.sites[link.source], link, to.at.server, state.progress)
+    except SourceRewound as error:
+        return f"{text}\nThe two are not of one log: {error.message}.\n{_ANEW}"
+    except BinlogError:  # The same log, though it cannot be read from there any more.
+        pass
+    return "\n".join([text, *_between(state.progress, to.position)])
+
+
+def _between(here: Progress, position: Position) -> list[str]:
+    """Say what becomes of the transactions between two places of one log."""
+    lines = []
+    if any(not here.position.includes(gtid) for gtid in position):
         lines.append("Transactions between the two that are not applied will never be: the target must have them.")
-    if any(not position.includes(gtid) for gtid in here) or state.progress.applied:
+    if any(not position.includes(gtid) for gtid in here.position) or here.applied:
         lines.append("Transactions that are applied already will be applied again.")
-    return "\n".join(lines)
+    return lines or ["No transaction lies between the two."]

@@ -48,7 +48,10 @@ async def _check(target: Session, state: offline.State, link: Link, gtid: Gtid) 
     offline.refuse_running(state, link.name, link.target)
     state.check()
     if state.progress is None:
-        raise CdcdError(f"{link.name} has no checkpoint on {link.target}: it has stopped at nothing")
+        raise CdcdError(
+            f"{link.name} has no checkpoint on {link.target}, so nothing says what is applied before {gtid}",
+            hint="`cdcd check` says whether it has run before, and what to do",
+        )
     if state.progress.position.includes(gtid) or gtid in state.progress.applied:
         raise CdcdError(f"{gtid} counts as applied already", hint=f"`cdcd position show --link {link.name}`")
     failed = await offline.failure(target, link.name, link.source, link.target)

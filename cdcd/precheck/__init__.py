@@ -8,7 +8,8 @@ The judges hold no I/O: facts in, problems out. A problem that can be fixed carr
 line of a file) that fixes it.
 
 An *error* would stop a link or lose something; a *warning* is slow, or safe only under a condition that
-cdcd can't see. The resume position is not judged here: it may be purged a second later, so the link does.
+cdcd can't see. The resume position is not judged here: it may be purged a second later, so the link does, and
+`cdcd check` by the same code (``runtime.resume``).
 """
 
 from cdcd.precheck.check import precheck

@@ -10,17 +10,16 @@ import msgspec
 import structlog
 
 from cdcd.checkpoint import witness
-from cdcd.checkpoint.decision import Ends, Witnesses, decide
-from cdcd.checkpoint.store import Checkpoint, Claim, Held
+from cdcd.checkpoint.decision import Ends, Warned, Witnesses, decide
+from cdcd.checkpoint.store import Checkpoint, Claim, Held, find
 from cdcd.checkpoint.witness import StateFiles, Witness
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, SourceLost, TargetLost
 from cdcd.model.position import Position, Progress
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
-from cdcd.source.start import resolve_start
+from cdcd.source.probe import begin, check_lead
 
 log = structlog.get_logger()
 
@@ -61,34 +60,55 @@ class Resumption:
 
         Raises what ``Checkpoint.claim`` raises, CheckpointLost and CheckpointForeign.
         """
-        self.mine = replace(
-            self.mine, source_server=await read_identity(source), target_server=await read_identity(control)
-        )
+        await self._meet(control, source)
 
-        async def begin(held: Held | None) -> Progress:
-            return await self._begin(held, control, source)
+        async def go_on(held: Held | None) -> Progress:
+            progress, warned = await self._decide(held, await self._witnesses(control, source), source)
+            for each in warned:
+                log.warning(each.event, **each.facts)
+            return progress
 
         await self.checkpoint.prepare(control)
-        claim = await self.checkpoint.claim(control, writers, begin, lambda at: witness.statement(self._seen(at)))
+        claim = await self.checkpoint.claim(control, writers, go_on, lambda at: witness.statement(self._seen(at)))
         self.mine = self._seen(claim.progress)
         await self._note_on(source)
         await self._note_in_file()
         return claim
 
-    async def _begin(self, held: Held | None, control: Session, source: Session) -> Progress:
-        """Return where to go on, with what an operator should know said; raise where that cannot be known."""
+    async def look(self, control: Session, source: Session) -> list[Warned]:
+        """Return what a run that began now would warn of, and raise what would stop it there.
+
+        Nothing is claimed, locked or written, and a run of the link is not disturbed. Raises LayoutMismatch,
+        CheckpointLost, CheckpointForeign; CdcdError, BinlogPurged, SourceRewound or BinlogError where the source does
+        not lead on; what the connections raise.
+        """
+        await self._meet(control, source)
+        # In this order: while the link runs, its rows are never behind what was noted of it before.
+        witnesses = await self._witnesses(control, source)
+        held = await find(control, self.link.name)
+        progress, warned = await self._decide(held, witnesses, source)
+        if held is not None:
+            await check_lead(source, self.source, self.link, self.mine.source_server, progress)
+        return warned
+
+    async def _meet(self, control: Session, source: Session) -> None:
+        servers = await read_identity(source), await read_identity(control)
+        self.mine = replace(self.mine, source_server=servers[0], target_server=servers[1])
+
+    async def _witnesses(self, control: Session, source: Session) -> Witnesses:
         files = await asyncio.to_thread(self.state.read) if self.state is not None else []
-        witnesses = Witnesses(await witness.read(control), await witness.read(source), files)
-        for warned in decide(
-            self.mine, held, witnesses, relays=self.link.relay, names=self.names, overlaps=self._overlaps
-        ):
-            log.warning(warned.event, **warned.facts)
+        return Witnesses(await witness.read(control), await witness.read(source), files)
+
+    async def _decide(self, held: Held | None, witnesses: Witnesses, source: Session) -> tuple[Progress, list[Warned]]:
+        """Return where to go on, and what an operator should know; raise where that cannot be known."""
+        warned = decide(self.mine, held, witnesses, relays=self.link.relay, names=self.names, overlaps=self._overlaps)
+        start = self.link.start
         if held is None:
-            return await resolve_start(source, MARIADB, self.link.start, self.mine.source_server)
+            return await begin(source, self.source, self.link, start, self.mine.source_server), warned
         position = str(held.progress.position)
-        if self.link.start not in ("now", position):
-            log.warning("start_not_used", start=self.link.start, position=position)
-        return held.progress
+        if start not in ("now", position):
+            warned.append(Warned("start_not_used", {"start": start, "position": position}))
+        return held.progress, warned
 
     def _overlaps(self, rules: str) -> bool:
         try:

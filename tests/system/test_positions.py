@@ -18,6 +18,7 @@ from tests.fixtures import mariadb
 from tests.fixtures.daemon import until
 from tests.fixtures.links import forget, running, wait_until
 from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.operator import Operator
 from tests.system.conftest import a_link
 
 TABLE = "CREATE TABLE t (n INT AUTO_INCREMENT PRIMARY KEY)"
@@ -62,9 +63,23 @@ async def purge(source):
 
 
 async def stopped(source, target, link, **options):
-    """Return what stops a link."""
+    """Return what stops a link where it begins or goes on; `cdcd check` has said so before."""
+    checked = await operator(source, target, link).check()
     async with running(link, source, target, **options) as run:
-        return await run.stopped()
+        error = await run.stopped()
+    assert f"error: links.{link.name}: {error.message}" in checked
+    return error
+
+
+def operator(source, target, link):
+    """Return who gives commands with a file of this link."""
+    return Operator({link.source: source, link.target: target}, link)
+
+
+async def new_second():
+    """Wait until a log that is begun now says another time than one that was begun before: it says whole seconds."""
+    began = int(time.time())
+    await wait_until(lambda: int(time.time()) > began)
 
 
 @contextmanager
@@ -112,12 +127,110 @@ async def test_a_log_that_was_reset_while_the_link_was_away_stops_it(source, wes
     """Also once the new numbers have passed the old: the place in the log tells what the number does not."""
     source.sql("RESET MASTER")
     await begin(source, west, a_link(database))
-    # A log says in whole seconds when it was begun.
-    began = int(time.time())
-    await wait_until(lambda: int(time.time()) > began)
+    await new_second()
     source.sql("RESET MASTER")
     write(source, database, past)
     assert isinstance(await stopped(source, west, a_link(database)), SourceRewound)
+
+
+@pytest.mark.parametrize("given", ["position set", "start", "start at the end"])
+async def test_a_log_that_is_reset_after_a_link_was_told_its_gtid_stops_it(source, west, database, given):
+    """Nothing has been applied since that would say where in the log the position lies."""
+    source.sql("RESET MASTER")
+    write(source, database)
+    gtid = source.binlog_position()[2]
+    write(source, database, 0 if given == "start at the end" else 3)
+    link = a_link(database, start="now" if given == "position set" else gtid)
+    if given == "position set":
+        await begin(source, west, link)
+        await operator(source, west, link).position_set(database, gtid)
+    else:
+        west.sql("DROP TABLE t", database=database)  # So that nothing is applied.
+        async with running(link, source, west):
+            pass
+        west.sql(TABLE, database=database)
+    [(file, offset)] = set(west.sql(f"SELECT log_file, log_offset FROM cdcd.checkpoint WHERE link = '{database}'"))
+    assert [(gtid,)] == source.sql(f"SELECT BINLOG_GTID_POS('{file}', {offset})")
+    await new_second()
+    source.sql("RESET MASTER")
+    write(source, database, 40)
+    assert isinstance(await stopped(source, west, link), SourceRewound)
+
+
+async def test_a_place_is_found_for_a_position_that_leaves_out_domains(source, west, database):
+    """What they hold comes before it in the log, and was never a part of it."""
+    source.sql("RESET MASTER")
+    write(source, database, session="SET SESSION gtid_domain_id = 5")
+    write(source, database)
+    gtid = next(each for each in source.binlog_position()[2].split(",") if not each.startswith("5-"))
+    write(source, database, session="SET SESSION gtid_domain_id = 5")
+    write(source, database, 1)
+    write(source, database, session="SET SESSION gtid_domain_id = 5")
+    link = a_link(database, start=gtid)
+    async with running(link, source, west) as run:
+        await run.caught_up()
+    assert [(10,)] == west.sql("SELECT COUNT(*) FROM t", database=database)
+    west.sql("TRUNCATE t", database=database)
+    await operator(source, west, link).position_set(database, gtid)
+    assert "0 errors" in await operator(source, west, link).check()
+    async with running(link, source, west) as run:
+        await run.caught_up()
+    assert [(10,)] == west.sql("SELECT COUNT(*) FROM t", database=database)
+
+
+async def test_a_start_that_the_log_does_not_hold_is_not_kept(source, west, database):
+    """Once the file is put right, the link begins as if it had never been refused."""
+    source.sql("RESET MASTER")
+    write(source, database)
+    error = await stopped(source, west, a_link(database, start="0-1-999999"))
+    assert "cdcd position --site east" in str(error)
+    for table in ("checkpoint", "link"):
+        assert [] == west.sql(f"SELECT 1 FROM cdcd.{table} WHERE link = '{database}'")
+    async with running(a_link(database, start="earliest"), source, west) as run:
+        await run.caught_up()
+    assert [(3,)] == west.sql("SELECT COUNT(*) FROM t", database=database)
+
+
+ANEW = "never be applied: the target must have it"
+AGAIN, NEVER = "are applied already will be applied again", "between the two that are not applied will never be"
+
+
+@pytest.mark.parametrize(
+    ("to", "said", "unsaid"),
+    [
+        ("rewound", ["not of one log", ANEW], [AGAIN, NEVER]),
+        ("restored", ["not of one log", ANEW], [AGAIN, NEVER]),
+        ("forward", [NEVER], [AGAIN, ANEW]),
+        ("backward", [AGAIN], [NEVER, ANEW]),
+        ("same", ["No transaction lies between"], [AGAIN, NEVER, ANEW]),
+        ("first", ["has no checkpoint", ANEW], [AGAIN, NEVER]),
+        ("purged", [NEVER], [AGAIN, ANEW]),
+    ],
+)
+async def test_it_is_said_what_putting_a_link_elsewhere_means(source, west, database, to, said, unsaid):
+    """Numbers of two histories say nothing of each other: a smaller one is no way back."""
+    link = a_link(database)
+    source.sql("RESET MASTER")
+    write(source, database)
+    before = source.binlog_position()[2]
+    if to == "restored":
+        with put_back(source):
+            await begin(source, west, link)
+        write(source, database, 40)
+    elif to != "first":
+        await begin(source, west, link)
+    if to == "rewound":
+        await new_second()
+        source.sql("RESET MASTER")
+    if to in ("rewound", "forward", "purged"):
+        write(source, database, 1)
+    if to == "purged":
+        await purge(source)
+    text = await operator(source, west, link).position_set(
+        database, before if to == "backward" else "now", dry_run=True
+    )
+    assert [] == [part for part in said if part not in text], text
+    assert [] == [part for part in unsaid if part in text], text
 
 
 async def test_a_log_that_was_reset_to_a_later_file_stops_the_link(source, west, database):
@@ -145,9 +258,8 @@ async def test_a_source_restored_from_an_older_copy_stops_the_link(source, west,
     """Written past the position since, it has other transactions under the numbers that were applied."""
     await begin(source, west, a_link(database))
     with put_back(source):
-        began = int(time.time())
         await begin(source, west, a_link(database))
-        await wait_until(lambda: int(time.time()) > began)  # A log says in whole seconds when it was begun.
+        await new_second()
     write(source, database, 20)
     assert isinstance(await stopped(source, west, a_link(database)), SourceRewound)
 
@@ -318,6 +430,24 @@ async def test_a_start_that_is_not_used_is_told_each_time(east, west, database, 
             async with running(a_link(database, start=start), east, west):
                 pass
         assert told == [line["event"] for line in logs].count("start_not_used")
+
+
+async def test_check_says_where_a_link_that_runs_goes_on_and_leaves_it_alone(east, west, both, database):
+    """An operator asks while the daemon runs: no row is written or waited for, and no reader of the log ended."""
+    both(TABLE)
+    link = a_link(database)
+    async with running(link, east, west) as run:
+        for _ in range(3):
+            write(east, database)
+            await run.caught_up()
+            stored = [west.sql(f"SELECT * FROM cdcd.{table}") for table in ("checkpoint", "link")]
+            logged = east.binlog_position(), west.binlog_position()
+            with west.connect(autocommit=False) as session, session.cursor() as cursor:
+                cursor.execute("SELECT * FROM cdcd.checkpoint FOR UPDATE")
+                assert "0 errors, 0 warnings" in await operator(east, west, link).check()
+            assert stored == [west.sql(f"SELECT * FROM cdcd.{table}") for table in ("checkpoint", "link")]
+            assert logged == (east.binlog_position(), west.binlog_position())
+        assert (0, []) == (run.runner._source_stats.reconnects, [run.task.exception()] if run.task.done() else [])
 
 
 async def test_an_unreadable_state_file_stops_the_link(east, west, database, both):

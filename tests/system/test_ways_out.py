@@ -181,7 +181,9 @@ async def test_damaged_rows_stop_the_link_and_can_be_put_right(moving, east, wes
         await run.caught_up()
         position = run.runner.position
     west.sql(f"{damage if damage.endswith('AND') else damage + ' WHERE'} link = '{database}'")
+    checked = await operator.check()
     error = await refused(link, east, west)
+    assert error.message in checked
     assert isinstance(error, CheckpointLost)
     assert "cdcd position set" in str(error)
     if "checkpoint" in damage:
@@ -232,9 +234,11 @@ async def test_a_purged_log_has_a_way_out(both, server_factory, west, database):
     insert(east, database, 3)
     [*_, (last, _)] = east.sql("SHOW BINARY LOGS")
     east.sql(f"PURGE BINARY LOGS TO '{last}'")
+    checked = await operator.check()
     error = await refused(link, east, west)
     assert isinstance(error, BinlogError)
     assert f"cdcd position set --link {database} POSITION" in str(error)
+    assert error.message in checked
     with pytest.raises(BinlogPurged):
         await operator.position_set(database, old)
     insert(west, database, 2, 3)  # The new copy.
@@ -409,7 +413,12 @@ async def test_links_that_are_exchanged_in_the_file_stop(moving, east, west, dat
     await carry(reverse, west, east)
     turned = a_link(database, source="west", target="east")
     file = {link.name: ("west", "east"), reverse.name: ("east", "west")}
-    assert isinstance(await refused(turned, west, east, names=file), CheckpointForeign)
+    other = a_link(reverse.name, tables=link.tables)
+    checked = await Operator({"east": east, "west": west}, turned, other).check()
+    error = await refused(turned, west, east, names=file)
+    assert isinstance(error, CheckpointForeign)
+    assert error.message in checked
+    assert "2 errors" in checked
     await carry(link, east, west)
 
 
@@ -466,3 +475,41 @@ async def reading_except_own(link, source, target):
         yield
         await run.caught_up()
         assert (carried, batches) == (run.runner.transactions, run.runner.stats.batches)
+
+
+@pytest.mark.parametrize("lost", ["DROP TABLE", "DELETE FROM"])
+@pytest.mark.parametrize("table", offline.TABLES)
+async def test_a_table_of_cdcd_s_that_is_lost_is_told_and_every_command_goes_on(
+    moving, east, west, database, table, lost
+):
+    """Whoever cleaned up: check says what the run says, and neither names a way out that is closed."""
+    link, operator = moving
+    reverse = a_link(f"{database}_r", source="west", target="east", tables=link.tables)
+    await carry(reverse, west, east)
+    async with running(link, east, west) as run:
+        insert(east, database, 1)
+        await run.caught_up()
+        position = run.runner.position
+    west.sql(f"{lost} cdcd.{table}" + ("" if lost == "DROP TABLE" else f" WHERE link = '{database}'"))
+    checked = await operator.check()
+    if table == "checkpoint":
+        assert "error: " in checked
+        with pytest.raises(CdcdError, match=r"cdcd.checkpoint is missing|cdcd check"):
+            await operator.position_show(database)
+        error = await refused(link, east, west, names=[database])
+        assert isinstance(error, CheckpointLost)
+        assert error.message in checked
+        west.sql("DROP TABLE cdcd.checkpoint")
+        await operator.position_set(database, position, dry_run=False)
+    else:
+        assert "0 errors" in checked
+    if lost == "DROP TABLE":
+        west.sql(f"DROP TABLE IF EXISTS cdcd.{table}")
+    renamed = Operator({"east": east, "west": west}, a_link(f"{database}_new", tables=link.tables), reverse)
+    await renamed.rename(database, f"{database}_new")
+    if lost == "DROP TABLE":
+        west.sql(f"DROP TABLE IF EXISTS cdcd.{table}")
+    await renamed.forget(f"{database}_new")
+    assert [0] * 5 == everything(f"{database}_new", west)
+    insert(east, database, 2)
+    await carry(link, east, west, names=[database])

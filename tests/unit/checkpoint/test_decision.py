@@ -50,10 +50,27 @@ def test_a_link_that_nothing_remembers_begins():
 )
 def test_a_checkpoint_that_is_gone_stops_the_link(seen, where):
     """Whichever place remembers: begun anew at `now`, it would lose what lies between."""
-    with pytest.raises(CheckpointLost, match="up to 0-1-100") as caught:
+    with pytest.raises(CheckpointLost, match="has run before, at least to 0-1-100, and") as caught:
         decide(MINE, None, Witnesses(**{where: [seen]}))
     assert "cdcd position set --link forward" in caught.value.hint
     assert "cdcd link forget --link forward" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("seen", "error"),
+    [
+        (SEEN, CheckpointLost),
+        (replace(SEEN, link="old"), CheckpointLost),
+        (replace(REVERSE, link="forward"), CheckpointForeign),
+    ],
+    ids=["gone", "under another name", "exchanged"],
+)
+def test_how_far_a_link_came_is_said_as_the_least(seen, error):
+    """A witness is older than the checkpoint that is gone: whoever took it for the end would apply rows twice."""
+    with pytest.raises(error, match="at least to 0-1-100"):
+        decide(MINE, None, Witnesses([seen]), names=FILE)
+    with pytest.raises(error, match="from the beginning of the log on"):
+        decide(MINE, None, Witnesses([replace(seen, position="")]), names=FILE)
 
 
 def test_the_source_remembers_links_of_other_daemons_too():
