@@ -26,6 +26,7 @@ cdef class Transaction:
     cdef readonly list noted            # statements in it that the decoder cannot carry, as query.Query
     cdef readonly list undone           # TableMaps of rows in it that were rolled back
     cdef readonly bint rolled_back
+    cdef readonly bint leaves_out       # new rows in it lack columns
     cdef dict savepoints                # name -> (rows events, bytes) before it
     cdef readonly list tables
     cdef readonly int part
