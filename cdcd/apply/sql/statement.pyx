@@ -170,7 +170,7 @@ cdef int _leave_out(Out out, Plan plan, int i) except -1:
     """Leave a column to the target, which must fill it as the source once did; what that was is not in the log."""
     default = plan.defaults[i] if plan.defaults else None
     if default is None or not plan.is_unaltered:
-        why = "its default at that time is not known" if default else "it is not known whether both sides' defaults agree"
+        why = "its default at that time is not known" if default else "both sides' defaults are not known to be equal"
         raise SchemaMismatch(
             f"the log leaves out column {plan.names[i]} of a new row (binlog_row_image), and {why}",
             hint="do by hand on the target what the transaction did, then cdcd skip;"
