@@ -73,6 +73,7 @@ def build(
     if keys and keys[0] is None:
         row_key = None  # A key that the server generates is in no statement, so it tells no rows apart.
     referenced = _has_foreign_keys(target) or (source is not None and _has_foreign_keys(source))
+    identical = source is not None and _is_identical(source, target)
     together = row_key is None or None in keys or _may_hold_periods(target, definition)
     return Plan(
         described,
@@ -89,16 +90,21 @@ def build(
         row_filter=row_filter,
         table_sql=_quoted_table(target),
         row_key_sql=_quoted(row_key.name) if row_key is not None else b"",
-        identical=source is not None and _is_identical(source, target),
+        identical=identical,
         splits_updates=target.has_all_references,
-        same_defaults=source is not None and _has_same_defaults(source, target),
+        defaults=[_default(name, source, target, identical=identical) for name in names],
         row_event_map=_row_event_map(description, source, target) if definition is not None else None,
         definition=definition,
     )
 
 
 def _is_identical(source: Table, target: Table) -> bool:
-    """Return whether the target defines every carried column as the source does, so that each value fits."""
+    """Return whether the target defines every carried column as the source does, so that each value fits.
+
+    A column of its own must not be one that only a strict server asks a value for.
+    """
+    if any(source.column(column.name) is None and _is_required(column) for column in target.columns):
+        return False
     pairs = [(column, target.column(column.name)) for column in source.columns if not column.generated]
     return all(
         there is not None and (here.type, here.charset, here.nullable) == (there.type, there.charset, there.nullable)
@@ -106,9 +112,21 @@ def _is_identical(source: Table, target: Table) -> bool:
     )
 
 
-def _has_same_defaults(source: Table, target: Table) -> bool:
-    """Return whether a row that leaves a column out gets the same value on both sides."""
-    return all((there := target.column(here.name)) is None or here.default == there.default for here in source.columns)
+def _is_required(column: Column) -> bool:
+    return not (column.nullable or column.generated or column.default is not None)
+
+
+def _default(name: str, source: Table | None, target: Table, *, identical: bool) -> str | None:
+    """Return how a row that leaves a column out gets the same value on both sides as they are; None where it may not.
+
+    Where neither states a default, each type implies one, which a server that is not strict stores.
+    """
+    here, there = source.column(name) if source else None, target.column(name)
+    if here is None or there is None or here.default != there.default:
+        return None
+    if here.default is not None:
+        return "stated"
+    return "implicit" if identical else None
 
 
 def _row_event_map(description: Description, source: Table | None, target: Table) -> bytes | None:

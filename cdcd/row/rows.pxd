@@ -41,7 +41,8 @@ cdef class Plan:
     cdef readonly bint stays_together       # its transactions are never split over writers
     cdef readonly bint is_identical         # both sides define the carried columns alike
     cdef readonly bint splits_updates       # an update of a key may go as a delete and an insert
-    cdef readonly bint has_same_defaults    # a column that an insert leaves out gets the source's value
+    cdef readonly tuple defaults            # of each column, alike on both sides: "stated", "implicit"; else None
+    cdef public bint is_unaltered           # proven: since rows that leave columns out, the source's table is the same
     cdef readonly bytes row_event_map          # a TABLE_MAP body for row events of the target, or None
     cdef readonly bytes definition          # the target table's, as its server wrote it when the plan was made
     cdef public long long opens             # tables that the target had opened when that was last seen to be so; or -1

@@ -72,7 +72,7 @@ cdef class Plan:
 
     def __cinit__(self, description, target_table, *, names, columns, charsets, keys, bint keyed, bint ordered,
                   bint together, uint64_t group, operations, row_filter, table_sql, row_key_sql, bint identical=False,
-                  bint same_defaults=False, bint splits_updates=True, bytes row_event_map=None, bytes definition=None):
+                  defaults=(), bint splits_updates=True, bytes row_event_map=None, bytes definition=None):
         self.description = description
         self.source = description.name
         self.target_table = target_table
@@ -82,7 +82,8 @@ cdef class Plan:
         self.is_keyed = keyed
         self.stays_together = together
         self.is_identical = identical
-        self.has_same_defaults = same_defaults
+        self.defaults = tuple(defaults)
+        self.is_unaltered = False
         self.splits_updates = splits_updates
         self.group = group
         self.row_filter = row_filter
@@ -308,7 +309,7 @@ cdef class Plan:
             return render_int(out, p, length, length < 8)
         if kind == R_ENUM:
             # A value that was no member: number 0, which a strict server accepts from nobody.
-            out.has_error_value |= little_endian(p, length) == 0
+            out.needs_lenience |= little_endian(p, length) == 0
             return out.put_number(little_endian(p, length))
         if kind == R_BIT:
             return out.put_number(big_endian(p, length))

@@ -27,6 +27,7 @@ cdef class Transaction:
     cdef readonly list undone           # TableMaps of rows in it that were rolled back
     cdef readonly bint rolled_back
     cdef public bint has_returned       # the link's target has executed it: native replication brought it here
+    cdef readonly bint leaves_out       # new rows in it lack columns
     cdef dict savepoints                # name -> (rows events, bytes) before it
     cdef readonly list tables
     cdef readonly int part

@@ -6,7 +6,26 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
+from cdcd.row.rows cimport INSERT
+
 from cdcd.model.position import Coordinates
+
+
+cdef bint _lacks_columns(const uint8_t* body, size_t length) noexcept:
+    """Return whether the images of a rows event lack a column, as the bitmap after the number of columns tells."""
+    cdef size_t at = 1, i, count
+    if length < 3:
+        return False    # Whoever walks the rows refuses it.
+    count = body[0]
+    if count == 252:
+        count = body[1] | body[2] << 8
+        at = 3
+    if length < at + (count + 7) // 8:
+        return False
+    for i in range(count // 8):
+        if body[at + i] != 255:
+            return True
+    return ~body[at + count // 8] & (1 << count % 8) - 1 if count % 8 else False
 
 
 cdef class TableMap:
@@ -40,7 +59,7 @@ cdef class Transaction:
         self.tables = []
         self.noted = []
         self.undone = []
-        self.rolled_back = self.has_returned = False
+        self.rolled_back = self.has_returned = self.leaves_out = False
         self.savepoints = {}
         self.part = part
         self.complete = False
@@ -79,6 +98,7 @@ cdef class Transaction:
         self.refs[self.ref_count] = RowsRef(len(self.tables) - 1, self.size, length, kind, flags)
         self.ref_count += 1
         self.size += length
+        self.leaves_out |= kind == INSERT and _lacks_columns(body, length)
         return 0
 
     cdef void trim(self) noexcept:
@@ -133,7 +153,7 @@ cdef class Transaction:
         return 0
 
     cdef bint is_ordinary(self) except -1:
-        """Whether it is whole, has rows that the link carries, and every table of it has its plan."""
+        """Whether it is whole, has rows that the link carries, and the plans of its tables tell all that they need."""
         cdef bint carries = False
         cdef TableMap table
         if self.query is not None or not self.complete or self.part or self.noted or self.undone:
@@ -141,7 +161,7 @@ cdef class Transaction:
         if self.rolled_back or self.has_returned:
             return False
         for table in self.tables:
-            if table.plan is None:
+            if table.plan is None or (self.leaves_out and table.plan is not False and not table.plan.is_unaltered):
                 return False
             carries |= table.plan is not False
         return carries

@@ -6,7 +6,7 @@ cdef class Out:
     cdef uint8_t* data
     cdef size_t size
     cdef size_t capacity
-    cdef bint has_error_value           # an ENUM's number 0 was written
+    cdef bint needs_lenience            # it holds what a strict server refuses of whatever statement
     cdef int reserve(self, size_t more) except -1
     cdef int put(self, const uint8_t* text, size_t length) except -1
     cdef int put_bytes(self, bytes text) except -1

@@ -20,7 +20,7 @@ cdef class Out:
     def __cinit__(self):
         self.data = NULL
         self.size = self.capacity = 0
-        self.has_error_value = False
+        self.needs_lenience = False
 
     def __dealloc__(self):
         free(self.data)

@@ -13,6 +13,7 @@ from cdcd.mysql.session import Session
 from cdcd.route.plan import build
 from cdcd.route.rules import Rules
 from cdcd.route.where import RowFilter
+from cdcd.row.rows import Plan
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.log_ahead import LogAhead
 from cdcd.source.schema import describe, read_collations
@@ -63,6 +64,10 @@ class Tables:
         for table in transaction.tables:
             if table.plan is None:
                 table.plan = await self._plan(table, transaction, before)
+            # Reading the log ahead is dear, and whole rows do not need it.
+            if transaction.leaves_out and isinstance(table.plan, Plan) and not table.plan.is_unaltered:
+                name = table.description.name
+                table.plan.is_unaltered = await self.ahead.is_unaltered(name, transaction.gtid, before)
 
     async def _plan(self, table: TableMap, transaction: Transaction, before: Progress) -> object:
         name = table.description.name

@@ -58,6 +58,16 @@ async def test_conflicts_are_counted_and_the_source_wins(
     both.assert_equal("t")
 
 
+@pytest.mark.parametrize("kind", ["SET('', 'x')", "ENUM('', 'x')"])
+async def test_no_row_is_eaten_whose_key_reads_alike(both: Both, kind: str) -> None:
+    """A member without letters reads as none; the numbers of the two keys differ, and so do their rows."""
+    both.both(f"CREATE TABLE t (k {kind} PRIMARY KEY, u INT UNIQUE, v INT); INSERT INTO t VALUES (1, 10, 1)")
+    both.only_target("SET sql_mode = ''; UPDATE t SET k = 0")
+    with pytest.raises(Conflict, match="must be unique"):
+        await both.carry("UPDATE t SET v = 7")
+    assert [(0, 10, 1)] == both.on_target("SELECT k + 0, u, v FROM t")
+
+
 async def test_a_conflict_does_not_take_the_rest_of_its_transaction_along(both: Both) -> None:
     """A transaction is applied whole: its other rows are not given up for one that differs."""
     both.both(f"{SHAPES['merged with another key']}; {ROWS}; CREATE TABLE other (id INT PRIMARY KEY)")

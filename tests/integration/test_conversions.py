@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdcd.errors import SchemaMismatch
+from cdcd.errors import ApplyFailed, SchemaMismatch
 from cdcd.model.table import Column
 from cdcd.route.conversion import Type, judge, members
 from tests.fixtures.links import PLAIN, Both, running
@@ -161,6 +161,18 @@ async def test_allow_loss_lets_one_column_change(both: Both) -> None:
     both.only_target("ALTER TABLE t MODIFY n DECIMAL(10,1)")
     with pytest.raises(SchemaMismatch, match="column n is"):
         await both.carry("INSERT INTO t VALUES (2, 1, 1)", allow_loss=(f"{both.database}.t.price",))
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "value"), [("varchar(80)", "varchar(40)", "REPEAT('x', 60)"), ("int", "tinyint", "1000")]
+)
+async def test_allow_loss_lets_nothing_in_that_does_not_fit(both: Both, here: str, there: str, value: str) -> None:
+    """To round is one thing, to cut another; who allowed the one is told that it is not the other."""
+    both.only_source(f"CREATE TABLE t (id INT PRIMARY KEY, v {here})")
+    both.only_target(f"CREATE TABLE t (id INT PRIMARY KEY, v {there})")
+    with pytest.raises(ApplyFailed, match=r"narrower.*allow_loss lets values be rounded"):
+        await both.carry(f"INSERT INTO t VALUES (1, {value})", allow_loss=(f"{both.database}.t.v",))
+    assert [] == both.on_target("SELECT * FROM t")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from itertools import product
 
 import pytest
+from structlog.testing import capture_logs
 
 from cdcd.errors import Conflict, SchemaMismatch
 from tests.fixtures.links import running
@@ -113,6 +114,105 @@ async def test_a_default_that_differs_stops_an_insert_that_leaves_it_out(
         error = await link.stopped()
     assert isinstance(error, SchemaMismatch)
     assert "leaves out column n" in str(error)
+
+
+@pytest.mark.parametrize("ddl", [False, True])
+async def test_a_default_that_was_altered_since_stops_an_insert_that_leaves_it_out(
+    ddl: bool, sources: Mapping[str, MariaDB], target: MariaDB
+) -> None:
+    """Both sides' defaults may be equal today, and the row older than today's."""
+    pair = a_pair(sources["FULL"], target, f"altered_{ddl}".lower())
+    pair.both("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 1)")
+    begun = pair.east.binlog_position()[2]
+    pair.only_east("SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (1)")
+    [stopped_at] = pair.east.binlog_position()[2].split(",")
+    pair.only_east("ALTER TABLE t ALTER n SET DEFAULT 2; INSERT INTO t (id) VALUES (2)")
+    if not ddl:
+        pair.only_west("ALTER TABLE t ALTER n SET DEFAULT 2")
+    async with running(a_link(pair.database, name=pair.database, start=begun, ddl=ddl), pair.east, pair.west) as link:
+        error = await link.stopped()
+    assert isinstance(error, SchemaMismatch)
+    assert {"table": f"{pair.database}.t", "transaction": stopped_at}.items() <= error.where.items()
+    assert "leaves out column n" in str(error)
+    assert "by hand" in str(error)
+    assert [] == pair.west.sql("SELECT * FROM t", database=pair.database)
+
+
+async def test_whole_rows_are_carried_past_an_altered_default(sources: Mapping[str, MariaDB], target: MariaDB) -> None:
+    """Nothing has to be proven of what the log says, and the log is not read ahead for it."""
+    pair = a_pair(sources["FULL"], target, "whole")
+    pair.both("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 1)")
+    begun = pair.east.binlog_position()[2]
+    pair.only_east("INSERT INTO t (id) VALUES (1); SET binlog_row_image = MINIMAL; INSERT INTO t VALUES (2, 5)")
+    pair.both("ALTER TABLE t ALTER n SET DEFAULT 2")
+    with capture_logs() as logs:
+        async with running(a_link(pair.database, name=pair.database, start=begun), pair.east, pair.west) as link:
+            await link.caught_up()
+    assert [(1, 1), (2, 5)] == pair.west.sql("SELECT * FROM t ORDER BY id", database=pair.database)
+    assert [] == [each for each in logs if each["event"] == "table_checked"]
+
+
+async def test_a_proven_default_is_proven_once(sources: Mapping[str, MariaDB], target: MariaDB) -> None:
+    """Reading the log ahead takes a connection of its own, which not every transaction may ask for."""
+    pair = a_pair(sources["FULL"], target, "proven")
+    pair.both("CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL DEFAULT 1, m INT)")
+    with capture_logs() as logs:
+        async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+            for n in range(5):
+                pair.only_east(f"SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES ({n})")
+                await link.caught_up()
+    assert [(n, 1, None) for n in range(5)] == pair.west.sql("SELECT * FROM t ORDER BY id", database=pair.database)
+    assert 1 == len([each for each in logs if each["event"] == "table_checked"])
+
+
+IMPLICIT = (
+    "INT",
+    "VARCHAR(5)",
+    "ENUM('', 'b')",
+    "SET('a')",
+    "DECIMAL(5, 2)",
+    "DATE",
+    "TIMESTAMP",
+    "BLOB",
+    "BIT(3)",
+    "YEAR",
+)
+
+
+async def test_a_column_without_a_default_gets_what_its_type_implies(
+    sources: Mapping[str, MariaDB], target: MariaDB
+) -> None:
+    """A source that is not strict stores it, and a strict target would refuse it."""
+    pair = a_pair(sources["FULL"], target, "implied")
+    columns = ", ".join(f"c{n} {kind} NOT NULL" for n, kind in enumerate((*IMPLICIT, "POINT", "UUID", "INET6")))
+    pair.both(
+        f"CREATE TABLE t (id INT PRIMARY KEY, {columns});CREATE TABLE k (a INT AUTO_INCREMENT, b INT NOT NULL, KEY (a))"
+    )
+    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+        pair.only_east(
+            "SET sql_mode = '', binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (1), (2);"
+            "INSERT INTO k (a) VALUES (7), (3); INSERT INTO k () VALUES ()"
+        )
+        await link.caught_up()
+    for query in ("SELECT *, c2 + 0, HEX(c10) FROM t ORDER BY id", "SELECT * FROM k ORDER BY a"):
+        rows = pair.east.sql(query, database=pair.database)
+        assert repr(rows) == repr(pair.west.sql(query, database=pair.database))
+        assert len(rows) > 1
+
+
+async def test_a_column_without_a_default_that_differs_stops_an_insert_that_leaves_it_out(
+    sources: Mapping[str, MariaDB], target: MariaDB
+) -> None:
+    """Another type may imply another value."""
+    pair = a_pair(sources["FULL"], target, "implied_otherwise")
+    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL)")
+    pair.only_west("CREATE TABLE t (id INT PRIMARY KEY, n VARCHAR(20) NOT NULL)")
+    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+        pair.only_east("SET sql_mode = '', binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (1)")
+        error = await link.stopped()
+    assert isinstance(error, SchemaMismatch)
+    assert "leaves out column n" in str(error)
+    assert "transaction" in error.where
 
 
 async def test_a_missing_row_is_a_conflict_where_the_image_is_minimal(

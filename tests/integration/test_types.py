@@ -1,16 +1,20 @@
 """Every column type arrives on the target as the very value that the source has.
 
-Rows travel as the events they came as, or as SQL where the target does not take those: each way is tried.
+Rows travel as the events they came as, as SQL where the target does not take those, or one by one where something
+contradicts them: each way is tried.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 
 import pytest
 
+from cdcd.apply.sql import writer
+from cdcd.apply.sql.exchange import MismatchError
+from cdcd.errors import ApplyFailed
 from tests.fixtures import values
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
@@ -27,14 +31,19 @@ _KINDS = (
 
 
 def _create(case: Case) -> str:
-    """Return tables that have the type beside a key, as the key, and without any key."""
+    """Return tables that have the type beside a key, as the key, as the key beside another, and without any key."""
     bare = case.type.removesuffix(" null")
-    key = f"CREATE TABLE k (v {bare} NOT NULL, n INT, PRIMARY KEY (v));" if case.is_key else ""
+    key = (
+        f"CREATE TABLE k (v {bare} NOT NULL, n INT, PRIMARY KEY (v));"
+        f"CREATE TABLE g (v {bare} NOT NULL, n INT, m INT UNIQUE, PRIMARY KEY (v));"
+        if case.is_key
+        else ""
+    )
     return f"CREATE TABLE a (id INT PRIMARY KEY, v {case.type}); {key} CREATE TABLE w (v {case.type}, n INT)"
 
 
 def _tables(case: Case) -> tuple[str, ...]:
-    return ("a", "w", "k") if case.is_key else ("a", "w")
+    return ("a", "w", "k", "g") if case.is_key else ("a", "w")
 
 
 def _inserts(case: Case) -> list[str]:
@@ -43,6 +52,7 @@ def _inserts(case: Case) -> list[str]:
     statements = [f"INSERT INTO a VALUES {','.join(rows)}", f"INSERT INTO w VALUES {','.join(twice)}"]
     if case.is_key:
         statements.append(f"INSERT INTO k VALUES {','.join(f'({v}, {n})' for n, v in enumerate(case.values))}")
+        statements.append(f"INSERT INTO g VALUES {','.join(f'({v}, {n}, {n})' for n, v in enumerate(case.values))}")
     return statements
 
 
@@ -53,6 +63,7 @@ def _updates(case: Case) -> list[str]:
     statements.append(f"UPDATE w SET v = {case.values[-1]} WHERE n = 0 LIMIT 1")
     if case.is_key:
         statements.append("UPDATE k SET n = n + 1000")
+        statements.append("UPDATE g SET n = n + 1000")
         statements.append(f"DELETE FROM k WHERE n = {len(case.values) + 999}")
         statements.append(f"UPDATE k SET v = {case.values[-1]} WHERE n = 1000")
     return statements
@@ -61,7 +72,7 @@ def _updates(case: Case) -> list[str]:
 def _deletes(case: Case) -> list[str]:
     statements = [f"DELETE FROM w WHERE n = {n} LIMIT 1" for n in range(1, len(case.values) + 1)]
     statements.append("DELETE FROM a WHERE id % 2")
-    return [*statements, "DELETE FROM k WHERE n % 2"] if case.is_key else statements
+    return [*statements, "DELETE FROM k WHERE n % 2", "DELETE FROM g WHERE n % 2"] if case.is_key else statements
 
 
 def _queries(tables: Iterable[str], case: Case) -> list[str]:
@@ -69,7 +80,7 @@ def _queries(tables: Iterable[str], case: Case) -> list[str]:
     shown = ", ".join(("v", "HEX(v)", *case.shown))
     return [
         f"SELECT '{table}', {other}, {shown} FROM {table} ORDER BY {other}, HEX(v), LEFT(v, 1)"
-        for table, other in zip(tables, ("id", "n", "n"), strict=False)
+        for table, other in zip(tables, ("id", "n", "n", "n"), strict=False)
     ]
 
 
@@ -101,10 +112,23 @@ async def test_a_type_arrives_value_exact(case: Case, east: MariaDB, west: Maria
         assert link.contradicted == 0
 
 
-@pytest.mark.usefixtures("rows_as_sql")
+@pytest.fixture(params=["as_sql", "row_by_row"])
+def without_events(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Send every row as SQL: net changes, or one after the other."""
+
+    def refused(*_: object) -> Iterator[object]:
+        raise MismatchError("as if something contradicted it")
+        yield
+
+    request.getfixturevalue("rows_as_sql")
+    if request.param == "row_by_row":
+        monkeypatch.setattr(writer.Writer, "_modes", lambda *_: [refused])
+    return str(request.param)
+
+
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.__name__)
 async def test_a_type_arrives_value_exact_as_sql(
-    kind: Callable[[], list[Case]], east: MariaDB, west: MariaDB, database: str
+    kind: Callable[[], list[Case]], without_events: str, east: MariaDB, west: MariaDB, database: str
 ) -> None:
     """Text is parsed again, and converted from the charset that it names."""
     cases = {f"_{number}": case for number, case in enumerate(kind())}
@@ -120,9 +144,48 @@ async def test_a_type_arrives_value_exact_as_sql(
             assert expected == _rows(west, database, queries)
             assert len(expected) > 10
         assert link.runner.conflicts == 0
-        assert link.contradicted == 0
+        assert (link.contradicted > 0) == (link.row_by_row > 0) == (without_events == "row_by_row")
+
+
+SHAPELESS = (
+    "INSERT INTO t (id) VALUES (1), (2), (3); INSERT IGNORE INTO t VALUES (4, NULL, 4);"
+    "INSERT INTO w (n) VALUES (1), (2), (2)",
+    "UPDATE t SET n = 5 WHERE id < 3; UPDATE t SET g = POINT(1, 2) WHERE id = 1;UPDATE w SET n = 3 WHERE n = 2 LIMIT 1",
+    "DELETE FROM t WHERE id = 2; DELETE FROM w WHERE n = 2",
+)
+
+
+async def test_a_geometry_without_a_value_arrives(east: MariaDB, west: MariaDB, database: str) -> None:
+    """A server that is not strict stores bytes that are no shape, which no SQL can write."""
+    for server in (east, west):
+        server.sql(
+            "CREATE TABLE t (id INT PRIMARY KEY, g GEOMETRY NOT NULL, n INT);CREATE TABLE w (g POINT NOT NULL, n INT)",
+            database=database,
+        )
+    async with running(a_link(database), east, west) as link:
+        for script in SHAPELESS:
+            east.sql(f"SET sql_mode = ''; {script}", database=database)
+            await link.caught_up()
+            queries = ["SELECT id, HEX(g), n FROM t ORDER BY id", "SELECT HEX(g), n FROM w ORDER BY n"]
+            assert _rows(east, database, queries) == _rows(west, database, queries)
+        assert link.runner.conflicts == 0
+
+
+@pytest.mark.usefixtures("rows_as_sql")
+async def test_a_geometry_without_a_value_stops_where_row_events_are_not_taken(
+    east: MariaDB, west: MariaDB, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what no SQL can write, and what can be done."""
+    monkeypatch.setattr(writer, "format_description", lambda: b"SIGNAL SQLSTATE '42000'")
+    for server in (east, west):
+        server.sql("CREATE TABLE t (id INT PRIMARY KEY, g GEOMETRY NOT NULL)", database=database)
+    async with running(a_link(database), east, west) as link:
+        east.sql("SET sql_mode = ''; INSERT INTO t (id) VALUES (1)", database=database)
+        error = await link.stopped()
+    assert isinstance(error, ApplyFailed)
+    assert "BINLOG REPLAY" in str(error)
 
 
 def _of(suffix: str, statements: list[str]) -> str:
     """Return a script for one case's tables among those of others."""
-    return re.sub(r"\b(TABLE|INTO|UPDATE|FROM) ([awk])\b", rf"\1 \2{suffix}", ";".join(statements))
+    return re.sub(r"\b(TABLE|INTO|UPDATE|FROM) ([awkg])\b", rf"\1 \2{suffix}", ";".join(statements))

@@ -15,6 +15,7 @@ from cdcd.errors import ServerError, TargetBusy
 from cdcd.mysql.session import Answer, Session
 
 UPDATE = 1  # ``Statement.kind``
+NO_GEOMETRY = 1416  # ER_CANT_CREATE_GEOMETRY_OBJECT: of bytes that are no shape, and of none
 # Sent and not answered: enough that the server never waits for the next command.
 UNANSWERED_BYTES_MAX = 1024 * 1024
 
@@ -23,12 +24,14 @@ class MismatchError(Exception):
     """The target refuses a statement of many changes, or its rows are not what they expect.
 
     The partition is run again in another mode; the last, one change at a time, decides the conflict, or finds the one
-    change that is refused. ``by_count``: a statement went through, and met other rows than it should.
+    change that is refused. ``by_count``: a statement went through, and met other rows than it should. ``by_form``: what
+    is refused is the change as SQL, and a row event of it may be taken.
     """
 
-    def __init__(self, message: str, *, by_count: bool = False) -> None:
+    def __init__(self, message: str, *, by_count: bool = False, by_form: bool = False) -> None:
         super().__init__(message)
         self.by_count = by_count
+        self.by_form = by_form
 
 
 class OpensMovedError(Exception):
@@ -162,7 +165,8 @@ class Exchange:
             await self._pass_over()
             if any(isinstance(each, Opens) and each.is_refusal(error) for each in packet.statements):
                 raise OpensMovedError from error
-            raise MismatchError(error.message, by_count=error.code == OUT_OF_RANGE) from error
+            is_empty_shape = error.code == NO_GEOMETRY
+            raise MismatchError(error.message, by_count=error.code == OUT_OF_RANGE, by_form=is_empty_shape) from error
         except (TargetBusy, MismatchError):
             await self._pass_over()
             raise

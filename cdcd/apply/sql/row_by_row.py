@@ -15,7 +15,7 @@ from typing import Literal
 from cdcd.apply.conflicts import DELETE_MISSED, INSERT_FOUND, UPDATE_MET, UPDATE_MISSED, Met, Source
 from cdcd.apply.sql.exchange import MismatchError
 from cdcd.apply.sql.statement import can_insert_after, describe, moves_row_key, render, render_one
-from cdcd.errors import ApplyFailed, CdcdError, Conflict, ServerError
+from cdcd.errors import ApplyFailed, CdcdError, Conflict, SchemaMismatch, ServerError
 from cdcd.mysql.session import Session
 from cdcd.row.rows import RowSet
 
@@ -25,16 +25,22 @@ TOO_LARGE = 1153  # ER_NET_PACKET_TOO_LARGE
 PACKET_HEAD = 1024  # for what goes with a statement
 Verb = Literal["insert", "update", "overwrite", "delete"]
 _FOREIGN_KEY = frozenset({1216, 1217, 1451, 1452})
+_NARROW = (
+    "the target column is narrower than the source's: alter it; allow_loss lets values be rounded, and none be cut"
+)
 _HINTS = {
     1054: "the target table lacks a column: alter it, or set ddl = true",
     1146: "create the table on the target, or leave it out of the link",
     1049: "create the database on the target",
     1153: "raise max_allowed_packet on the target above that size, then start the link again",
-    1264: "the target column is narrower than the source's: alter it",
-    1406: "the target column is narrower than the source's: alter it",
+    1264: _NARROW,
+    1406: _NARROW,
     1265: "the target column cannot hold the value: compare both definitions",
     1366: "the target column cannot hold the value: compare both definitions",
-    1364: "a target column without a default is not on the source: give it one",
+    1364: "that column of the target is not on the source and has no default: give it one",
+    1416: "a geometry without a value, which a source stores that is not strict, is taken as a row event only, where no"
+    " row is in the way: GRANT BINLOG REPLAY to the target's account, with the same columns on both sides; or do"
+    " by hand on the target what the transaction did, with sql_mode = '' and without that column, then cdcd skip",
 }
 
 
@@ -87,7 +93,7 @@ class RowByRow:
                             await self._session.execute("ROLLBACK TO step")
                             for at in range(statement.first, statement.first + statement.rows):
                                 await self._decide(step, at)
-        except (ServerError, Conflict, ApplyFailed) as error:
+        except (ServerError, Conflict, ApplyFailed, SchemaMismatch) as error:
             raise MismatchError(error.message) from error
 
     @asynccontextmanager

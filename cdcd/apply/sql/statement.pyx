@@ -42,13 +42,13 @@ cdef class Statement:
 
 
 cdef bytes _text(Out out, Plan plan):
-    """Take the statement. A strict server refuses an ENUM's error value, number 0, in whatever guise.
+    """Take the statement. A strict server refuses an ENUM's error value, number 0, and a value that is only implied.
 
     Where both sides define the columns alike every other value fits without strictness, so it is given up
     for the statement; elsewhere the server's refusal stands.
     """
     text = out.take()
-    return LENIENTLY + text if out.has_error_value and plan.is_identical else text
+    return LENIENTLY + text if out.needs_lenience and plan.is_identical else text
 
 
 def render(RowSet row_set):
@@ -159,14 +159,25 @@ cdef int _put_insert_head(Out out, Plan plan, const uint8_t* present) except -1:
             out.put_char(separator)
             out.put_bytes(<bytes>plan.name_sql[i])
             separator = 44
-        elif plan.writes(i) and not plan.has_same_defaults:
-            raise SchemaMismatch(
-                f"the log leaves out column {plan.names[i]} of a new row, and the sides' defaults differ",
-                hint="set binlog_row_image=FULL on the source, or give both sides the same defaults",
-            ).at(table=".".join(plan.source))
+        elif plan.writes(i):
+            _leave_out(out, plan, i)
     if separator == 40:
         out.put_char(40)
     return out.put(b") VALUES ", 9)
+
+
+cdef int _leave_out(Out out, Plan plan, int i) except -1:
+    """Leave a column to the target, which must fill it as the source once did; what that was is not in the log."""
+    default = plan.defaults[i] if plan.defaults else None
+    if default is None or not plan.is_unaltered:
+        why = "its default at that time is not known" if default else "both sides' defaults are not known to be equal"
+        raise SchemaMismatch(
+            f"the log leaves out column {plan.names[i]} of a new row (binlog_row_image), and {why}",
+            hint="do by hand on the target what the transaction did, then cdcd skip;"
+            " set binlog_row_image=FULL on the source for what comes",
+        ).at(table=".".join(plan.source))
+    out.needs_lenience |= default == "implicit"
+    return 0
 
 
 cdef int _put_row(Out out, Plan plan, Image image) except -1:
@@ -196,17 +207,34 @@ cdef bytes _upsert_tail(Plan plan):
         # A key that only compares equal is written too, as are the source's letters.
         if plan.writes(i) and not (plan.row_key.is_exact and plan.is_row_key(i)):
             name = <bytes>plan.name_sql[i]
-            parts.append(name + b"=VALUES(" + name + b")")
-    first = <bytes>plan.name_sql[plan.row_key.columns[0]]
+            value = b"VALUES(" + name + b")"
+            # It writes a SET by its text, where a member without letters is lost.
+            parts.append(name + b"=" + (_number(plan, i, value) if _kind(plan, i) == cell.SET else value))
+    i = plan.row_key.columns[0]
+    name = <bytes>plan.name_sql[i]
     if plan.has_alternatives:
-        names = [<bytes>plan.name_sql[index] for index in plan.row_key.columns]
-        same = b" AND ".join([name + b"=VALUES(" + name + b")" for name in names])
-        overflow = b"18446744073709551615+LENGTH(CONCAT(" + first + b",'x'))"
+        same = b" AND ".join([_same_value(plan, index) for index in plan.row_key.columns])
+        overflow = b"18446744073709551615+LENGTH(CONCAT(" + name + b",'x'))"
         # Both results are the column itself, so that the expression has its type, whatever that is.
-        parts.insert(0, first + b"=IF(" + same + b" OR " + overflow + b"," + first + b"," + first + b")")
+        value = _number(plan, i, name)
+        parts.insert(0, name + b"=IF(" + same + b" OR " + overflow + b"," + value + b"," + value + b")")
     elif not parts:
-        parts.append(first + b"=" + first)
+        parts.append(name + b"=" + name)
     return b" ON DUPLICATE KEY UPDATE " + b",".join(parts)
+
+
+cdef object _kind(Plan plan, int i):
+    return plan.description.columns[i].type
+
+
+cdef bytes _number(Plan plan, int i, bytes value):
+    """Write an ENUM or a SET as the number that it is, 64 bits of it: as text, members without letters are nothing."""
+    return value + b"|0" if _kind(plan, i) in (cell.ENUM, cell.SET) else value
+
+
+cdef bytes _same_value(Plan plan, int i):
+    name = <bytes>plan.name_sql[i]
+    return _number(plan, i, name) + b"=" + _number(plan, i, b"VALUES(" + name + b")")
 
 
 cdef object _delete(RowSet row_set, size_t first):

@@ -18,7 +18,7 @@ from cdcd.apply.sql.marker import check, refusal
 from cdcd.apply.sql.row_by_row import PACKET_HEAD, RowByRow
 from cdcd.apply.sql.row_events import fits_row_events, format_description, row_events
 from cdcd.apply.sql.statement import render
-from cdcd.errors import AccessDenied, ApplyFailed, Conflict, ServerError, TargetBusy
+from cdcd.errors import AccessDenied, ApplyFailed, Conflict, SchemaMismatch, ServerError, TargetBusy
 from cdcd.mysql.session import Session
 from cdcd.row.rows import Plan, RowSet
 
@@ -142,8 +142,8 @@ class Writer:
                 self.stats.mismatches += 1
                 log.info("share_contradicted", slot=self.slot, reason=str(error))
                 await self._undo(undo)
-                if isinstance(error, TooLargeError) and self.sends_row_events and as_events not in modes:
-                    modes.append(as_events)  # Text may double in SQL; an event is a third more than its bytes.
+                if error.by_form and self.sends_row_events and as_events not in modes:
+                    modes.append(as_events)
         raise mismatch
 
     def _modes(self, partition: Partition) -> list[ApplyMode]:
@@ -208,7 +208,7 @@ class Writer:
         row_by_row, steps = RowByRow(self.session, partition, self._packet_bytes_max), partition.ordered_steps()
         try:
             await row_by_row.run(steps)
-        except (ApplyFailed, Conflict):
+        except (ApplyFailed, Conflict, SchemaMismatch):
             await self._look(_plans(steps))  # What looks like a row's fault may be the table's.
             raise
         await self._look(_plans(steps))
@@ -230,15 +230,20 @@ class Writer:
         exchange, packet = Exchange(self.session), Packet()
         if marker:
             packet.add(marker, Marked())
-        for text, expected in mode(partition.steps):
-            if len(text) + PACKET_HEAD > self._packet_bytes_max:
-                await exchange.finish()
-                raise TooLargeError(f"a statement of {len(text)} bytes exceeds the target's max_allowed_packet")
-            if packet.texts and packet.size + len(text) > self._packet_bytes:
-                await exchange.send(packet)
-                packet = Packet()
-            packet.add(text, expected)
-            self.stats.statements += 1
+        try:
+            for text, expected in mode(partition.steps):
+                if len(text) + PACKET_HEAD > self._packet_bytes_max:
+                    await exchange.finish()
+                    # Text may double in SQL; an event is a third more than its bytes.
+                    raise MismatchError(f"a statement of {len(text)} bytes exceeds max_allowed_packet", by_form=True)
+                if packet.texts and packet.size + len(text) > self._packet_bytes:
+                    await exchange.send(packet)
+                    packet = Packet()
+                packet.add(text, expected)
+                self.stats.statements += 1
+        except SchemaMismatch as error:
+            await exchange.finish()
+            raise MismatchError(error.message) from error  # One change at a time tells which it is of.
         await self._finish(exchange, packet, Opens.of(_plans(partition.steps)), commits=bool(marker))
         met = Met()
         for statement in exchange.mismatched:
@@ -269,10 +274,6 @@ class Writer:
 
 def _plans(steps: Collection[RowSet]) -> set[Plan]:
     return {step.plan for step in steps}
-
-
-class TooLargeError(MismatchError):
-    """A statement is larger than the target takes."""
 
 
 def as_events(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:
