@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from cdcd.model.table import Column, ForeignKey, Key, Table, TableName
 from cdcd.precheck.merged import merge
 from cdcd.precheck.problem import Problem
-from cdcd.route.conversion import Type, is_as_fine, judge
+from cdcd.route.conversion import is_as_fine, judge
 from cdcd.route.keys import fineness, tells_apart
+from cdcd.row.column_type import Type
 from cdcd.sql import quote
 
 _QUIET_RULES = frozenset({"RESTRICT", "NO ACTION"})

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator
 
 from cdcd.model.table import Column, Table
 from cdcd.precheck.problem import Problem
-from cdcd.route.conversion import Type, judge
+from cdcd.route.conversion import judge
+from cdcd.row.column_type import Type
 from cdcd.sql import quote
 
 

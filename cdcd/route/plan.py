@@ -14,10 +14,11 @@ from dataclasses import replace
 
 from cdcd.errors import SchemaMismatch
 from cdcd.model.table import Column, Key, Table
-from cdcd.route.conversion import Type, is_as_fine, judge
+from cdcd.route.conversion import is_as_fine, judge
 from cdcd.route.keys import HINT, tells_apart
 from cdcd.row import cell
 from cdcd.row.cell import ColumnType, Description
+from cdcd.row.column_type import Type
 from cdcd.row.key import UniqueKey
 from cdcd.row.rows import Plan
 

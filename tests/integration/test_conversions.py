@@ -6,7 +6,8 @@ import pytest
 
 from cdcd.errors import SchemaMismatch
 from cdcd.model.table import Column
-from cdcd.route.conversion import Type, judge, members
+from cdcd.route.conversion import judge
+from cdcd.row.column_type import Type, members
 from tests.fixtures.links import PLAIN, Both, running
 from tests.fixtures.mariadb import MariaDB
 
