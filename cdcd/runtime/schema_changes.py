@@ -101,6 +101,7 @@ class SchemaChanges:
             return "passed"
         if change.kind == "unknown":
             raise UnsupportedEvent(f"a statement that is not understood: {query}", hint=ROW_FORMAT)
+        self._check_own(query, change, transaction)
         if announcement := self.announced.take(query, change.verb, change.objects, transaction.timestamp):
             await self._check_crossing(announcement, change, transaction)
             return "own"
@@ -112,6 +113,7 @@ class SchemaChanges:
         await self._check_temporary(query, change, transaction, progress)
         self._check_filters(query, change, transaction)
         self._check_readable(query)
+        self._check_known(query, change, transaction)
         zone = await self._time_zone(query, change)
         ran = await carry(self.session, self._change(transaction, source, change, zone), dispatcher.fence(progress))
         log.info("ddl_carried", statement=str(query), gtid=str(transaction.gtid), ran=ran)
@@ -155,6 +157,35 @@ class SchemaChanges:
                 f"a statement under a setting that is not understood (status variable {query.unknown}): {query}",
                 hint="run it on the target by hand, under the settings of its session, then cdcd skip it",
             )
+
+    def _check_own(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
+        """Raise UnsupportedEvent for a statement logged in recovery that may be one that cdcd ran here."""
+        if (announcement := self.announced.may_be(query, change.verb, change.objects)) is not None:
+            raise UnsupportedEvent(
+                "a statement that the source logged while it recovered from a crash, and nothing tells whether it is"
+                f" the one that link {announcement.link} ran there: {query}",
+                hint=f"if {announcement.origin} has made the same change, {self._skip(transaction)}; if not, make it on"
+                " the target by hand, then skip it",
+            ).at(original=announcement.gtid)
+
+    def _check_known(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
+        """Raise UnsupportedEvent where the statement depends on something that its event has not kept."""
+        if not transaction.timestamp and change.effect.temporal:
+            raise UnsupportedEvent(
+                f"a statement that may depend on its time, which the log does not tell: {query}",
+                hint="run it on the target by hand, give the rows that are there the values that they have on the"
+                f" source, then {self._skip(transaction)}",
+            )
+        if query.is_recovered and (unknown := _unknown(query, change)):
+            raise UnsupportedEvent(
+                "a statement that the source logged while it recovered from a crash, without the settings of its"
+                f" session, on which depends {unknown}: {query}",
+                hint="see on the source what it did (SHOW CREATE TABLE), do the same on the target by hand, then"
+                f" {self._skip(transaction)}",
+            )
+
+    def _skip(self, transaction: Transaction) -> str:
+        return f"cdcd skip --link {self.link.name} --gtid {transaction.gtid}"
 
     async def _time_zone(self, query: Query, change: ddl.SchemaChange) -> str:
         """Return the time zone under which the statement means the same on the target; raise UnsupportedEvent."""
@@ -299,3 +330,12 @@ class SchemaChanges:
 
     def _folded(self, name: TableName) -> TableName:
         return self.foreign.folded(name)
+
+
+def _unknown(query: Query, change: ddl.SchemaChange) -> str:
+    """Return what in the statement means something else under other settings of a session; "" where nothing does."""
+    if not query.statement.isascii():
+        return "how its letters are read (character_set_client)"
+    if '"' in query.statement or "\\" in query.statement or "||" in query.statement:
+        return "how its quotes, backslashes and bars are read (sql_mode)"
+    return "which numbers the rows get (auto_increment_increment)" if change.effect.numbers else ""
