@@ -201,8 +201,8 @@ def _pair(
     if there is None:
         raise SchemaMismatch(
             f"column {name} is missing on the target table {target.name[0]}.{target.name[1]}",
-            hint=f"add it there ({live.type if live else 'as on the source'}; cdcd check prints the statement), and give its"
-            " rows the values that they have on the source; or leave the table out of the link",
+            hint=f"add it there ({live.type if live else 'as on the source'}; cdcd check prints the statement), and"
+            " give its rows the values that they have on the source; or leave the table out of the link",
         ).at(table=".".join(description.name))
     if column.type not in cell.CHARACTER:
         return (

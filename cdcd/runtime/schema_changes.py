@@ -15,7 +15,6 @@ from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Conflict, UnsupportedEvent
 from cdcd.model.position import Progress
 from cdcd.model.table import TableName
-from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.route import filtered
 from cdcd.route.announced import Announced, Announcement
@@ -106,6 +105,9 @@ class SchemaChanges:
             await self._check_crossing(announcement, change, transaction)
             return "own"
         if self.foreign.temporaries.take(query, change, self._folded):
+            log.info("statement_passed", verb=change.verb, gtid=str(transaction.gtid))
+            return "passed"
+        if await self._renames_others(change, transaction, progress):
             log.info("statement_passed", verb=change.verb, gtid=str(transaction.gtid))
             return "passed"
         if not await self._is_carried(change, transaction):
@@ -234,6 +236,36 @@ class SchemaChanges:
             )
         return True
 
+    async def _renames_others(self, change: ddl.SchemaChange, transaction: Transaction, progress: Progress) -> bool:
+        """Return whether a RENAME TABLE is about views and sequences alone; raise UnsupportedEvent where not alone."""
+        if change.verb != "RENAME TABLE" or not self.link.ddl or not any(map(self._carries, change.objects)):
+            return False
+        final: dict[TableName, TableName] = {}
+        for old, new in zip(change.objects[::2], change.objects[1::2], strict=True):
+            final[new] = final.pop(old, old)
+        others = [name for name in final if await self._is_other(name, transaction, progress)]
+        if others and len(others) < len(final):
+            raise UnsupportedEvent(
+                f"a statement that renames {'.'.join(others[0])}, a view or a sequence, which the link does not carry,"
+                f" together with tables: {transaction.query}",
+                hint=f"rename the tables on the target by hand, then {self._skip(transaction)}",
+            )
+        return bool(others)
+
+    async def _is_other(self, name: TableName, transaction: Transaction, progress: Progress) -> bool:
+        """Return whether a name is on the source a view's or a sequence's, and has been since the transaction."""
+        kind = await self._kind(name)
+        is_other = kind in ("VIEW", "SEQUENCE")
+        return is_other and not await self.ahead.next_change(name, transaction.gtid, progress)
+
+    async def _kind(self, name: TableName) -> str:
+        """Return what is under a name on the source, as information_schema calls it; "" where nothing is."""
+        database, table = map(quote.text, self._folded(name))
+        row = await self.foreign.source.fetch_one(
+            f"SELECT table_type FROM information_schema.tables WHERE table_schema = {database} AND table_name = {table}"
+        )
+        return str(row[0]) if row else ""
+
     def _check_filters(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
         names = map(self._folded, change.objects)
         filters = {name: text for name in names if (text := self.link.where.get(".".join(name))) is not None}
@@ -268,7 +300,7 @@ class SchemaChanges:
         """
         olds, news = change.objects[::2], change.objects[1::2]
         for name in olds:
-            if name in news or await read_table(self.foreign.source, self._folded(name)) is None:
+            if name in news or await self._kind(name) in ("", "VIEW"):
                 continue
             if await self.ahead.next_change(name, transaction.gtid, progress) not in ("CREATE TABLE", "RENAME TABLE"):
                 return name

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 KEPT_DAYS = 7
 _MISSING = frozenset({1049, 1051, 1146})
 _NO_SUCH_SESSION = 1094
-_UNKNOWN_TABLE = 1051
+_UNKNOWN_TABLE, _NO_SUCH_TABLE = 1051, 1146
 _SPARE_BYTES = 4096
 # Inserts move it, and they go on while the link does not run.
 _NEXT_ID = re.compile(rb" AUTO_INCREMENT=\d+")
@@ -105,6 +105,11 @@ class State(NamedTuple):
     digest: str
     present: bool  # one of them exists
     is_told: bool  # the digest differs for tables that were made anew
+
+
+def _is_missing(error: ServerError, change: Change) -> bool:
+    """Return whether what a statement renames is no table of the target's."""
+    return change.verb == "RENAME TABLE" and error.code == _NO_SUCH_TABLE
 
 
 class Announced(NamedTuple):
@@ -177,7 +182,8 @@ def _refused(error: ServerError, change: Change) -> CdcdError:
     refused = explain(error).at(statement=str(change.query), gtid=change.gtid)
     again = "start the link again"
     way = "" if again in refused.hint else f"; make it possible there and {again}"
-    refused.hint += f"{way}, or pass over it with {change.way_out}"
+    what = " (views and sequences are not carried)" if _is_missing(error, change) else ""
+    refused.hint += f"{way}, or pass over it with {change.way_out}{what}"
     return refused
 
 
