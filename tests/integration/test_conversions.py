@@ -135,6 +135,8 @@ SILENT = [
     ("datetime", "date", "'2024-01-01 10:00:00'"),
     ("bigint", "double", "9007199254740993"),
     ("double", "float", "0.1"),
+    ("float", "float(7,3)", "1.23456"),
+    ("text", "text compressed", "'a'"),
     ("varchar(9)", "varchar(5)", "'a       '"),
     ("timestamp null", "datetime", "'2024-01-01 10:00:00'"),
     ("bit(8)", "varchar(9)", "65"),
