@@ -79,6 +79,14 @@ class Query:
     thread_specific: bool = False  # its event says that it depends on its session, as temporary tables do
     unknown: int | None = None  # the first status variable that is not understood
 
+    @property
+    def is_recovered(self) -> bool:
+        """Whether the server logged it while it recovered from a crash (``sql/ddl_log.cc``), under no session.
+
+        The time is 0 then, and the settings are the server's own, whatever those of the session were.
+        """
+        return self.thread_id == 0
+
     def __str__(self) -> str:
         """Return the statement for messages: shortened, and without the texts in it, which may be secrets."""
         text = _without_texts(self.statement, self.sql_mode or 0)

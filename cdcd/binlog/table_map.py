@@ -34,6 +34,7 @@ from cdcd.row.cell import (
     ColumnType,
     Description,
 )
+from cdcd.row.column_type import GEOMETRIES
 
 # Servers count geometry columns, which are binary strings to them, among those that have a collation.
 _COLLATED = CHARACTER | {GEOMETRY}
@@ -149,6 +150,7 @@ def _columns(stored: list[tuple[int, int]], nulls: bytes, fields: dict[int, byte
     collations |= _collations(fields, 10, [i for i, (kind, _) in enumerate(stored) if kind in (ENUM, SET)])
     members = _members(fields.get(5), [i for i, (kind, _) in enumerate(stored) if kind == SET])
     members |= _members(fields.get(6), [i for i, (kind, _) in enumerate(stored) if kind == ENUM])
+    geometries = _geometries(fields.get(7), [i for i, (kind, _) in enumerate(stored) if kind == GEOMETRY])
     return tuple(
         ColumnType(
             kind,
@@ -157,6 +159,7 @@ def _columns(stored: list[tuple[int, int]], nulls: bytes, fields: dict[int, byte
             unsigned.get(i),
             collations.get(i),
             members.get(i),
+            geometries.get(i),
         )
         for i, (kind, metadata) in enumerate(stored)
     )
@@ -184,6 +187,16 @@ def _members(block: bytes | None, indexes: list[int]) -> dict[int, tuple[bytes, 
         return {}
     reader = _Reader(block)
     return {i: tuple(reader.take(reader.packed()) for _ in range(reader.packed())) for i in indexes}
+
+
+def _geometries(block: bytes | None, indexes: list[int]) -> dict[int, int]:
+    if block is None:
+        return {}
+    reader = _Reader(block)
+    kinds = {i: reader.packed() for i in indexes}
+    if any(kind >= len(GEOMETRIES) for kind in kinds.values()):
+        raise MalformedEvent("a TABLE_MAP event with a geometry of no known kind")
+    return kinds
 
 
 def _names(block: bytes | None, count: int) -> tuple[str, ...] | None:

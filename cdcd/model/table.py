@@ -29,6 +29,9 @@ class Column:
     generated: bool
     invisible: bool
     default: str | None = None  # COLUMN_DEFAULT, an expression; None when it has none
+    expression: str = ""  # of a generated column
+    extra: str = ""  # EXTRA, as "auto_increment" or "on update current_timestamp()"
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

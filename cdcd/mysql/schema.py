@@ -68,8 +68,8 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
     here = f"table_schema = {database} AND table_name = {table}"
     columns = await session.fetch(
         "SELECT column_name, column_type, data_type, character_set_name, collation_name, is_nullable,"
-        f" extra, generation_expression, column_default FROM information_schema.columns WHERE {here}"
-        " ORDER BY ordinal_position"
+        " extra, generation_expression, column_default, column_comment FROM information_schema.columns"
+        f" WHERE {here} ORDER BY ordinal_position"
     )
     if not columns:
         return None
@@ -145,6 +145,7 @@ def _column(
     extra: str,
     expression: str | None,
     default: str | None,
+    comment: str,
 ) -> Column:
     return Column(
         name,
@@ -156,6 +157,9 @@ def _column(
         bool(expression) or "GENERATED" in extra.upper().replace("DEFAULT_GENERATED", ""),
         "INVISIBLE" in extra.upper(),
         default,
+        expression or "",
+        extra,
+        comment,
     )
 
 

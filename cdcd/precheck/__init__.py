@@ -3,7 +3,8 @@
 ``server`` reads what a server says of itself, once. ``site`` judges one server in the roles that the links
 give it, ``pair`` two servers against each other, ``grants`` the accounts, ``tables`` the tables of a link,
 ``filters`` what the file says of them. A table that a pair carries both ways is judged once, by ``both_ways``: what
-one direction advised, the other would take back otherwise; ``merged`` says what two columns become.
+one direction advised, the other would take back otherwise; ``merged`` says what two columns become, ``definition``
+how a column is written in a statement.
 The judges hold no I/O: facts in, problems out. A problem that can be fixed carries the statement (or the
 line of a file) that fixes it.
 

@@ -10,10 +10,12 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from cdcd.model.table import Column, ForeignKey, Key, Table, TableName
+from cdcd.precheck.definition import FILL, add, modify
 from cdcd.precheck.merged import merge
 from cdcd.precheck.problem import Problem
-from cdcd.route.conversion import Type, is_as_fine, judge
+from cdcd.route.conversion import is_as_fine, judge
 from cdcd.route.keys import fineness, tells_apart
+from cdcd.row.column_type import Type
 from cdcd.sql import quote
 
 _QUIET_RULES = frozenset({"RESTRICT", "NO ACTION"})
@@ -64,8 +66,7 @@ def _check_missing(path: str, column: Column, holder: Side, lacking: Side) -> It
     if column.generated:
         return
     text = f"column {column.name} of {holder.label} is missing on {lacking.site}"
-    added = f"ADD COLUMN {_definition(column, column.name)}"
-    yield Problem.error(path, text, lacking.alter(added, "; then give its rows the values that they have there"))
+    yield Problem.error(path, text, lacking.alter(add(column, holder.table), f"; {FILL}"))
 
 
 def _check_column(path: str, column: Column, there: Column, one: Side, other: Side) -> Iterator[Problem]:
@@ -85,7 +86,7 @@ def _check_column(path: str, column: Column, there: Column, one: Side, other: Si
         yield make(path, f"{text}: {consequence}", f"-- give it one type on {one.site} and {other.site}")
         return
     fixes = [
-        side.alter(f"MODIFY COLUMN {_definition(merged, held.name)}", "; keep its COMMENT, AUTO_INCREMENT, ON UPDATE")
+        side.alter(modify(held, merged, default=held.default))
         for side, held in ((one, column), (other, there))
         if not _is_same(held, merged)
     ]
@@ -179,14 +180,6 @@ def _add_foreign_key(key: ForeignKey, rules: ForeignKey, holder: Side, own: Side
         f" ON {event} {rule}" for event, rule in (("DELETE", rules.on_delete), ("UPDATE", rules.on_update)) if rule
     )
     return f"ADD FOREIGN KEY ({columns}) REFERENCES {quote.table(parent)} ({parents}){actions}"
-
-
-def _definition(column: Column, name: str) -> str:
-    charset = f" CHARACTER SET {column.charset} COLLATE {column.collation}" if column.charset else ""
-    null = " NULL" if column.nullable else " NOT NULL"
-    has_default = column.default not in (None, "NULL")
-    default = f" DEFAULT {column.default}" if has_default else ""
-    return f"{quote.identifier(name)} {column.type}{charset}{null}{default}"
 
 
 def _is_same(held: Column, merged: Column) -> bool:

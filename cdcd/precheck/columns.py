@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from cdcd.model.table import Column, Table
+from cdcd.precheck.definition import FILL, add, define, modify
 from cdcd.precheck.problem import Problem
-from cdcd.route.conversion import Type, judge
+from cdcd.route.conversion import judge
+from cdcd.row.column_type import Type
 from cdcd.sql import quote
 
 
@@ -17,7 +19,7 @@ def check_columns(
     for column in source.columns:
         there = target.column(column.name)
         if there is None:
-            yield from _check_missing(path, column, target)
+            yield from _check_missing(path, column, source, target)
         elif column.generated or there.generated:
             yield from _check_generated(path, column, there, target)
         else:
@@ -30,22 +32,18 @@ def check_columns(
             yield Problem.error(path, text, fix)
 
 
-def _check_missing(path: str, column: Column, target: Table) -> Iterator[Problem]:
+def _check_missing(path: str, column: Column, source: Table, target: Table) -> Iterator[Problem]:
     if column.generated:
         return
-    null = "" if column.nullable else " NOT NULL"
-    # A column of another charset would change the text on its way.
-    text_type = f" CHARACTER SET {column.charset} COLLATE {column.collation}" if column.charset else ""
-    added = f"{quote.identifier(column.name)} {column.type}{text_type}{null}"
     text = f"column {_full(target, column.name)} is missing on the target"
-    yield Problem.error(path, text, f"ALTER TABLE {quote.table(target.name)} ADD COLUMN {added};")
+    yield Problem.error(path, text, f"ALTER TABLE {quote.table(target.name)} {add(column, source)};  -- {FILL}")
 
 
 def _check_generated(path: str, column: Column, there: Column, target: Table) -> Iterator[Problem]:
     name = _full(target, column.name)
     if not there.generated:
         text = f"column {name} is computed on the source and plain on the target, where nothing would write it"
-        fix = f"-- define column {name} as on the source, or drop it"
+        fix = f"-- define column {name} as on the source, or drop it: {define(column)}"
         yield Problem.error(path, text, fix)
     elif not column.generated:
         text = f"column {name} is computed on the target: what the source stores in it is not carried"
@@ -77,11 +75,8 @@ def _check_type(path: str, column: Column, there: Column, target: Table, *, allo
 
 
 def _modify(target: Table, column: Column, there: Column) -> str:
-    """Return the statement that gives the target's column the source's type."""
-    charset = f" CHARACTER SET {column.charset} COLLATE {column.collation}" if column.charset else ""
-    null = "" if column.nullable else " NOT NULL"
-    changed = f"{quote.identifier(there.name)} {column.type}{charset}{null}"
-    return f"ALTER TABLE {quote.table(target.name)} MODIFY COLUMN {changed};  -- keep its DEFAULT and COMMENT"
+    """Return the statement that gives the target's column the source's type and default."""
+    return f"ALTER TABLE {quote.table(target.name)} {modify(there, column, default=column.default)};"
 
 
 def _describe(column: Column) -> str:

@@ -74,6 +74,16 @@ class Announced:
             self._loaded.discard(announcement)
             self._read[announcement.link] = announcement
 
+    def may_be(self, query: Query, verb: str, objects: Iterable[TableName]) -> Announcement | None:
+        """Return an announcement that a statement may be of which the source logged while it recovered from a crash.
+
+        Of its time and its connection the log then tells nothing.
+        """
+        names = folded(objects)
+        waiting = (*self._read.values(), *self._loaded)
+        of_kind = (one for one in waiting if one.verb == verb and bool(names) and names <= one.objects)
+        return next(of_kind, None) if query.is_recovered else None
+
     def take(self, query: Query, verb: str, objects: Iterable[TableName], timestamp: int) -> Announcement | None:
         """Return the announcement of this statement, begun at ``timestamp`` in seconds, and forget it."""
         names = list(objects)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from cdcd.model.table import Key, Table
-from cdcd.route.conversion import Type, is_as_fine
+from cdcd.route.conversion import is_as_fine
+from cdcd.row.column_type import Type
 
 IsFine = Callable[[str], bool]
 """Whether a column's values, by its name, are equal on the target only if they are on the source."""

@@ -14,10 +14,11 @@ from dataclasses import replace
 
 from cdcd.errors import SchemaMismatch
 from cdcd.model.table import Column, Key, Table
-from cdcd.route.conversion import Type, is_as_fine, judge
+from cdcd.route.conversion import is_as_fine, judge
 from cdcd.route.keys import HINT, tells_apart
 from cdcd.row import cell
 from cdcd.row.cell import ColumnType, Description
+from cdcd.row.column_type import Type
 from cdcd.row.key import UniqueKey
 from cdcd.row.rows import Plan
 
@@ -218,7 +219,8 @@ def _pair(
     if there is None:
         raise SchemaMismatch(
             f"column {name} is missing on the target table {target.name[0]}.{target.name[1]}",
-            hint=f"add it there ({live.type if live else 'as on the source'}), or leave the table out of the link",
+            hint=f"add it there ({live.type if live else 'as on the source'}; cdcd check prints the statement), and"
+            " give its rows the values that they have on the source; or leave the table out of the link",
         ).at(table=".".join(description.name))
     if column.type not in cell.CHARACTER:
         return (

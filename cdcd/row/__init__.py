@@ -1,6 +1,7 @@
 """What rows are made of: bytes as the log has them, and how to walk them. Compiled; no I/O, no engine's client.
 
-cell         how each cell of an image is stored; ``compression`` undoes what a server packs
+cell         how each cell of an image is stored; ``column_type`` says which values that means; ``compression`` undoes
+             what a server packs
 rows         walks row images and finds a column's bytes; a set of changes to one table
 key          hashes keys as the target compares them
 transaction  one source commit with its rows, and the tables that they are of

@@ -26,7 +26,8 @@ class ColumnType:
 
     ``metadata`` by type: the length of a text or of its length prefix, digits of fractional seconds,
     precision << 8 | scale of a DECIMAL, bits of a BIT, bytes of an ENUM or SET.
-    ``unsigned`` and ``collation_id`` are None when the event does not say.
+    ``unsigned``, ``collation_id``, ``members`` and ``geometry`` are None when the event does not say; the last is the
+    number of a kind (``column_type.GEOMETRIES``).
     """
 
     type: int
@@ -35,6 +36,7 @@ class ColumnType:
     unsigned: bool | None = None
     collation_id: int | None = None
     members: tuple[bytes, ...] | None = None
+    geometry: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Conflict, UnsupportedEvent
 from cdcd.model.position import Progress
 from cdcd.model.table import TableName
-from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.route import filtered
 from cdcd.route.announced import Announced, Announcement
@@ -107,10 +106,14 @@ class SchemaChanges:
             return "passed"
         if change.kind == "unknown":
             raise UnsupportedEvent(f"a statement that is not understood: {query}", hint=ROW_FORMAT)
+        self._check_own(query, change, transaction)
         if announcement := self.announced.take(query, change.verb, change.objects, transaction.timestamp):
             await self._check_crossing(announcement, change, transaction)
             return "own"
         if self.foreign.temporaries.take(query, change, self._folded):
+            log.info("statement_passed", verb=change.verb, gtid=str(transaction.gtid))
+            return "passed"
+        if await self._renames_others(change, transaction, progress):
             log.info("statement_passed", verb=change.verb, gtid=str(transaction.gtid))
             return "passed"
         if not await self._is_carried(change, transaction):
@@ -118,6 +121,7 @@ class SchemaChanges:
         await self._check_temporary(query, change, transaction, progress)
         self._check_filters(query, change, transaction)
         self._check_readable(query)
+        self._check_known(query, change, transaction)
         zone = await self._time_zone(query, change)
         ran = await carry(self.session, self._change(transaction, source, change, zone), dispatcher.fence(progress))
         log.info("ddl_carried", statement=str(query), gtid=str(transaction.gtid), ran=ran)
@@ -161,6 +165,35 @@ class SchemaChanges:
                 f"a statement under a setting that is not understood (status variable {query.unknown}): {query}",
                 hint="run it on the target by hand, under the settings of its session, then cdcd skip it",
             )
+
+    def _check_own(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
+        """Raise UnsupportedEvent for a statement logged in recovery that may be one that cdcd ran here."""
+        if (announcement := self.announced.may_be(query, change.verb, change.objects)) is not None:
+            raise UnsupportedEvent(
+                "a statement that the source logged while it recovered from a crash, and nothing tells whether it is"
+                f" the one that link {announcement.link} ran there: {query}",
+                hint=f"if {announcement.origin} has made the same change, {self._skip(transaction)}; if not, make it on"
+                " the target by hand, then skip it",
+            ).at(original=announcement.gtid)
+
+    def _check_known(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
+        """Raise UnsupportedEvent where the statement depends on something that its event has not kept."""
+        if not transaction.timestamp and change.effect.temporal:
+            raise UnsupportedEvent(
+                f"a statement that may depend on its time, which the log does not tell: {query}",
+                hint="run it on the target by hand, give the rows that are there the values that they have on the"
+                f" source, then {self._skip(transaction)}",
+            )
+        if query.is_recovered and (unknown := _unknown(query, change)):
+            raise UnsupportedEvent(
+                "a statement that the source logged while it recovered from a crash, without the settings of its"
+                f" session, on which depends {unknown}: {query}",
+                hint="see on the source what it did (SHOW CREATE TABLE), do the same on the target by hand, then"
+                f" {self._skip(transaction)}",
+            )
+
+    def _skip(self, transaction: Transaction) -> str:
+        return f"cdcd skip --link {self.link.name} --gtid {transaction.gtid}"
 
     async def _time_zone(self, query: Query, change: ddl.SchemaChange) -> str:
         """Return the time zone under which the statement means the same on the target; raise UnsupportedEvent."""
@@ -209,6 +242,36 @@ class SchemaChanges:
             )
         return True
 
+    async def _renames_others(self, change: ddl.SchemaChange, transaction: Transaction, progress: Progress) -> bool:
+        """Return whether a RENAME TABLE is about views and sequences alone; raise UnsupportedEvent where not alone."""
+        if change.verb != "RENAME TABLE" or not self.link.ddl or not any(map(self._carries, change.objects)):
+            return False
+        final: dict[TableName, TableName] = {}
+        for old, new in zip(change.objects[::2], change.objects[1::2], strict=True):
+            final[new] = final.pop(old, old)
+        others = [name for name in final if await self._is_other(name, transaction, progress)]
+        if others and len(others) < len(final):
+            raise UnsupportedEvent(
+                f"a statement that renames {'.'.join(others[0])}, a view or a sequence, which the link does not carry,"
+                f" together with tables: {transaction.query}",
+                hint=f"rename the tables on the target by hand, then {self._skip(transaction)}",
+            )
+        return bool(others)
+
+    async def _is_other(self, name: TableName, transaction: Transaction, progress: Progress) -> bool:
+        """Return whether a name is on the source a view's or a sequence's, and has been since the transaction."""
+        kind = await self._kind(name)
+        is_other = kind in ("VIEW", "SEQUENCE")
+        return is_other and not await self.ahead.next_change(name, transaction.gtid, progress)
+
+    async def _kind(self, name: TableName) -> str:
+        """Return what is under a name on the source, as information_schema calls it; "" where nothing is."""
+        database, table = map(quote.text, self._folded(name))
+        row = await self.foreign.source.fetch_one(
+            f"SELECT table_type FROM information_schema.tables WHERE table_schema = {database} AND table_name = {table}"
+        )
+        return str(row[0]) if row else ""
+
     def _check_filters(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
         names = map(self._folded, change.objects)
         filters = {name: text for name in names if (text := self.link.where.get(".".join(name))) is not None}
@@ -243,7 +306,7 @@ class SchemaChanges:
         """
         olds, news = change.objects[::2], change.objects[1::2]
         for name in olds:
-            if name in news or await read_table(self.foreign.source, self._folded(name)) is None:
+            if name in news or await self._kind(name) in ("", "VIEW"):
                 continue
             if await self.ahead.next_change(name, transaction.gtid, progress) not in ("CREATE TABLE", "RENAME TABLE"):
                 return name
@@ -305,3 +368,12 @@ class SchemaChanges:
 
     def _folded(self, name: TableName) -> TableName:
         return self.foreign.folded(name)
+
+
+def _unknown(query: Query, change: ddl.SchemaChange) -> str:
+    """Return what in the statement means something else under other settings of a session; "" where nothing does."""
+    if not query.statement.isascii():
+        return "how its letters are read (character_set_client)"
+    if '"' in query.statement or "\\" in query.statement or "||" in query.statement:
+        return "how its quotes, backslashes and bars are read (sql_mode)"
+    return "which numbers the rows get (auto_increment_increment)" if change.effect.numbers else ""

@@ -84,6 +84,7 @@ class Tables:
         description, source = await describe(
             self._source,
             table.description,
+            self.collations,
             lambda: self.ahead.is_unaltered(name, transaction.gtid, before),
         )
         may_be_sequence = description.column_names == SEQUENCE_COLUMNS and not description.primary_key

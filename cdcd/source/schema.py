@@ -1,34 +1,26 @@
 """What a table was when an event was written.
 
-With binlog_row_metadata=FULL the event says it itself. Otherwise the live table is used, and only when it
-is proven to be what the event describes: as many columns, of fitting types and nullability, and not
-altered since the event, as the log since then tells.
+With binlog_row_metadata=FULL the event says it itself, and the live table adds what no event tells. Otherwise the live
+table is used. Either way only when it is proven to be what the event describes: as many columns, of the same types and
+nullability, and not altered since the event, as the log since then tells where the event does not tell all.
 Where that proof fails, the link stops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from cdcd.errors import SchemaMismatch, ServerError
-from cdcd.model.table import Column, Table
+from cdcd.model.table import Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.row import cell
 from cdcd.row.cell import Description
+from cdcd.row.column_type import is_stored_as, is_told_by_events
 
 NO_SUCH_COLUMN = 1054
+Collations = Mapping[int, tuple[str, str]]
 _FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name their columns"
-_STORED = {
-    "tinyint": cell.TINY, "smallint": cell.SHORT, "mediumint": cell.INT24, "int": cell.LONG, "bigint": cell.LONGLONG,
-    "float": cell.FLOAT, "double": cell.DOUBLE, "decimal": cell.NEWDECIMAL, "year": cell.YEAR, "date": cell.DATE,
-    "time": cell.TIME2, "datetime": cell.DATETIME2, "timestamp": cell.TIMESTAMP2, "bit": cell.BIT, "enum": cell.ENUM,
-    "set": cell.SET, "varchar": cell.VARCHAR, "varbinary": cell.VARCHAR, "char": cell.STRING, "binary": cell.STRING,
-    "uuid": cell.STRING, "inet4": cell.STRING, "inet6": cell.STRING, "tinytext": cell.BLOB, "text": cell.BLOB,
-    "mediumtext": cell.BLOB, "longtext": cell.BLOB, "tinyblob": cell.BLOB, "blob": cell.BLOB, "mediumblob": cell.BLOB,
-    "longblob": cell.BLOB, "json": cell.BLOB,
-}  # fmt: skip
 
 
 async def read_collations(session: Session) -> dict[int, tuple[str, str]]:
@@ -46,7 +38,10 @@ async def read_collations(session: Session) -> dict[int, tuple[str, str]]:
 
 
 async def describe(
-    session: Session, description: Description, is_unaltered: Callable[[], Awaitable[bool]]
+    session: Session,
+    description: Description,
+    collations: Collations,
+    is_unaltered: Callable[[], Awaitable[bool]],
 ) -> tuple[Description, Table | None]:
     """Return the description with column names, and the live table where it is still the same.
 
@@ -54,11 +49,9 @@ async def describe(
     """
     live = await read_table(session, description.name)
     if description.column_names is not None:
-        if live is None or not _is_same(description, live):
+        if live is None or not _is_same(description, live, collations):
             return description, None
-        # Events do not tell which columns are generated.
-        generated = any(column.generated for column in live.columns)
-        if generated and not await is_unaltered():
+        if not all(map(is_told_by_events, live.columns)) and not await is_unaltered():
             return description, None
         return description, live
     where = ".".join(description.name)
@@ -66,7 +59,7 @@ async def describe(
         raise SchemaMismatch("the table is gone, and its events do not name their columns", hint=_FULL_HINT).at(
             table=where
         )
-    problem = _misfit(description, live)
+    problem = _misfit(description, live, collations)
     if problem is None and not await is_unaltered():
         problem = "the table was altered after the event"
     if problem is not None:
@@ -75,11 +68,11 @@ async def describe(
     return replace(description, column_names=(*(column.name for column in live.columns), *hidden)), live
 
 
-def _is_same(description: Description, live: Table) -> bool:
+def _is_same(description: Description, live: Table, collations: Collations) -> bool:
     """Return whether the live table has the names, types and primary key that a full event gives."""
     every = [name.lower() for name in description.column_names or ()]
     names = every[: len(every) - live.hidden_columns]
-    if names != [column.name.lower() for column in live.columns] or _misfit(description, live) is not None:
+    if names != [column.name.lower() for column in live.columns] or _misfit(description, live, collations) is not None:
         return False
     key = {every[index] for index, _ in description.primary_key}
     # Without a primary key, the server's events name a unique key without NULLs in its place.
@@ -87,19 +80,12 @@ def _is_same(description: Description, live: Table) -> bool:
     return any({name.lower() for name in other.columns} == key for other in keys) if keys else not key
 
 
-def _misfit(description: Description, live: Table) -> str | None:
+def _misfit(description: Description, live: Table, collations: Collations) -> str | None:
     shown = len(description.columns) - live.hidden_columns
     if shown != len(live.columns):
         return f"{len(live.columns)} columns, the event has {shown}"
     for column, declared in zip(description.columns[:shown], live.columns, strict=True):
-        if not _fits(column, declared):
-            return f"column {declared.name} is {declared.type}, the event has type {column.type}"
-        if column.nullable != declared.nullable:
-            return f"column {declared.name} differs in whether it may be NULL"
+        if not is_stored_as(declared, column, collations.get(column.collation_id or 0)):
+            null = "NULL" if column.nullable else "NOT NULL"
+            return f"column {declared.name} is {declared.type}, the event has type {column.type}, {null}"
     return None
-
-
-def _fits(column: cell.ColumnType, declared: Column) -> bool:
-    expected = _STORED.get(declared.data_type, cell.GEOMETRY)
-    compressed = {cell.BLOB_COMPRESSED: cell.BLOB, cell.VARCHAR_COMPRESSED: cell.VARCHAR}
-    return compressed.get(column.type, column.type) == expected

@@ -6,7 +6,8 @@ import pytest
 
 from cdcd.errors import ApplyFailed, SchemaMismatch
 from cdcd.model.table import Column
-from cdcd.route.conversion import Type, judge, members
+from cdcd.route.conversion import judge
+from cdcd.row.column_type import Type, members
 from tests.fixtures.links import PLAIN, Both, running
 from tests.fixtures.mariadb import MariaDB
 
@@ -134,6 +135,8 @@ SILENT = [
     ("datetime", "date", "'2024-01-01 10:00:00'"),
     ("bigint", "double", "9007199254740993"),
     ("double", "float", "0.1"),
+    ("float", "float(7,3)", "1.23456"),
+    ("text", "text compressed", "'a'"),
     ("varchar(9)", "varchar(5)", "'a       '"),
     ("timestamp null", "datetime", "'2024-01-01 10:00:00'"),
     ("bit(8)", "varchar(9)", "65"),

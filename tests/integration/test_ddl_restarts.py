@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 
 import pytest
-from pymysql.err import OperationalError
 
 from cdcd.apply.sql import schema_change
-from cdcd.config.schema import Link
 from cdcd.errors import ApplyFailed, UnsupportedEvent
 from tests.fixtures.active_pair import announcements, contents
+from tests.fixtures.interrupted import checkpoint_held, crash, end_waiting, link, make_tables, unchangeable, waiting
 from tests.fixtures.links import running, wait_until
 
 CHANGES = {
@@ -27,58 +25,11 @@ CHANGES = {
 }
 
 
-def link(database, name, **keys):
-    """Describe one of the two links."""
-    ends = {"forward": ("east", "west"), "reverse": ("west", "east")}[name]
-    keys = {"tables": (f"{database}.*",), "ddl": True, "heartbeat_seconds": 1, **keys}
-    return Link(name=f"{database}_{name}", source=ends[0], target=ends[1], **keys)
-
-
 @pytest.fixture
 def both(east, west, database):
     """Give both sides the same two tables of the same definition."""
-    for server in (east, west):
-        for table in ("t", "u"):
-            server.sql(f"CREATE TABLE {table} (id INT PRIMARY KEY, v VARCHAR(9))", database=database)
-            server.sql(f"INSERT INTO {table} VALUES (1, '{table}')", database=database)
+    make_tables(database, east, west)
     return east, west
-
-
-@contextmanager
-def unchangeable(server, database, table):
-    """Let every schema change of a table wait; rows go on."""
-    with server.connect(database=database) as session, session.cursor() as cursor:
-        cursor.execute(f"BACKUP LOCK `{table}`")
-        yield
-        cursor.execute("BACKUP UNLOCK")
-
-
-@contextmanager
-def checkpoint_held(server, name):
-    """Let every marker of a link wait."""
-    with server.connect(autocommit=False) as session, session.cursor() as cursor:
-        cursor.execute(f"SELECT 1 FROM cdcd.checkpoint WHERE link = '{name}' FOR UPDATE")
-        yield
-        session.rollback()
-
-
-def waiting(server):
-    """Return the sessions whose schema change waits for its turn."""
-    return server.sql("SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for%metadata lock'")
-
-
-async def end_waiting(server):
-    """End the sessions whose schema change waits, if the server has not noticed yet that their client is gone."""
-    for (session,) in waiting(server):
-        with suppress(OperationalError):
-            server.sql(f"KILL {session}")
-    await wait_until(lambda: not waiting(server))
-
-
-async def crash(running_link):
-    """End a run at once."""
-    running_link.task.cancel()
-    await asyncio.wait({running_link.task})
 
 
 @pytest.mark.parametrize("change", CHANGES)

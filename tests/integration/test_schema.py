@@ -51,7 +51,7 @@ async def test_a_column_that_the_target_lacks_stops_the_link_until_it_is_there(e
     error = await stop(east, west, database)
     assert isinstance(error, SchemaMismatch)
     assert "column c is missing on the target table" in str(error)
-    assert "add it there (int(11))" in str(error)
+    assert "add it there (int(11); cdcd check prints the statement)" in str(error)
     assert [(1,)] == rows(west, database, "SELECT id FROM t")
 
     west.sql("ALTER TABLE t ADD c INT", database=database)

@@ -17,7 +17,7 @@ from cdcd.errors import CdcdError, SchemaMismatch
 from tests.fixtures.links import RunningLink, running
 from tests.fixtures.mariadb import MariaDB
 
-TABLE = "CREATE TABLE t (site CHAR(1), n INT, v VARCHAR(20), PRIMARY KEY (site, n))"
+TABLE = "CREATE TABLE t (site CHAR(1), n INT, v VARCHAR(20), note TEXT, doc JSON, PRIMARY KEY (site, n))"
 ALTER = "ADD COLUMN extra INT DEFAULT 7"
 SQL_SECONDS_MAX = 120
 
@@ -43,7 +43,7 @@ def change(tool: str, server: MariaDB, database: str) -> None:
     swap = "RENAME TABLE t TO _t_del, _t_gho TO t"
     with server.connect(database=database, autocommit=True) as session, session.cursor() as cursor:
         cursor.execute("LOCK TABLES t READ")
-        server.sql("REPLACE INTO _t_gho (site, n, v) SELECT site, n, v FROM t", database=database)
+        server.sql("REPLACE INTO _t_gho (site, n, v, note, doc) SELECT * FROM t", database=database)
         swapping = threading.Thread(target=server.sql, args=(swap,), kwargs={"database": database})
         swapping.start()
         waiting = f"SELECT 1 FROM information_schema.processlist WHERE info = '{swap}' AND state LIKE 'Waiting%'"
@@ -63,8 +63,8 @@ def writing(*servers: tuple[MariaDB, str], database: str) -> Iterator[None]:
         with server.connect(database=database, autocommit=True) as session, session.cursor() as cursor:
             n = 0
             while not stop.wait(0.005):
-                cursor.execute(f"INSERT INTO t (site, n, v) VALUES ('{site}', {n}, 'new')")
-                cursor.execute(f"UPDATE t SET v = 'changed' WHERE site = '{site}' AND n = {n // 2}")
+                cursor.execute(f"INSERT INTO t (site, n, v, note, doc) VALUES ('{site}', {n}, 'new', 'é {n}', '[{n}]')")
+                cursor.execute(f"UPDATE t SET v = 'changed', doc = '{{}}' WHERE site = '{site}' AND n = {n // 2}")
                 n += 1
 
     threads = [threading.Thread(target=work, args=each) for each in servers]
@@ -91,7 +91,7 @@ async def settled(*links: RunningLink) -> CdcdError | None:
 
 def contents(server: MariaDB, database: str) -> list[object]:
     """Return the rows that both sides must have."""
-    return server.sql("SELECT site, n, v FROM t ORDER BY 1, 2", database=database)
+    return server.sql("SELECT site, n, v, note, doc FROM t ORDER BY 1, 2", database=database)
 
 
 @pytest.mark.parametrize("ddl", [False, True])

@@ -7,7 +7,8 @@ that it has run. Where a statement may leave no trace of that kind, the link sto
 statement or of another time is from a log that is no more, and one without a state was made void by an operator.
 
 The statement runs under the settings and at the time of the original, so rows that it fills get the same values.
-The settings are those that a QUERY event carries, and what the source has for those that none carries.
+The settings are those that a QUERY event carries, and what the source has for those that none carries. Where the log
+gives no time that can be announced, it runs at the target's time, and a later run at the one that was announced.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 KEPT_DAYS = 7
 _MISSING = frozenset({1049, 1051, 1146})
 _NO_SUCH_SESSION = 1094
-_UNKNOWN_TABLE = 1051
+_UNKNOWN_TABLE, _NO_SUCH_TABLE = 1051, 1146
 _SPARE_BYTES = 4096
 # Inserts move it, and they go on while the link does not run.
 _NEXT_ID = re.compile(rb" AUTO_INCREMENT=\d+")
@@ -78,15 +79,15 @@ class Change:
     digest: str
     statement: bytes  # in the charset of the source's client
     query: Query
-    timestamp: int  # of the statement, in seconds
+    timestamp: int  # of the statement, in seconds; 0 where its time is not known, and must not matter
     time_zone: str  # what the query's means on the target
     effect: Effects
     defaults: Mapping[str, str]  # the source's settings that no event carries
 
     @property
     def moment(self) -> str:
-        """The statement's time in seconds, exactly."""
-        return f"{self.timestamp}.{self.query.microseconds or 0:06d}"
+        """The statement's time in seconds, exactly; "" where it is not known."""
+        return f"{self.timestamp}.{self.query.microseconds or 0:06d}" if self.timestamp else ""
 
     @property
     def listed(self) -> str:
@@ -107,36 +108,65 @@ class State(NamedTuple):
     is_told: bool  # the digest differs for tables that were made anew
 
 
+def _is_missing(error: ServerError, change: Change) -> bool:
+    """Return whether what a statement renames is no table of the target's."""
+    return change.verb == "RENAME TABLE" and error.code == _NO_SUCH_TABLE
+
+
+class Announced(NamedTuple):
+    """What an earlier run of a change announced."""
+
+    state_before: str
+    session: int
+    objects: bytes
+    moment: str
+
+
 async def carry(session: Session, change: Change, fence: Mark) -> bool:
     """Run the change unless an earlier run did; return whether it ran now. ``fence`` goes with its announcement.
 
     Raises Fenced, ApplyFailed, UnsupportedEvent, TargetLost, TargetBusy.
     """
     await settle(session)
-    announced = await session.fetch_one(
-        "SELECT state_before, session, objects FROM cdcd.ddl"
-        f" WHERE link = {quote.text(change.link)} AND gtid = {quote.text(change.gtid)} AND state_before <> ''"
-        f" AND verb = {quote.text(change.verb)} AND digest = {quote.text(change.digest)}"
-        f" AND announced_at = FROM_UNIXTIME({change.moment})"
-    )
+    announced = await _announced(session, change)
     if announced is not None:
-        await _end(session, int(announced[1]))
+        await _end(session, announced.session)
     state = await _state(session, change)
-    if announced is not None and _has_run(change, _bytes(announced[0]).decode(), _bytes(announced[2]), state):
+    if announced is not None and _has_run(change, announced, state):
         log.info("ddl_found_done", verb=change.verb, gtid=change.gtid)
         return False
     await _check_size(session, change)
     await _check_rows(session, change)
-    await _announce(session, change, state.digest, fence)
+    moment = change.moment or (announced.moment if announced is not None else await _now(session))
+    await _announce(session, change, moment, state.digest, fence)
     try:
-        await _run(session, change)
+        await _run(session, change, moment)
     except ServerError as error:
         raise _refused(error, change) from error
     return True
 
 
-async def _run(session: Session, change: Change) -> None:
-    await session.execute(_settings(change))
+async def _announced(session: Session, change: Change) -> Announced | None:
+    """Return what an earlier run announced."""
+    row = await session.fetch_one(
+        "SELECT state_before, session, objects, UNIX_TIMESTAMP(announced_at) FROM cdcd.ddl"
+        f" WHERE link = {quote.text(change.link)} AND gtid = {quote.text(change.gtid)} AND state_before <> ''"
+        f" AND verb = {quote.text(change.verb)} AND digest = {quote.text(change.digest)}"
+        + (f" AND announced_at = FROM_UNIXTIME({change.moment})" if change.moment else "")
+    )
+    if row is None:
+        return None
+    return Announced(_bytes(row[0]).decode(), int(row[1]), _bytes(row[2]), str(row[3]))
+
+
+async def _now(session: Session) -> str:
+    row = await session.fetch_one("SELECT UNIX_TIMESTAMP(NOW(6))")
+    assert row is not None
+    return str(row[0])
+
+
+async def _run(session: Session, change: Change, moment: str) -> None:
+    await session.execute(_settings(change, moment))
     expected = change.query.error
     try:
         await session.execute(change.statement)
@@ -153,13 +183,15 @@ def _refused(error: ServerError, change: Change) -> CdcdError:
     refused = explain(error).at(statement=str(change.query), gtid=change.gtid)
     again = "start the link again"
     way = "" if again in refused.hint else f"; make it possible there and {again}"
-    refused.hint += f"{way}, or pass over it with {change.way_out}"
+    what = " (views and sequences are not carried)" if _is_missing(error, change) else ""
+    refused.hint += f"{way}, or pass over it with {change.way_out}{what}"
     return refused
 
 
-def _has_run(change: Change, before: str, objects: bytes, state: State) -> bool:
+def _has_run(change: Change, announced: Announced, state: State) -> bool:
     """Return whether an earlier run ran the statement; raise UnsupportedEvent where that cannot be told."""
-    if objects != change.listed.encode():
+    before = announced.state_before
+    if announced.objects != change.listed.encode():
         unsure = True  # Under other rules it was about other tables.
     elif before != state.digest:
         # Tables of a list are dropped one by one: the statement may have ended between two of them.
@@ -246,7 +278,7 @@ async def _end(session: Session, earlier: int) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _announce(session: Session, change: Change, state: str, fence: Mark) -> None:
+async def _announce(session: Session, change: Change, moment: str, state: str, fence: Mark) -> None:
     values = ",".join(
         quote.text(value)
         for value in (change.link, change.gtid, change.origin, change.verb, change.listed, change.digest, state)
@@ -256,22 +288,22 @@ async def _announce(session: Session, change: Change, state: str, fence: Mark) -
             [
                 "BEGIN",
                 "REPLACE INTO cdcd.ddl (link,gtid,origin,verb,objects,digest,state_before,session,announced_at)"
-                f" VALUES ({values},CONNECTION_ID(),FROM_UNIXTIME({change.moment}))",
+                f" VALUES ({values},CONNECTION_ID(),FROM_UNIXTIME({moment}))",
                 marker.statement(fence),
                 f"DELETE FROM cdcd.ddl WHERE link = {quote.text(change.link)}"
-                f" AND announced_at < FROM_UNIXTIME({change.moment}) - INTERVAL {KEPT_DAYS} DAY",
+                f" AND announced_at < FROM_UNIXTIME({moment}) - INTERVAL {KEPT_DAYS} DAY",
             ]
         )
     marker.check(answers[2])
     await session.execute("COMMIT")
 
 
-def _settings(change: Change) -> str:
+def _settings(change: Change, moment: str) -> str:
     """The time and the settings of the source's session that decide what the statement means."""
     query = change.query
     parts = [
         # The server cuts what it is given to microseconds, and a double may be a little less than what was written.
-        f"timestamp = {change.moment}5",
+        f"timestamp = {moment}5",
         f"foreign_key_checks = {int(query.foreign_key_checks)}",
         f"unique_checks = {int(query.unique_checks)}",
         f"check_constraint_checks = {int(query.check_constraint_checks)}",

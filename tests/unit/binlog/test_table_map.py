@@ -104,3 +104,12 @@ def test_metadata_that_lies_is_refused(optional: bytes) -> None:
     """A field longer than the event, a bad length, an index of no column, too few names."""
     with pytest.raises(MalformedEvent):
         table_map.parse(body([cell.LONG, cell.VARCHAR], struct.pack("<H", 400), optional))
+
+
+def test_kinds_of_geometry_are_told() -> None:
+    """Field 7 has one for each geometry column; a kind that is not known is an error."""
+    metadata = b"\x04" * 2
+    kinds = table_map.parse(body([cell.GEOMETRY, cell.GEOMETRY], metadata, block(7, bytes([0, 6])))).columns
+    assert [0, 6] == [column.geometry for column in kinds]
+    with pytest.raises(MalformedEvent):
+        table_map.parse(body([cell.GEOMETRY], b"\x04", block(7, bytes([8]))))
