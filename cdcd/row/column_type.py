@@ -53,7 +53,7 @@ class Type:
 
     ``low`` and ``high`` bound a whole number, and ``low`` is 0 for a FLOAT without a sign; ``precision`` is all digits;
     ``scale`` those after the point, of seconds too. ``length`` is the most characters of a text, or bytes of a binary
-    string; ``length_sure`` what it holds whatever its characters; ``size`` its most bytes.
+    string; ``length_sure`` what it holds whatever its characters; ``size`` the bytes for which it surely has room.
     """
 
     family: str
@@ -192,9 +192,9 @@ def _string(shown: str, length: int, charset: str, collation: str, *, is_fixed: 
 
 def _blob(shown: str, size: int, charset: str, collation: str, *, is_compressed: bool) -> Type:
     """A compressed one has room for a byte less, where a value cannot be compressed."""
-    sure = (size - is_compressed) // WIDTHS.get(charset, 1)
-    family = "text" if charset else "binary"
-    return Type(family, shown, length=size, length_sure=sure, size=size, charset=charset, collation=collation)
+    room = size - is_compressed
+    family, sure = "text" if charset else "binary", room // WIDTHS.get(charset, 1)
+    return Type(family, shown, length=size, length_sure=sure, size=room, charset=charset, collation=collation)
 
 
 def _event_float(kind: str, other: Column, *, is_unsigned: bool) -> Type:
