@@ -2,17 +2,19 @@
 
 A statement of the target, carried here by the opposite link, comes after the rows that were written here before it.
 Those that reached the target after its original met the changed table there. The target's log tells: they are what
-this link committed there after the original.
+this link committed there after the original. It is read once: each question reads on from where the last one ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from cdcd.config.schema import Link, Site
 from cdcd.errors import BinlogPurged, UnsupportedEvent
-from cdcd.model.position import Position, Progress
+from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import CHECKPOINT, TableName
 from cdcd.mysql.session import Session
 from cdcd.route.announced import Announcement, announcements, folded
@@ -22,66 +24,85 @@ from cdcd.runtime.second_reading import read_again
 _INSERT = 0
 
 
-async def crossed(
-    session: Session,
-    target: Site,
-    link: Link,
-    reader: int,
-    announcement: Announcement,
-    objects: Iterable[TableName],
-    *,
-    unbinds: bool = False,
-) -> TableName | None:
-    """Return a table of ``objects``, named as on the target, that the link changed there after the original.
+class _Change(NamedTuple):
+    """What the link committed on its target in one transaction, or was about to change there by a statement."""
 
-    ``reader`` is the server_id under which the link reads its source. ``unbinds``: foreign keys are gone, and nothing
-    tells any more to which tables they referred, so any table counts of which rows were changed or deleted.
-    Everything before the statement is committed there. Raises BinlogPurged and UnsupportedEvent where that cannot
-    be told, and what reading a log raises.
+    gtid: Gtid
+    tables: frozenset[TableName]
+    removed: TableName | None  # one of which it changed or deleted rows
+
+
+@dataclass(slots=True)
+class Crossings:
+    """What a link has committed on its target, as far back as was asked.
+
+    ``reader`` is the server_id under which the link reads its source.
     """
-    [(logged, domain)] = await session.fetch("SELECT @@GLOBAL.gtid_binlog_pos, @@SESSION.gtid_domain_id")
-    end = Position.parse(logged.decode() if isinstance(logged, bytes) else logged)
-    original = announcement.gtid
-    if original.domain != domain:
-        raise UnsupportedEvent(
-            f"the original of a schema change, {original}, is in another GTID domain of {link.target} than what the"
-            " link writes there, so nothing tells which came first",
-            hint="use one gtid_domain_id on the target; compare both sides, then cdcd skip the statement",
-        )
-    own = frozenset(gtid for gtid in end if gtid.domain == domain)
-    names = folded(objects)
-    start = Progress(end.after([original]))
-    reading = read_again(target, link, reader, f"crossing/{original}", start, Position(own), marked=True)
-    try:
+
+    session: Session
+    target: Site
+    link: Link
+    reader: int
+    _read: tuple[Gtid, Gtid] | None = None  # of the target's log: from after the one up to the other
+    _changes: list[_Change] = field(default_factory=list)
+
+    async def find(
+        self, announcement: Announcement, objects: Iterable[TableName], *, unbinds: bool = False
+    ) -> TableName | None:
+        """Return a table of ``objects``, named as on the target, that the link changed there after the original.
+
+        ``unbinds``: foreign keys are gone, and nothing tells any more to which tables they referred, so any table
+        counts of which rows were changed or deleted. Everything before the statement is committed there. Raises
+        BinlogPurged and UnsupportedEvent where that cannot be told, and what reading a log raises.
+        """
+        original = announcement.gtid
+        await self._read_on(original)
+        names = folded(objects)
+        for change in self._changes:
+            if unbinds and change.removed is not None:
+                return change.removed
+            for table in change.tables:
+                if not names.isdisjoint(folded([table, (table[0], "")])):
+                    return table
+        return None
+
+    async def _read_on(self, original: Gtid) -> None:
+        """Read the target's log on, to its end, from a statement of its own or from where that was done before."""
+        [(logged, domain)] = await self.session.fetch("SELECT @@GLOBAL.gtid_binlog_pos, @@SESSION.gtid_domain_id")
+        if original.domain != domain:
+            raise UnsupportedEvent(
+                f"the original of a schema change, {original}, is in another GTID domain of {self.link.target} than"
+                " what the link writes there, so nothing tells which came first",
+                hint="use one gtid_domain_id on the target; compare both sides, then cdcd skip the statement",
+            )
+        end = Position.parse(logged.decode() if isinstance(logged, bytes) else logged)
+        own = Position(gtid for gtid in end if gtid.domain == domain)
+        is_read = self._read is not None and self._read[0].sequence <= original.sequence <= self._read[1].sequence
+        since = self._read[1] if self._read is not None and is_read else original
+        kept = [each for each in self._changes if is_read and each.gtid.sequence > original.sequence]
+        try:
+            if not all(since.sequence >= gtid.sequence for gtid in own):
+                kept += await self._changes_between(Progress(end.after([since])), own)
+        except BinlogPurged as error:
+            error.hint = (
+                f"{self.link.target} has purged the log that tells whether rows crossed a schema change on their way:"
+                " compare both sides of its tables, then cdcd skip the statement on this link"
+            )
+            raise error.at(original=original) from None
+        self._changes, self._read = kept, (original, next(iter(own), since))
+
+    async def _changes_between(self, start: Progress, end: Position) -> list[_Change]:
+        reading = read_again(self.target, self.link, self.reader, "crossing", start, end, marked=True)
         async with aclosing(reading) as transactions:
-            async for transaction in transactions:
-                if unbinds and (removed := _removed(transaction, link)) is not None:
-                    return removed
-                for table in _changed(transaction, link):
-                    if not names.isdisjoint(folded([table, (table[0], "")])):
-                        return table
-    except BinlogPurged as error:
-        error.hint = (
-            f"{link.target} has purged the log that tells whether rows crossed a schema change on their way: compare"
-            " both sides of its tables, then cdcd skip the statement on this link"
-        )
-        raise error.at(original=original) from None
-    return None
+            return [each async for transaction in transactions if (each := _change(transaction, self.link))]
 
 
-def _changed(transaction: Transaction, link: Link) -> Collection[TableName]:
-    """Return the tables that the link changed in a transaction, or was about to change by a statement."""
+def _change(transaction: Transaction, link: Link) -> _Change | None:
     if transaction.is_announcement:
         announced = (one.objects for one in announcements(transaction) if one.link == link.name)
-        return frozenset[TableName]().union(*announced)
+        return _Change(transaction.gtid, frozenset[TableName]().union(*announced), None)
     if transaction.origin != link.source:
-        return ()
-    return [table.description.name for table in transaction.tables]
-
-
-def _removed(transaction: Transaction, link: Link) -> TableName | None:
-    """Return a table of which the link changed or deleted rows."""
-    if transaction.origin != link.source or transaction.is_announcement:
         return None
-    names = (table.description.name for table, kind, _ in transaction.events if kind != _INSERT)
-    return next((name for name in names if name[0] != CHECKPOINT[0]), None)
+    tables = frozenset(table.description.name for table in transaction.tables)
+    removed = (table.description.name for table, kind, _ in transaction.events if kind != _INSERT)
+    return _Change(transaction.gtid, tables, next((name for name in removed if name[0] != CHECKPOINT[0]), None))

@@ -22,7 +22,7 @@ from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
 from cdcd.row.transaction import Transaction
-from cdcd.runtime.crossing import crossed
+from cdcd.runtime.crossing import Crossings
 from cdcd.runtime.foreign import Foreign
 from cdcd.runtime.log_ahead import LogAhead
 from cdcd.sql import ddl, quote
@@ -58,6 +58,9 @@ class SchemaChanges:
     is_paired: bool = False  # another link carries what is written on the target back
     defaults: dict[str, str] = field(default_factory=dict)  # the source's settings that no event carries
     zone: tuple[object, ...] | None = None  # the source's time zone SYSTEM, as the moments that it gives
+
+    def __post_init__(self) -> None:
+        self._crossings = Crossings(self.session, self.target, self.link, self.reader)
 
     async def load(self, source: Session) -> None:
         """Read the announcements on the source: a run may begin between one and its statement."""
@@ -136,11 +139,7 @@ class SchemaChanges:
         """
         if announcement.origin != self.link.target or change.effect.keeps_rows:
             return
-        table = await crossed(
-            self.session,
-            self.target,
-            self.link,
-            self.reader,
+        table = await self._crossings.find(
             announcement,
             [self._target_name(name) for name in (*change.objects, *change.parents)],
             unbinds=change.effect.unbinds,

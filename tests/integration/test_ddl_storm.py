@@ -63,6 +63,9 @@ async def test_both_sides_end_equal(east, west, database):
             server.sql(OWN.format(table), database=database)
         server.sql("CREATE TABLE both_write (id INT PRIMARY KEY, v INT)", database=database)
     forward, reverse = link(database, "forward"), link(database, "reverse")
+    for each, source, target in ((forward, east, west), (reverse, west, east)):
+        async with running(each, source, target):
+            pass  # It has its place in the log, so that nothing comes before it.
     ends, choose = asyncio.Event(), random.Random(database)
     async with asyncio.TaskGroup() as group:
         for seed, server in enumerate((east, west)):
