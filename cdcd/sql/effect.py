@@ -170,7 +170,8 @@ def _touched(parts: Sequence[Sequence[Token]], kinds: Sequence[str]) -> frozense
 def _fills_by_row(part: Sequence[Token]) -> bool:
     """Return whether a row that comes or changes later would get another value in the new column."""
     words = {token.keyword for token in part}
-    implicit = "TIMESTAMP" in words and "DEFAULT" not in words
+    # Of several columns in brackets, another's default says nothing of a TIMESTAMP's own.
+    implicit = "TIMESTAMP" in words and ("DEFAULT" not in words or part[-1].is_operator(")"))
     by_time = implicit or bool(words & _TIME)
     return by_time or "AUTO_INCREMENT" in words or bool(_unequal(part)) or any(map(_names_column, _defaults(part)))
 
