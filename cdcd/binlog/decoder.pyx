@@ -17,6 +17,7 @@ from cdcd.binlog import query as query_event
 from cdcd.binlog import refusal, table_map
 from cdcd.errors import BinlogError, MalformedEvent, ServerError, SourceLost, SourceRewound, UnsupportedEvent
 from cdcd.model.position import UNKNOWN, Gtid
+from cdcd.model.query import UNREADABLE
 
 cdef enum:
     HEADER = 19
@@ -206,7 +207,7 @@ cdef class Decoder(Framing):
                 found = query_event.parse(event[HEADER:HEADER + body], kind == EVENT_QUERY_COMPRESSED,
                                           not self._standalone)
             except MalformedEvent:
-                found = query_event.UNREADABLE
+                found = UNREADABLE
             verb = query_event.control(found.statement)
             if verb is None:
                 self._open.query = found

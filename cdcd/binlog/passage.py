@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from cdcd.binlog import query, refusal, table_map
 from cdcd.binlog.packets import Packets
-from cdcd.binlog.query import Query
 from cdcd.errors import CdcdError, MalformedEvent
 from cdcd.model.position import Gtid
+from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.row.cell import Description
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from cdcd.binlog.query import Query
 from cdcd.binlog.table_map import own_rows
 from cdcd.model.position import Gtid
+from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.row.transaction import Transaction
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cdcd.binlog.query import MODE_ANSI_QUOTES, MODE_NO_BACKSLASH_ESCAPES, Query
 from cdcd.errors import UnsupportedEvent
+from cdcd.model.query import MODE_ANSI_QUOTES, MODE_NO_BACKSLASH_ESCAPES, Query
 from cdcd.row.charset import codec
 from cdcd.sql.tokens import SqlMode
 

@@ -1,5 +1,5 @@
-from cdcd.binlog.query import Query
 from cdcd.model.position import Coordinates, Gtid
+from cdcd.model.query import Query
 from cdcd.row.cell import Description
 
 class TableMap:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from cdcd.binlog.passage import Passage, Rows
-from cdcd.binlog.query import Query
 from cdcd.errors import CdcdError, SchemaMismatch
+from cdcd.model.query import Query
 from cdcd.model.table import Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session

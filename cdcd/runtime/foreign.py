@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cdcd.binlog.query import Query
 from cdcd.binlog.refusal import ROW_FORMAT
 from cdcd.errors import UnsupportedEvent
+from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session

@@ -9,11 +9,11 @@ import structlog
 
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.apply.sql.schema_change import Change, carry, settle
-from cdcd.binlog.query import Query
 from cdcd.binlog.refusal import ROW_FORMAT
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Conflict, UnsupportedEvent
 from cdcd.model.position import Progress
+from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.mysql.session import Session
 from cdcd.route import filtered

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cdcd.binlog.query import Query
+from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.sql.statement import SchemaChange
 

@@ -25,8 +25,8 @@ import structlog
 from cdcd.apply.contract import Mark
 from cdcd.apply.sql import marker
 from cdcd.apply.sql.row_by_row import explain
-from cdcd.binlog.query import Query
 from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, UnsupportedEvent
+from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cdcd.binlog.query import Query
+from cdcd.model.query import Query
 from cdcd.route.announced import Announced, Announcement
 
 NOW = 1_700_000_000

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdcd.binlog.query import Query
 from cdcd.errors import UnsupportedEvent
+from cdcd.model.query import Query
 from cdcd.route.source_text import SourceText
 from cdcd.sql.tokens import SqlMode, tokenize
 
