@@ -19,7 +19,7 @@ from cdcd.model.table import CHECKPOINT, TableName
 from cdcd.mysql.session import Session
 from cdcd.route.announced import Announcement, announcements, folded
 from cdcd.row.transaction import Transaction
-from cdcd.runtime.second_reading import read_again
+from cdcd.source.second_reading import read_again
 
 _INSERT = 0
 

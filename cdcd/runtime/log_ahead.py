@@ -22,7 +22,7 @@ from cdcd.mysql.session import Session
 from cdcd.route.plan import Collations
 from cdcd.route.source_text import SourceText
 from cdcd.row.transaction import Transaction
-from cdcd.runtime.second_reading import read_again
+from cdcd.source.second_reading import read_again
 from cdcd.source.start import current_position
 from cdcd.sql import ddl
 

@@ -5,7 +5,8 @@ loss, finds a dead peer by missing heartbeats, and hands on one list of transact
 ``schema`` says what a table's columns were when an event was written, and proves it or stops. ``start``
 finds where a new link begins, and ``probe`` tries whether the source leads on from a place before a link relies on it.
 ``continuity`` asks a server, before it is read from, whether its log still leads to the position; while nothing comes,
-it is asked again, since a source that is reset under its readers does not tell them.
+it is asked again, since a source that is reset under its readers does not tell them. ``second_reading`` reads a
+stretch of a log once more, beside the link, and ``passage`` one transaction of it.
 
 A transaction cut off by a lost connection is never handed on; if parts of it were, the chunk that follows
 says ``abandoned`` and the target rolls them back.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdcd.errors import SchemaMismatch
-from cdcd.runtime import second_reading
+from cdcd.source import second_reading
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import forget, running
 from tests.fixtures.mariadb import MariaDB
