@@ -287,10 +287,13 @@ cdef class Decoder(Framing):
         twice.
         """
         latest = self._latest.get(gtid.domain)
-        if latest is not None and gtid.sequence <= latest.sequence:
+        is_first = not self._begun
+        self._begun = True
+        if latest is None:
+            return 0    # Of a domain that the position leaves out, the source sends all that its log holds.
+        if gtid.sequence <= latest.sequence:
             raise refusal.out_of_order(gtid, latest).at(file=self.file, offset=self._offset)
-        if not self._begun:
-            self._begun = True
+        if is_first:
             refusal.check_place(self._log[0], self.file, self._offset, self.at)
         return 0
 

@@ -235,8 +235,8 @@ class Pipeline:
         query = transaction.query
         if _carries(transaction) or (query is not None and self.changes.concerns(query)):
             raise UnsupportedEvent(
-                f"{transaction.gtid} was executed on the link's own target, and came to the source by other"
-                " replication: applied again, it would take back what the target has changed since",
+                f"{transaction.gtid} has the server_id of the link's own target: executed there, and brought to the"
+                " source by other replication, it would take back what the target has changed since",
                 hint="end that replication (STOP SLAVE; RESET SLAVE ALL), or let it leave out what the link carries;"
                 " then `cdcd position set --link NAME now`, and cdcd verify",
             ).at(transaction=transaction.gtid)

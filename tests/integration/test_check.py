@@ -1,5 +1,23 @@
 """`cdcd check` prints what to fix, and its exit status says whether a run would start."""
 
+from __future__ import annotations
+
+import pytest
+
+from tests.fixtures.links import forget
+
+
+@pytest.fixture(autouse=True)
+def _new_links(east, west):
+    """Nothing remembers links of these names, whatever tests on the same servers have run."""
+    for name in ("forward", "reverse"):
+        forget(name, east, west)
+    for server in (east, west):
+        if server.sql(
+            "SELECT 1 FROM information_schema.tables WHERE (table_schema, table_name) = ('cdcd', 'checkpoint')"
+        ):
+            server.sql("DELETE FROM cdcd.checkpoint WHERE link IN ('forward', 'reverse')")
+
 
 def test_nothing_to_fix_is_exit_status_0(cdcd, east, west, database):
     """A script can rely on the exit status alone."""

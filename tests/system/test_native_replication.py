@@ -44,7 +44,7 @@ async def test_what_the_target_has_executed_itself_is_not_carried_back(pair, goi
         target.sql("UPDATE shop.t SET n = n + 1")
         error = await link.stopped()
     assert isinstance(error, UnsupportedEvent), error
-    assert "executed on the link's own target" in str(error)
+    assert "server_id of the link's own target" in str(error)
     assert [(1,)] == target.sql("SELECT n FROM shop.t")
 
 
