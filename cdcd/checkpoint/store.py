@@ -11,14 +11,13 @@ import structlog
 
 from cdcd.checkpoint import layout
 from cdcd.checkpoint.witness import row_of
-from cdcd.errors import CdcdError, CheckpointLost, Fenced, ServerError, TargetBusy
+from cdcd.errors import CdcdError, CheckpointLost, Fenced, TargetBusy
 from cdcd.model.position import Coordinates, Gtid, Position, Progress, unpack
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
 log = structlog.get_logger()
 
-NO_SUCH_THREAD = 1094
 FAILURE_CHARACTERS_MAX = 10_000
 PLACE = "source_server,log_file,log_offset,event_time,log_began"
 COLUMNS = f"link,slot,origin,position,applied,epoch,batch,session,{PLACE}"
@@ -197,11 +196,7 @@ class Checkpoint:
         )
         for (thread_id,) in rows:
             log.warning("old_session_ended", session=thread_id)
-            try:
-                await session.execute(f"KILL {int(thread_id)}")
-            except ServerError as error:
-                if error.code != NO_SUCH_THREAD:  # It ended by itself meanwhile.
-                    raise
+            await session.end(int(thread_id))
 
 
 def _select(link: str, where: str = PLACE) -> str:

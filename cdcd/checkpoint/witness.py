@@ -18,14 +18,13 @@ import msgspec
 import structlog
 
 from cdcd.errors import AccessDenied, CdcdError, LayoutMismatch, ServerError
+from cdcd.mysql import codes
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
 log = structlog.get_logger()
 
 FILE_LAYOUT = 1
-NO_SUCH_DATABASE = 1049
-NO_SUCH_TABLE = 1146
 _COLUMNS = ("link", "source", "target", "source_server", "target_server", "rules", "position")
 
 
@@ -59,7 +58,7 @@ async def read(session: Session) -> list[Witness]:
     except AccessDenied:
         return []
     except ServerError as error:
-        if error.code not in (NO_SUCH_DATABASE, NO_SUCH_TABLE):
+        if error.code not in codes.GONE:
             raise
         return []
     return [
@@ -75,7 +74,7 @@ async def write(session: Session, witness: Witness) -> bool:
     except AccessDenied:
         return False
     except ServerError as error:
-        if error.code not in (NO_SUCH_DATABASE, NO_SUCH_TABLE):
+        if error.code not in codes.GONE:
             raise
         return False
     return True

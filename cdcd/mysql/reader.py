@@ -7,7 +7,6 @@ as the text that the server wrote, so that no conversion of the client can hide 
 from __future__ import annotations
 
 import asyncio
-import socket
 from contextlib import suppress
 from typing import Any
 
@@ -18,7 +17,7 @@ from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied, Lost
 from cdcd.mysql import password
 from cdcd.mysql.flavor import MARIADB
-from cdcd.mysql.session import CONNECT_SECONDS, DEAD_PEER_SECONDS, is_verified, tls_context, translate
+from cdcd.mysql.session import CONNECT_SECONDS, guard_socket, is_verified, tls_context, translate
 
 _INTEGERS = ("TINY", "SHORT", "INT24", "LONG", "LONGLONG", "YEAR")
 _DECODERS = {getattr(FIELD_TYPE, name): int for name in _INTEGERS}
@@ -65,13 +64,14 @@ class Reader:
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection._connect()
-                reader._guard_socket()
+                guard_socket(connection._writer.transport)
                 for setting in (*MARIADB.session_settings, _READ_ONLY):
                     await connection.query(setting)
         except TimeoutError:
             reader.abort()
             raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(site=site.name) from None
         except AccessDenied as error:
+            reader.abort()
             raise error.at(site=site.name, address=site.address) from None
         except (MySQLError, OSError, RuntimeError) as error:
             reader.abort()
@@ -100,15 +100,6 @@ class Reader:
     def abort(self) -> None:
         """Drop the connection now."""
         self._connection.close()
-
-    def _guard_socket(self) -> None:
-        raw = self._connection._writer.transport.get_extra_info("socket")
-        if raw is None or raw.family == socket.AF_UNIX:
-            return
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_SECONDS // 3)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, DEAD_PEER_SECONDS // 6)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
 
 
 def _arguments(site: Site) -> dict[str, Any]:

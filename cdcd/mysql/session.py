@@ -22,7 +22,7 @@ from asyncmy.errors import MySQLError
 
 from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetBusy
-from cdcd.mysql import password
+from cdcd.mysql import codes, password
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.messages import without_values
 
@@ -35,12 +35,6 @@ COM_QUERY, COM_STATISTICS = 0x03, 0x09
 CANCEL_SECONDS = 0.05
 _OPENS = re.compile(rb"\bOpens: (\d+)")
 
-# 2059 and 2061: the driver's own, of an authentication plug-in that it does not have or that failed.
-_DENIED = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 4151, 2059, 2061})
-_LOST = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317, 1927})
-_FULL = frozenset({1040, 1203, 1226})
-# 3, 1021, 1026 and 1114 are of a full disk, as InnoDB's 1030 may be.
-_BUSY = frozenset({3, 1020, 1021, 1026, 1114, 1205, 1213, 1290, 1637, 1792, 1836, 1969})
 _NO_SPACE = "error 28"
 
 
@@ -48,12 +42,12 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
     """Turn a driver's error into ours, without values of rows; ``lost`` says which side this connection belongs to."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     message = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
-    if code in _DENIED:
+    if code in codes.DENIED:
         return AccessDenied(message)
-    if isinstance(error, OSError | RuntimeError) or code in _LOST or 2000 <= code < 3000:
+    if isinstance(error, OSError | RuntimeError) or code in codes.LOST or 2000 <= code < 3000:
         return lost(f"connection lost: {message}")
     # A server that enforces another engine than ours says so with the code of one that is read-only.
-    is_busy = code in _BUSY or (code == 1030 and _NO_SPACE in message)
+    is_busy = code in codes.BUSY or (code == codes.STORAGE and _NO_SPACE in message)
     if is_busy and "NO_ENGINE_SUBSTITUTION" not in message:
         return TargetBusy(f"server error {code}: {without_values(code, message)}")
     return ServerError(code, without_values(code, message))
@@ -62,7 +56,7 @@ def translate(error: Exception, lost: type[Lost]) -> CdcdError:
 def is_full(error: CdcdError) -> bool:
     """Return whether a server that is well refused one connection more."""
     cause = error.__cause__
-    return cause is not None and bool(cause.args) and cause.args[0] in _FULL
+    return cause is not None and bool(cause.args) and cause.args[0] in codes.FULL
 
 
 def is_verified(context: ssl.SSLContext | None) -> bool:
@@ -92,6 +86,18 @@ def tls_context(site: Site) -> ssl.SSLContext | None:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def guard_socket(transport: Any) -> None:
+    """Let the kernel find a dead peer, whatever statement is being waited for."""
+    raw = transport.get_extra_info("socket")
+    if raw is None or raw.family == socket.AF_UNIX:
+        return
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_SECONDS // 3)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, DEAD_PEER_SECONDS // 6)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
 
 
 class _GuardedConnection(Connection):
@@ -164,7 +170,7 @@ class Session:
         except (MySQLError, OSError, RuntimeError) as error:
             raise translate(error, lost).at(site=site.name, address=site.address) from error
         session = cls(connection, site, lost, ANSWER_SECONDS)
-        session.guard_socket()
+        guard_socket(connection._transport)
         try:
             await session.execute_many(MARIADB.session_settings)
             await session._check_log_settings()
@@ -221,17 +227,6 @@ class Session:
     def driver(self) -> Any:
         """The driver's connection: for ``stream``, which takes its socket over."""
         return self._connection
-
-    def guard_socket(self) -> None:
-        """Let the kernel find a dead peer, whatever statement is being waited for."""
-        raw = self._connection._transport.get_extra_info("socket")
-        if raw is None or raw.family == socket.AF_UNIX:
-            return
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_SECONDS // 3)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, DEAD_PEER_SECONDS // 6)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
 
     async def execute(self, statement: str | bytes) -> int:
         """Run one statement and return the number of rows that it matched."""
@@ -317,6 +312,14 @@ class Session:
         """Run one query and return its first row, or None."""
         rows = await self.fetch(query)
         return rows[0] if rows else None
+
+    async def end(self, thread_id: int) -> None:
+        """End another session of the server, which may be gone already."""
+        try:
+            await self.execute(f"KILL {thread_id}")
+        except ServerError as error:
+            if error.code != codes.NO_SUCH_THREAD:
+                raise
 
     async def close(self) -> None:
         """Say goodbye, so that the server ends the session at once; never raises for a lost connection."""

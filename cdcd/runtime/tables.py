@@ -8,6 +8,7 @@ from cdcd.config.schema import Link, Site
 from cdcd.errors import SchemaMismatch, ServerError, TargetAltered
 from cdcd.model.position import Progress
 from cdcd.model.table import Table, TableName
+from cdcd.mysql import codes
 from cdcd.mysql.schema import definition, definition_query, read_table
 from cdcd.mysql.session import Session
 from cdcd.route.plan import build
@@ -22,7 +23,6 @@ from cdcd.sql import quote
 log = structlog.get_logger()
 
 READ_TRIES_MAX = 5
-NO_SUCH_TABLE = frozenset({1049, 1146})
 
 SEQUENCE_COLUMNS = (
     "next_not_cached_value",
@@ -146,7 +146,7 @@ class Tables:
         try:
             row = await self._target.fetch_one(definition_query(name))
         except ServerError as error:
-            if error.code not in NO_SUCH_TABLE:
+            if error.code not in codes.GONE:
                 raise
             return None
         return definition((row[0], row[1])) if row else None

@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from cdcd.errors import SchemaMismatch, ServerError
 from cdcd.model.table import Table
+from cdcd.mysql import codes
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.row.cell import Description
 from cdcd.row.column_type import is_stored_as, is_told_by_events
 
-NO_SUCH_COLUMN = 1054
 Collations = Mapping[int, tuple[str, str]]
 _FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name their columns"
 
@@ -32,7 +32,7 @@ async def read_collations(session: Session) -> dict[int, tuple[str, str]]:
             " FROM information_schema.collation_character_set_applicability"
         )
     except ServerError as error:
-        if error.code != NO_SUCH_COLUMN:  # Servers before MariaDB 10.10 have no contextual collations.
+        if error.code != codes.NO_SUCH_COLUMN:  # Servers before MariaDB 10.10 have no contextual collations.
             raise
     return {int(row[0]): (row[1], row[2]) for row in rows if row[0] and row[1]}
 

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cdcd.errors import ServerError, TargetAltered
+from cdcd.mysql import codes
 from cdcd.mysql.schema import definition, definition_query, triggers_query
 from cdcd.mysql.session import Answer, Session
 from cdcd.row.rows import Plan
-
-_SUBQUERY_OF_TWO_ROWS = 1242  # ER_SUBQUERY_NO_1_ROW, include/mysqld_error.h
-_GONE = frozenset({1049, 1146})
 
 
 def known_opens(plans: Collection[Plan]) -> int:
@@ -60,7 +58,7 @@ class Opens:
 
     def is_refusal(self, error: ServerError) -> bool:
         """Return whether an error is the guard's; the number counts no more then."""
-        if error.code != _SUBQUERY_OF_TWO_ROWS:
+        if error.code != codes.SUBQUERY_OF_TWO_ROWS:
             return False
         for plan in self.plans:
             plan.opens = -1
@@ -75,7 +73,7 @@ async def look(session: Session, plans: Collection[Plan]) -> None:
             rows = await session.fetch(definition_query(name))
             triggers = await session.fetch(triggers_query(name))
         except ServerError as error:
-            if error.code not in _GONE:
+            if error.code not in codes.GONE:
                 raise
             rows = triggers = []
         if triggers or [plan.definition] != [definition((row[0], row[1])) for row in rows]:

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cdcd.apply.sql.altered import Opens
-from cdcd.apply.sql.marker import OUT_OF_RANGE, check
+from cdcd.apply.sql.marker import check
 from cdcd.apply.sql.statement import Statement
 from cdcd.errors import ServerError, TargetBusy
+from cdcd.mysql import codes
 from cdcd.mysql.session import Answer, Session
 
 UPDATE = 1  # ``Statement.kind``
-NO_GEOMETRY = 1416  # ER_CANT_CREATE_GEOMETRY_OBJECT: of bytes that are no shape, and of none
 # Sent and not answered: enough that the server never waits for the next command.
 UNANSWERED_BYTES_MAX = 1024 * 1024
 
@@ -165,8 +165,10 @@ class Exchange:
             await self._pass_over()
             if any(isinstance(each, Opens) and each.is_refusal(error) for each in packet.statements):
                 raise OpensMovedError from error
-            is_empty_shape = error.code == NO_GEOMETRY
-            raise MismatchError(error.message, by_count=error.code == OUT_OF_RANGE, by_form=is_empty_shape) from error
+            is_empty_shape = error.code == codes.NO_GEOMETRY
+            raise MismatchError(
+                error.message, by_count=error.code == codes.OUT_OF_RANGE, by_form=is_empty_shape
+            ) from error
         except (TargetBusy, MismatchError):
             await self._pass_over()
             raise

@@ -9,10 +9,10 @@ from cdcd.apply.contract import Mark
 from cdcd.checkpoint.store import COLUMNS, place
 from cdcd.errors import Fenced, ServerError
 from cdcd.model.position import pack
+from cdcd.mysql import codes
 from cdcd.sql import quote
 
 CHANGED = 2  # MariaDB Knowledge Base, "INSERT ON DUPLICATE KEY UPDATE": a row that was there counts twice
-OUT_OF_RANGE = 1690  # ER_DATA_OUT_OF_RANGE, include/mysqld_error.h
 
 
 def statement(mark: Mark) -> bytes:
@@ -47,6 +47,6 @@ def refusal() -> Iterator[None]:
     try:
         yield
     except ServerError as error:
-        if error.code != OUT_OF_RANGE:
+        if error.code != codes.OUT_OF_RANGE:
             raise
         raise Fenced("a later run of this link has begun") from error

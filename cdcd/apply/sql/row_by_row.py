@@ -16,15 +16,13 @@ from cdcd.apply.conflicts import DELETE_MISSED, INSERT_FOUND, UPDATE_MET, UPDATE
 from cdcd.apply.sql.exchange import MismatchError
 from cdcd.apply.sql.statement import can_insert_after, describe, moves_row_key, render, render_one
 from cdcd.errors import ApplyFailed, CdcdError, Conflict, SchemaMismatch, ServerError
+from cdcd.mysql import codes
 from cdcd.mysql.session import Session
 from cdcd.row.rows import RowSet
 
 INSERT, UPDATE, DELETE = 0, 1, 2
-DUPLICATE = 1062
-TOO_LARGE = 1153  # ER_NET_PACKET_TOO_LARGE
 PACKET_HEAD = 1024  # for what goes with a statement
 Verb = Literal["insert", "update", "overwrite", "delete"]
-_FOREIGN_KEY = frozenset({1216, 1217, 1451, 1452})
 _NARROW = (
     "the target column is narrower than the source's: alter it; allow_loss lets values be rounded, and none be cut"
 )
@@ -47,7 +45,7 @@ _HINTS = {
 def explain(error: ServerError) -> CdcdError:
     """Turn a server's refusal into an error that says what to do."""
     hint = _HINTS.get(error.code, "")
-    if error.code in _FOREIGN_KEY:
+    if error.code in codes.FOREIGN_KEY:
         hint = "the referenced row is not on the target: carry both tables, or compare the sites with cdcd verify"
     raised = ApplyFailed(error.message, hint=hint)
     raised.where.update(error.where)
@@ -57,7 +55,7 @@ def explain(error: ServerError) -> CdcdError:
 def too_large(size: int, packet_bytes_max: int) -> ServerError:
     """Return what a server would say of a statement that it does not take; asked for real, it ends the connection."""
     return ServerError(
-        TOO_LARGE,
+        codes.PACKET_TOO_LARGE,
         f"a row comes to a statement of {size} bytes, and the target's max_allowed_packet is {packet_bytes_max}",
     )
 
@@ -129,7 +127,7 @@ class RowByRow:
         try:
             await self._run(step, at, "insert")
         except ServerError as error:
-            if error.code != DUPLICATE:
+            if error.code != codes.DUPLICATE:
                 raise
             await self._overwrite(step, at, error)
             self.met.add(INSERT_FOUND, self._source, step, at)
@@ -140,7 +138,7 @@ class RowByRow:
             if await self._run(step, at, "update"):
                 return
         except ServerError as error:
-            if error.code != DUPLICATE:
+            if error.code != codes.DUPLICATE:
                 raise
             if not moves_row_key(step, at):
                 raise self._taken(step, at, error) from error
@@ -155,7 +153,7 @@ class RowByRow:
         try:
             await self._run(step, at, "insert")
         except ServerError as error:
-            if error.code != DUPLICATE:
+            if error.code != codes.DUPLICATE:
                 raise
             await self._overwrite(step, at, error)
 
@@ -165,7 +163,7 @@ class RowByRow:
             if step.plan.is_keyed and await self._run(step, at, "overwrite"):
                 return
         except ServerError as error:
-            if error.code != DUPLICATE:
+            if error.code != codes.DUPLICATE:
                 raise
             raise self._taken(step, at, error) from error
         raise self._taken(step, at, met)

@@ -28,6 +28,7 @@ from cdcd.apply.sql.row_by_row import explain
 from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, UnsupportedEvent
 from cdcd.model.query import Query
 from cdcd.model.table import TableName
+from cdcd.mysql import codes
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
@@ -35,9 +36,7 @@ from cdcd.sql import quote
 log = structlog.get_logger()
 
 KEPT_DAYS = 7
-_MISSING = frozenset({1049, 1051, 1146})
-_NO_SUCH_SESSION = 1094
-_UNKNOWN_TABLE, _NO_SUCH_TABLE = 1051, 1146
+_MISSING = codes.GONE | {codes.UNKNOWN_TABLE}
 _SPARE_BYTES = 4096
 # Inserts move it, and they go on while the link does not run.
 _NEXT_ID = re.compile(rb" AUTO_INCREMENT=\d+")
@@ -110,7 +109,7 @@ class State(NamedTuple):
 
 def _is_missing(error: ServerError, change: Change) -> bool:
     """Return whether what a statement renames is no table of the target's."""
-    return change.verb == "RENAME TABLE" and error.code == _NO_SUCH_TABLE
+    return change.verb == "RENAME TABLE" and error.code == codes.NO_SUCH_TABLE
 
 
 class Announced(NamedTuple):
@@ -172,7 +171,7 @@ async def _run(session: Session, change: Change, moment: str) -> None:
         await session.execute(change.statement)
     except ServerError as error:
         # The server drops what there is of a list before it says that something is not there.
-        if error.code != expected and not (change.verb == "DROP TABLE" and error.code == _UNKNOWN_TABLE):
+        if error.code != expected and not (change.verb == "DROP TABLE" and error.code == codes.UNKNOWN_TABLE):
             raise
     else:
         if expected and change.verb != "DROP TABLE":
@@ -270,11 +269,7 @@ async def _end(session: Session, earlier: int) -> None:
     )
     while await session.fetch_one(query):
         log.warning("old_session_ended", session=earlier)
-        try:
-            await session.execute(f"KILL {earlier}")
-        except ServerError as error:
-            if error.code != _NO_SUCH_SESSION:
-                raise
+        await session.end(earlier)
         await asyncio.sleep(0.1)
 
 
