@@ -53,7 +53,9 @@ def check_place(server: str, file: str, offset: int, at: Coordinates) -> None:
     if offset <= at.offset if file == at.file else _comes_before(file, at.file):
         raise SourceRewound(
             f"the source goes on at {file}:{offset}, before the place of the position, {at.file}:{at.offset}:"
-            " its log holds the position's number twice"
+            " its log holds the position's number twice",
+            hint="let the source write a transaction with a number above all others of the domain (SET SESSION"
+            " gtid_seq_no), then `cdcd position set --link NAME now`, and cdcd verify",
         )
 
 
