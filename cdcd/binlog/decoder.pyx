@@ -16,7 +16,7 @@ from cdcd.row.transaction cimport TableMap, Transaction
 from cdcd.binlog import query as query_event
 from cdcd.binlog import refusal, table_map
 from cdcd.errors import BinlogError, MalformedEvent, ServerError, SourceLost, SourceRewound, UnsupportedEvent
-from cdcd.model.position import UNKNOWN, Gtid
+from cdcd.model.position import UNKNOWN, Gtid, Position
 from cdcd.model.query import UNREADABLE
 
 cdef enum:
@@ -80,9 +80,8 @@ cdef class Decoder(Framing):
     cdef bint _skipping, _passing, _standalone, _outside
     cdef bint _begun                        # a transaction has begun on this connection
     cdef long long _target_id
-    cdef dict _latest                       # domain -> the last transaction that ended
+    cdef dict _latest                       # domain -> the last transaction that ended: ``position``, not folded yet
     cdef Transaction _open
-    cdef list _moved                        # transactions read since ``position`` was last folded
     cdef dict _maps                         # TABLE_MAP body -> TableMap
     cdef list _recent                       # the TableMaps met last
     cdef dict _ids                          # table id -> TableMap, of the open transaction
@@ -99,7 +98,6 @@ cdef class Decoder(Framing):
         self._maps = {}
         self._recent = []
         self._ids = {}
-        self._moved = []
         self._done = []
         self.file = ""
         self.at = at
@@ -125,10 +123,9 @@ cdef class Decoder(Framing):
             self.failure = error
             if self._open is not None and isinstance(error, (MalformedEvent, UnsupportedEvent)):
                 error.at(transaction=self._open.gtid)
-        if self._moved:
-            self.position = self.position.after(self._moved)
+        if self._last is not None:
+            self.position = Position(self._latest.values())
             self.at = self._last.coordinates
-            self._moved = []
             self._last = None
         done = self._done
         self._done = []
@@ -429,7 +426,6 @@ cdef class Decoder(Framing):
         self._committed = self._offset
         done.log = self._log
         done.offset = 0 if self._wrapped else self._offset
-        self._moved.append(done.gtid)
         self._latest[done.gtid.domain] = done.gtid
         self._last = done
         self._open = None

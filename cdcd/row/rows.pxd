@@ -32,7 +32,7 @@ cdef struct Change:
 cdef class Plan:
     cdef readonly object source             # (database, table)
     cdef readonly object target             # (database, table)
-    cdef readonly object description        # layout.Description
+    cdef readonly object description        # cell.Description
     cdef readonly object target_table       # model.table.Table
     cdef readonly tuple names               # column names on the source
     cdef readonly bint is_ordered           # applied in source order, not as net changes
@@ -43,7 +43,7 @@ cdef class Plan:
     cdef readonly bint splits_updates       # an update of a key may go as a delete and an insert
     cdef readonly tuple defaults            # of each column, alike on both sides: "stated", "implicit"; else None
     cdef public bint is_unaltered           # proven: since rows that leave columns out, the source's table is the same
-    cdef readonly bytes row_event_map          # a TABLE_MAP body for row events of the target, or None
+    cdef readonly bytes row_event_map       # a TABLE_MAP body for row events of the target, or None
     cdef readonly bytes definition          # the target table's, as its server wrote it when the plan was made
     cdef public long long opens             # tables that the target had opened when that was last seen to be so; or -1
     cdef readonly bytes table_sql

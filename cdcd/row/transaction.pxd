@@ -12,7 +12,7 @@ cdef struct RowsRef:
 cdef class TableMap:
     cdef bytes body                     # of the event
     cdef size_t size
-    cdef readonly object description    # layout.Description
+    cdef readonly object description    # cell.Description
     cdef readonly bint is_marker
     cdef readonly bint is_announcement
     cdef public object plan             # set by the pipeline: a rows.Plan, or False when the link does not carry it
