@@ -7,10 +7,10 @@ import zlib
 from dataclasses import dataclass, field
 
 from cdcd.binlog.packets import Packets
+from cdcd.binlog.passage import FORMAT, GTID, HEADER
 from cdcd.model.position import Coordinates
 
-HEADER = 19
-ROTATE, FORMAT, HEARTBEAT, GTID = 4, 15, 27, 162
+ROTATE, HEARTBEAT = 4, 27
 # STOP, BINLOG_CHECKPOINT, GTID_LIST, START_ENCRYPTION: they stand between transactions.
 BETWEEN = frozenset({3, 161, 163, 164})
 
@@ -29,10 +29,12 @@ class Opening:
     _packets: Packets = field(default_factory=Packets)
 
     def feed(self, chunk: bytes) -> None:
-        """Take a chunk."""
+        """Take a chunk; what follows the beginning of a transaction is left unread."""
         for payload in self._packets.feed(chunk):
-            if len(payload) > HEADER and payload[0] == 0 and not self.is_met:
+            if len(payload) > HEADER and payload[0] == 0:
                 self._event(payload[1:])
+            if self.is_met:
+                return
 
     def _event(self, event: bytes) -> None:
         time, kind, _, length, end = struct.unpack_from("<IBIII", event)

@@ -19,6 +19,9 @@ from cdcd.source.continuity import check_continuity
 from cdcd.source.passage import open_beside
 from cdcd.source.start import resolve_start
 
+# A chunk may hold thousands of transactions, of which the first is asked for.
+HEAD_BYTES = 16 * 1024
+
 
 async def begin(session: Session, site: Site, link: Link, start: str, server: str) -> Progress:
     """Return where a link begins that is told to at ``start``, once its source has shown that it leads on from there.
@@ -36,7 +39,7 @@ async def begin(session: Session, site: Site, link: Link, start: str, server: st
         ).at(site=site.name)
     found = await _try(site, link, progress, end)
     if not progress.at.file and progress.position:
-        return replace(progress, at=await _place(site, link, progress, end))
+        return replace(progress, at=await _place(site, link, progress, end, found))
     if found.file == progress.at.file:
         return replace(progress, at=progress.at._replace(began=found.began))
     return progress
@@ -52,13 +55,16 @@ async def check_lead(session: Session, site: Site, link: Link, server: str, prog
     await _try(site, link, progress, await resolve_start(session, MARIADB, "now", server))
 
 
-async def _place(site: Site, link: Link, progress: Progress, end: Progress) -> Coordinates:
+async def _place(site: Site, link: Link, progress: Progress, end: Progress, found: Coordinates) -> Coordinates:
     """Return a place in the log at which the last transactions of a position have passed, and none after them.
 
-    Domains that the position does not name may begin long before it: what they hold does not count.
+    Domains that the position does not name may begin long before it: what they hold does not count. ``found`` is where
+    the first transaction of any begins.
     """
     named = {gtid.domain for gtid in progress.position}
     others = [gtid for gtid in end.position if gtid.domain not in named]
+    if not others:
+        return found
     return await _try(site, link, replace(progress, position=progress.position.after(others)), end)
 
 
@@ -75,8 +81,12 @@ async def _try(site: Site, link: Link, progress: Progress, end: Progress) -> Coo
         while not (opening.is_met or opening.is_over):
             await stream.wait(ANSWER_SECONDS)
             with stream.taken() as taken:
-                decoder.feed(taken)
-                opening.feed(bytes(taken))
+                head = bytes(taken)
+            for offset in range(0, len(head), HEAD_BYTES):
+                decoder.feed(head[offset : offset + HEAD_BYTES])
+                opening.feed(head[offset : offset + HEAD_BYTES])
+                if opening.is_met or decoder.failure is not None:
+                    break
             failure = decoder.failure
             if isinstance(failure, (UnsupportedEvent, MalformedEvent)):
                 break
