@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from bench.contenders import replicating, running, wait_until_applied
@@ -41,11 +42,11 @@ def native(log: Recorded, replica: MariaDB, *, threads: int) -> Result:
     return Result(f"native, {threads} threads" if threads else "native, serial", seconds)
 
 
-def cdcd(log: Recorded, replica: MariaDB, *, writers: int) -> Result:
-    """Catch up with one cdcd link, default settings but for ``writers``."""
+def cdcd(log: Recorded, replica: MariaDB, *, writers: int, checkout: Path | None = None) -> Result:
+    """Catch up with one cdcd link, default settings but for ``writers``; with another checkout's if told."""
     link = {"source": "east", "target": "west", "tables": [f"{log.database}.*"], "start": log.start}
     sites = {"east": log.source, "west": replica}
-    with running(sites, {"forward": {**link, "writers": writers}}) as daemon:
+    with running(sites, {"forward": {**link, "writers": writers}}, checkout) as daemon:
         seconds = wait_until_applied(daemon, replica, log.database, log.end)
         from_connect, rss_mib = time.time() - daemon.connected_at, daemon.rss_mib
     name = f"cdcd, {writers} writer" + ("s" if writers > 1 else "")

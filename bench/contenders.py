@@ -11,7 +11,6 @@ import functools
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -141,11 +140,15 @@ class Cdcd(Daemon):
 
 
 @contextmanager
-def running(sites: Mapping[str, Address], links: Mapping[str, Mapping[str, Any]]) -> Iterator[Cdcd]:
-    """Start cdcd; end it in order afterwards. It does not outlive this, however it goes."""
-    _write_byte_code()
+def running(
+    sites: Mapping[str, Address], links: Mapping[str, Mapping[str, Any]], checkout: Path | None = None
+) -> Iterator[Cdcd]:
+    """Start cdcd, a checkout's if told which; end it in order afterwards. It does not outlive this, however it goes."""
+    program = _installed(checkout) if checkout else Cdcd.program
+    _write_byte_code(program)
     with tempfile.TemporaryDirectory(prefix="cdcd-bench-") as folder:
         daemon = Cdcd(Path(folder), sites, links)
+        daemon.program = program
         daemon.start()
         try:
             yield daemon
@@ -155,10 +158,14 @@ def running(sites: Mapping[str, Address], links: Mapping[str, Mapping[str, Any]]
 
 
 @functools.cache
-def _write_byte_code() -> None:
+def _write_byte_code(program: tuple[str, ...]) -> None:
     """Compile what an installation has compiled, so that no measured start has to."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    subprocess.run([sys.executable, "-m", "cdcd", "--help"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*program, "--help"], check=True, stdout=subprocess.DEVNULL)
+
+
+def _installed(checkout: Path) -> tuple[str, ...]:
+    return (str(checkout.resolve() / ".venv/bin/cdcd"),)
 
 
 def cpu_seconds(pid: int) -> float:
