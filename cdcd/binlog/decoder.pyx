@@ -28,6 +28,8 @@ cdef enum:
 _BEFORE_STATEMENT = frozenset(
     {EVENT_INTVAR, EVENT_RAND, EVENT_USER_VAR, EVENT_BEGIN_LOAD, EVENT_APPEND_BLOCK, EVENT_DELETE_FILE})
 
+_new_tuple = tuple.__new__      # A Gtid's own is a function of Python's.
+
 cdef uint64_t TABLE_ID = 0xFFFFFFFFFFFF     # six bytes
 
 
@@ -76,11 +78,13 @@ cdef class Decoder(Framing):
     cdef bint _wrapped                      # the file has grown past 4 GiB
     cdef Transaction _last                  # read since ``position`` was last folded
     cdef object _relay_except, _applied
-    cdef bint _checksum
+    cdef bint _checksum, _has_applied
     cdef bint _skipping, _passing, _standalone, _outside
     cdef bint _begun                        # a transaction has begun on this connection
     cdef long long _target_id
-    cdef dict _latest                       # domain -> the last transaction that ended: ``position``, not folded yet
+    cdef dict _latest                       # domain -> the last transaction that ended, but for ``_last``
+    cdef uint32_t _domain                   # of the transaction that began last
+    cdef uint64_t _sequence                 # its number in its domain; 0 where none has begun
     cdef Transaction _open
     cdef dict _maps                         # TABLE_MAP body -> TableMap
     cdef list _recent                       # the TableMaps met last
@@ -93,6 +97,7 @@ cdef class Decoder(Framing):
         self.position = position
         self._relay_except = relay_except
         self._applied = applied
+        self._has_applied = bool(applied)
         self.transaction_bytes_max = transaction_bytes_max
         self._checksum = False
         self._maps = {}
@@ -124,6 +129,7 @@ cdef class Decoder(Framing):
             if self._open is not None and isinstance(error, (MalformedEvent, UnsupportedEvent)):
                 error.at(transaction=self._open.gtid)
         if self._last is not None:
+            self._fold_last()
             self.position = Position(self._latest.values())
             self.at = self._last.coordinates
             self._last = None
@@ -263,26 +269,35 @@ cdef class Decoder(Framing):
     cdef int _begin(self, const uint8_t* body, size_t length, uint32_t timestamp, uint32_t server) except -1:
         if length < 13:
             raise MalformedEvent("a GTID event that is too short")
-        gtid = Gtid(_u32(body + 8), server, _u64(body))
+        cdef uint32_t domain = _u32(body + 8)
+        cdef uint64_t sequence = _u64(body)
+        gtid = _new_tuple(Gtid, (domain, server, sequence))
         if self._open is not None:
             raise MalformedEvent(f"transaction {gtid} begins inside {self._open.gtid}").at(file=self.file)
-        self._check_order(gtid)
+        if not self._sequence or domain != self._domain or sequence <= self._sequence:
+            self._check_order(gtid)
+        self._domain = domain
+        self._sequence = sequence
         self._open = Transaction(gtid, timestamp)
         self._open.has_returned = server == self._target_id
         self._standalone = body[12] & GTID_STANDALONE
         self._ids.clear()
-        self._passing = bool(self._applied) and gtid in self._applied
+        self._passing = self._has_applied and gtid in self._applied
         cdef size_t extra = 21 if body[12] & GTID_GROUP_COMMIT else 13
-        if not self._passing:
-            self._check(body[12], body[extra] if length > extra else 0)
+        cdef uint8_t more = body[extra] if length > extra else 0
+        if not self._passing and (body[12] & GTID_XA or more & GTID_EXTRA_ALTER):
+            raise refusal.two_phases(body[12] & GTID_XA).at(file=self.file)
         return 0
 
     cdef int _check_order(self, gtid) except -1:
         """See that a transaction comes after the position: by its number, and the first by its place in the log too.
 
+        Who follows one of its own domain with a higher number does so: most never come here.
+
         A server that is asked for what follows a GTID begins after the first that it finds, and its log may hold it
         twice.
         """
+        self._fold_last()
         latest = self._latest.get(gtid.domain)
         is_first = not self._begun
         self._begun = True
@@ -294,17 +309,10 @@ cdef class Decoder(Framing):
             refusal.check_place(self._log[0], self.file, self._offset, self.at)
         return 0
 
-    def _check(self, flags, more):
-        """Raise UnsupportedEvent for a transaction that its GTID event says cannot be carried."""
-        if flags & GTID_XA:
-            raise UnsupportedEvent(
-                "an XA transaction: its rows may still be rolled back after the log shows them",
-                hint="cdcd carries ordinary transactions only").at(file=self.file)
-        if more & GTID_EXTRA_ALTER:
-            raise UnsupportedEvent(
-                "an ALTER TABLE that is logged at its beginning and again at its end",
-                hint="set binlog_alter_two_phase=OFF on the source, and run this one on the target by hand",
-            ).at(file=self.file)
+    cdef int _fold_last(self) except -1:
+        if self._last is not None:
+            self._latest[self._last.gtid.domain] = self._last.gtid
+        return 0
 
     cdef int _table_map(self, const uint8_t* body, size_t length) except -1:
         if self._open is None:
@@ -426,7 +434,6 @@ cdef class Decoder(Framing):
         self._committed = self._offset
         done.log = self._log
         done.offset = 0 if self._wrapped else self._offset
-        self._latest[done.gtid.domain] = done.gtid
         self._last = done
         self._open = None
         self._passing = False

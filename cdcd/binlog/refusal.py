@@ -32,6 +32,19 @@ def unsupported(kind: int) -> UnsupportedEvent:
     return UnsupportedEvent(f"{named(kind)} cannot be carried exactly", hint=hint)
 
 
+def two_phases(is_xa: bool) -> UnsupportedEvent:
+    """Return the error for a transaction that its GTID event says is logged before it is decided."""
+    if is_xa:
+        return UnsupportedEvent(
+            "an XA transaction: its rows may still be rolled back after the log shows them",
+            hint="cdcd carries ordinary transactions only",
+        )
+    return UnsupportedEvent(
+        "an ALTER TABLE that is logged at its beginning and again at its end",
+        hint="set binlog_alter_two_phase=OFF on the source, and run this one on the target by hand",
+    )
+
+
 def out_of_order(gtid: Gtid, latest: Gtid) -> UnsupportedEvent:
     """Return the error for a transaction whose number is not above that of one before it in its domain."""
     return UnsupportedEvent(

@@ -23,12 +23,12 @@ cdef class Transaction:
     cdef readonly uint32_t timestamp
     cdef readonly str origin
     cdef readonly object query
-    cdef readonly list noted            # statements in it that the decoder cannot carry, as query.Query
-    cdef readonly list undone           # TableMaps of rows in it that were rolled back
+    cdef readonly tuple noted           # statements in it that the decoder cannot carry, as query.Query
+    cdef readonly tuple undone          # TableMaps of rows in it that were rolled back
     cdef readonly bint rolled_back
     cdef public bint has_returned       # the link's target has executed it: native replication brought it here
     cdef readonly bint leaves_out       # new rows in it lack columns
-    cdef dict savepoints                # name -> (rows events, bytes) before it
+    cdef dict savepoints                # name -> (rows events, bytes) before it; None while there are none
     cdef readonly list tables
     cdef readonly int part
     cdef readonly bint complete

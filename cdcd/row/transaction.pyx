@@ -57,10 +57,10 @@ cdef class Transaction:
         self.origin = origin
         self.query = None
         self.tables = []
-        self.noted = []
-        self.undone = []
+        self.noted = ()
+        self.undone = ()
         self.rolled_back = self.has_returned = self.leaves_out = False
-        self.savepoints = {}
+        self.savepoints = None
         self.part = part
         self.complete = False
         self.received = 0
@@ -80,14 +80,15 @@ cdef class Transaction:
         cdef size_t capacity
         cdef void* grown
         if self.size + length > self.capacity:
-            capacity = max(self.size + length, self.capacity * 2, <size_t>1024)
+            # Most transactions are one event: it fits, and more are rarely to come.
+            capacity = max(self.size + length, self.capacity * 2)
             grown = realloc(self.data, capacity)
             if grown == NULL:
                 raise MemoryError(f"no memory for a transaction of {capacity} bytes")
             self.data = <uint8_t*>grown
             self.capacity = capacity
         if self.ref_count == self.ref_capacity:
-            self.ref_capacity = max(4, self.ref_capacity * 2)
+            self.ref_capacity = 4 * self.ref_capacity if self.ref_capacity else 1
             grown = realloc(self.refs, self.ref_capacity * sizeof(RowsRef))
             if grown == NULL:
                 raise MemoryError("no memory for a transaction's events")
@@ -104,12 +105,12 @@ cdef class Transaction:
     cdef void trim(self) noexcept:
         """Give back what growing left over: a queue of small transactions would otherwise hold twice its bytes."""
         cdef void* smaller
-        if self.data != NULL:
+        if self.size < self.capacity:
             smaller = realloc(self.data, max(<size_t>1, self.size))
             if smaller != NULL:
                 self.data = <uint8_t*>smaller
                 self.capacity = self.size
-        if self.refs != NULL:
+        if self.ref_count < self.ref_capacity:
             smaller = realloc(self.refs, max(1, self.ref_count) * sizeof(RowsRef))
             if smaller != NULL:
                 self.refs = <RowsRef*>smaller
@@ -117,17 +118,19 @@ cdef class Transaction:
 
     def note(self, statement):
         """Keep a statement for those who know the rules."""
-        self.noted.append(statement)
+        self.noted += (statement,)
 
     def set_savepoint(self, name):
         """Note how far the transaction is; those set later are gone if the name was."""
+        if self.savepoints is None:
+            self.savepoints = {}
         self.savepoints.pop(name, None)
         if name:
             self.savepoints[name] = (self.ref_count, self.size)
 
     def undo_to(self, name):
         """Take back the rows after a savepoint; return False where it is not in this part of the transaction."""
-        if name not in self.savepoints:
+        if self.savepoints is None or name not in self.savepoints:
             return False
         ref_count, size = self.savepoints[name]
         self.cut(ref_count, size)
@@ -146,7 +149,7 @@ cdef class Transaction:
         for i in range(ref_count, self.ref_count):
             table = self.tables[self.refs[i].table]
             if table not in self.undone:
-                self.undone.append(table)
+                self.undone += (table,)
         self.ref_count = ref_count
         self.size = size
         del self.tables[self.refs[ref_count - 1].table + 1 if ref_count else 0:]

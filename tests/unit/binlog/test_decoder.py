@@ -165,7 +165,7 @@ def test_what_goes_with_a_statement_is_left_to_it(kind: int) -> None:
     """Values for a statement change nothing by themselves; outside of a transaction nothing explains them."""
     log = Log()
     log.commit(event(kind, bytes(30)), TABLE.insert((1, "a")))
-    assert [] == log.read(TABLE)[0].noted
+    assert () == log.read(TABLE)[0].noted
     assert isinstance(failure_of(event(kind, bytes(30))), UnsupportedEvent)
 
 
