@@ -1,12 +1,14 @@
-"""What a target must offer: writers that apply partitions of a batch, each as one transaction with its mark."""
+"""What a target must offer: a claim, and writers that apply partitions of a batch as transactions with their marks."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cdcd.apply.conflicts import Source
+from cdcd.checkpoint.store import Begin, Claim, Held
+from cdcd.checkpoint.witness import Witness
 from cdcd.model.position import Gtid, Progress
 from cdcd.row.rows import RowSet
 
@@ -98,3 +100,44 @@ class Writer(Protocol):
 
     async def close(self) -> None:
         """End the connection; what is open rolls back."""
+
+
+class Target(Protocol):
+    """Where a link's changes go: one run's hold on it."""
+
+    @property
+    def server(self) -> str:
+        """The identity of the server behind the site's address."""
+
+    @property
+    def blocked(self) -> str | None:
+        """Why it has not answered for so long, or None."""
+
+    async def witnesses(self) -> list[Witness]:
+        """Return what it remembers of links that have run."""
+
+    async def held(self) -> Held | None:
+        """Return what it holds of the link, without claiming it; None where the link has not run."""
+
+    async def claim(self, begin: Begin, noted: Callable[[Progress], Witness]) -> Claim:
+        """Take the link over for the writers that are open, and fence earlier runs.
+
+        ``begin`` is given what is held, and decides where to go on, or raises; that is durable before the claim is,
+        and so is what is ``noted`` of it. Raises Fenced where a later run has the link, TargetBusy while an earlier
+        one's transaction is open, LayoutMismatch, CheckpointLost.
+        """
+
+    async def open_writer(self, slot: int) -> Writer:
+        """Open a slot's writer; one that is opened after the claim joins it, or raises Fenced."""
+
+    async def check(self) -> None:
+        """See that it answers and that the claim holds; raise TargetLost, or Fenced."""
+
+    async def meet(self, origin: str) -> None:
+        """See that no other link brings what was born at ``origin`` to it; raise CdcdError where one does."""
+
+    async def watch(self, heartbeat_seconds: Callable[[], float]) -> None:
+        """See until cancelled after commands that are not answered; raise TargetLost when an answer will not come."""
+
+    def close(self) -> None:
+        """Drop all connections; what is open rolls back."""

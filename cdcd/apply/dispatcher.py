@@ -24,7 +24,6 @@ class Dispatcher:
     epoch: int  # this run's
     batch_number: int
     open_writer: Callable[[int], Awaitable[Writer]]  # for a slot that this run does not have yet
-    check_claim: Callable[[], Awaitable[None]]  # raises TargetLost, or Fenced where a later run has the link
     written: Position | None = None  # what the target's rows say by themselves, once this run has written any
 
     async def apply(self, batch: Batch, *, before: Progress, after: Progress, origin: str | None) -> int:
@@ -80,10 +79,6 @@ class Dispatcher:
     async def move(self, after: Progress) -> None:
         """Make a position durable that no change leads to."""
         await self.end(self.writers[0], after=after, origin=None)
-
-    async def check(self) -> None:
-        """See that the target answers and that no later run has the link; raise TargetLost or Fenced."""
-        await self.check_claim()
 
     @property
     def held_up(self) -> str | None:

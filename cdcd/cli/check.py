@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
+from cdcd.apply.sql.target import SqlTarget
 from cdcd.checkpoint.store import Checkpoint
 from cdcd.checkpoint.witness import StateFiles, state_folder
 from cdcd.cli.asking import session_at
 from cdcd.config import Config, Link
-from cdcd.errors import CdcdError, SourceLost, TargetLost
+from cdcd.errors import CdcdError, SourceLost
 from cdcd.precheck import Problem, precheck
 from cdcd.runtime.resume import Resumption
 
@@ -36,10 +38,11 @@ async def _check_place(config: Config, path: Path, link: Link) -> Iterable[Probl
     source, target = config.sites[link.source], config.sites[link.target]
     names = {each.name: (each.source, each.target) for each in config.links.values()}
     checkpoint = Checkpoint(link.name, link.source, link.target)
-    resumption = Resumption(link, source, target, checkpoint, names, StateFiles(state_folder(path)))
+    resumption = Resumption(link, source, target, names, StateFiles(state_folder(path)))
     try:
-        async with session_at(source, SourceLost) as asked, session_at(target, TargetLost) as control:
-            warned = await resumption.look(control, asked)
+        async with session_at(source, SourceLost) as asked:
+            with closing(await SqlTarget.open(target, checkpoint)) as looked_at:
+                warned = await resumption.look(looked_at, asked)
     except CdcdError as error:
         error.hint, hint = "", error.hint.replace("--link NAME", f"--link {link.name}")
         return [Problem.error(f"links.{link.name}", str(error), hint)]

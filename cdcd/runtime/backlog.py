@@ -23,6 +23,7 @@ class Backlog:
     The collector adds, the dispatcher takes; ``notify`` wakes whoever waits for the other.
     """
 
+    link: Link  # its bounds; a reload gives another one
     progress: Progress  # what is committed on the target
     batch: Batch = field(default_factory=Batch)
     applying: Batch | None = None
@@ -51,14 +52,21 @@ class Backlog:
                 return batch.transactions[0]
         return None
 
-    def has_room(self, transaction: Transaction, link: Link) -> bool:
+    @property
+    def is_full(self) -> bool:
+        """Whether so much is held that nothing more is read."""
+        return self.bytes_held > self.link.queue_bytes_max
+
+    def has_room(self, transaction: Transaction) -> bool:
         """Whether the batch may grow by a transaction; one always fits."""
         batch = self.batch
         if not len(batch):
             return True
         if batch.is_split:
             return False
-        return len(batch) < link.batch_transactions_max and batch.size + transaction.size <= link.batch_bytes_max
+        if len(batch) >= self.link.batch_transactions_max:
+            return False
+        return batch.size + transaction.size <= self.link.batch_bytes_max
 
     def notify(self) -> None:
         """Wake everyone who waits for a change."""
@@ -69,7 +77,7 @@ class Backlog:
         self._changed.clear()
         await self._changed.wait()
 
-    def extend(self, transactions: list[Transaction], at: int, link: Link) -> int:
+    def extend(self, transactions: list[Transaction], at: int) -> int:
         """Add from ``at`` on what needs no more than that, each whole or not at all; return where it stopped."""
         before = len(self.batch)
         try:
@@ -78,8 +86,8 @@ class Backlog:
                 at,
                 origin=self.origin,
                 applied=self.progress.applied,
-                transactions_max=link.batch_transactions_max,
-                bytes_max=link.batch_bytes_max,
+                transactions_max=self.link.batch_transactions_max,
+                bytes_max=self.link.batch_bytes_max,
             )
         except CdcdError as error:
             error.at(transaction=self._drop_last())

@@ -10,30 +10,26 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from cdcd.apply import contract
 from cdcd.apply.conflicts import ConflictLog
-from cdcd.apply.dispatcher import Dispatcher
-from cdcd.apply.sql.writer import Writer
+from cdcd.apply.sql.target import SqlTarget
 from cdcd.checkpoint.decision import Ends
-from cdcd.checkpoint.store import Checkpoint, Claim
+from cdcd.checkpoint.store import Checkpoint
 from cdcd.checkpoint.witness import StateFiles
 from cdcd.config.schema import Link, Site
-from cdcd.errors import CdcdError, Fenced, Lost, OnError, ServerError, SourceLost, TargetLost
+from cdcd.errors import CdcdError, Fenced, Lost, OnError, SourceLost, TargetLost
 from cdcd.model.position import Gtid, Progress
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
-from cdcd.runtime.backlog import Backlog
+from cdcd.runtime.figures import Figures, stage_figures
 from cdcd.runtime.foreign import Foreign
 from cdcd.runtime.lifecycle import State, check
-from cdcd.runtime.pipeline import Pipeline
+from cdcd.runtime.pipeline import Pipeline, assemble
 from cdcd.runtime.position_writes import PositionWrites
 from cdcd.runtime.resume import Resumption
 from cdcd.runtime.schema_changes import SchemaChanges
-from cdcd.runtime.stats import PipelineStats, stage_figures
 from cdcd.runtime.tables import Tables
-from cdcd.runtime.watch import Watch
+from cdcd.source.contract import SourceFigures
 from cdcd.source.start import log_kept_seconds
-from cdcd.source.stream import BinlogStream, SourceStats, replica_server_id
+from cdcd.source.stream import BinlogStream, replica_server_id
 
 BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
 # A drain that takes longer is cut off: what is open rolls back, and the next run does it again.
@@ -68,10 +64,10 @@ class LinkRunner:
         self._state = State.STARTING
         self._error: str | None = None
         self._checkpoint = Checkpoint(link.name, link.source, link.target)
-        self._resumption = Resumption(link, source, target, self._checkpoint, names, state)
-        self.stats = PipelineStats()
+        self._resumption = Resumption(link, source, target, names, state)
+        self.figures = Figures()
         self._conflicts = ConflictLog()
-        self._source_stats = SourceStats()
+        self._source_figures = SourceFigures()
         self._position_writes = PositionWrites(time.monotonic())
         self._pipeline: Pipeline | None = None
         self._position = ""
@@ -91,38 +87,36 @@ class LinkRunner:
     @property
     def error(self) -> str | None:
         """Why the link is not streaming, or None."""
-        return self._source_stats.error if self._is_reconnecting else self._error
+        return self._source_figures.error if self._is_reconnecting else self._error
 
     @property
     def blocked(self) -> str | None:
         """Why nothing moves although the link streams, or None."""
-        if self._pipeline is None:
-            return None
-        return self._pipeline.watch.blocked or self._pipeline.dispatcher.held_up
+        return self._pipeline.blocked if self._pipeline is not None else None
 
     @property
     def _is_reconnecting(self) -> bool:
-        return self._state is State.STREAMING and self._source_stats.error is not None
+        return self._state is State.STREAMING and self._source_figures.error is not None
 
     @property
     def transactions(self) -> int:
         """Source transactions applied since the daemon started."""
-        return self.stats.transactions
+        return self.figures.transactions
 
     @property
     def rows(self) -> int:
         """Row changes applied since the daemon started."""
-        return self.stats.rows
+        return self.figures.rows
 
     @property
     def conflicts(self) -> int:
         """Changes that the target's rows contradicted."""
-        return self.stats.conflicts
+        return self.figures.conflicts
 
     @property
     def suppressed(self) -> int:
         """Transactions of the source that a link wrote, so that they are not sent back."""
-        return self._source_stats.suppressed + self.stats.suppressed_ddl
+        return self._source_figures.suppressed + self.figures.suppressed_ddl
 
     @property
     def position(self) -> str:
@@ -136,7 +130,7 @@ class LinkRunner:
         """How long the oldest transaction that is not applied has waited; None when that cannot be known."""
         if self._pipeline is None or self._state not in (State.STREAMING, State.DRAINING):
             return None
-        if not self._source_stats.connected:
+        if not self._source_figures.connected:
             return None
         oldest = self._pipeline.oldest
         if oldest is None:
@@ -148,7 +142,7 @@ class LinkRunner:
     @property
     def stages(self) -> Mapping[str, Mapping[str, float]]:
         """Figures of each stage, which say together which one is the slow one (``runtime.stats``)."""
-        return stage_figures(self._source_stats, self.stats, self._pipeline)
+        return stage_figures(self._source_figures, self.figures, self._pipeline)
 
     async def run(self) -> None:
         """Run until drained; raise the error that stops the link. The one place where retry or stop is decided."""
@@ -247,22 +241,18 @@ class LinkRunner:
     async def _run_once(self) -> None:
         if self._state is State.RECONNECTING:
             self._become(State.STARTING)
-        self._source_stats.error = None
+        self._source_figures.error = None
         async with AsyncExitStack() as stack:
             pipeline = self._pipeline = await self._connect(stack)
             self._error = None
             self._become(State.STREAMING)
             if self._draining.is_set():  # Since the last moments of connecting.
                 pipeline.drain()
-            beside = [
-                asyncio.create_task(self._resumption.keep(lambda: pipeline.dispatcher.written), name="noting"),
-                asyncio.create_task(pipeline.stream.watch(), name="watching"),
-            ]
+            noting = asyncio.create_task(self._resumption.keep(lambda: pipeline.dispatcher.written), name="noting")
             try:
                 await pipeline.run()
             finally:
-                for task in beside:
-                    task.cancel()
+                noting.cancel()
                 self._conflicts.settle()
                 self._position = str(pipeline.backlog.progress.position)
                 self._pipeline = None
@@ -274,67 +264,33 @@ class LinkRunner:
         stack.callback(session.abort)
         return session
 
-    async def _writing(self, stack: AsyncExitStack) -> Session:
-        """Open a session that stores exactly the values that it is given."""
-        session = await Session.open(self._target, TargetLost, *MARIADB.writer_settings)
-        stack.callback(session.abort)
-        return session
-
     async def _connect(self, stack: AsyncExitStack) -> Pipeline:
-        control = await self._asking(stack, self._target, TargetLost)
-        source = await self._asking(stack, self._source, SourceLost)
-        [(packet_bytes_max, server_id, server)] = await control.fetch(
-            f"SELECT @@max_allowed_packet, @@global.server_id, {Watch.IDENTITY}"
-        )
-        self._position_writes.kept_seconds = await log_kept_seconds(source)
-        watched: list[Session] = []
-
-        def watch(session: Session) -> Session:
-            session.be_patient()
-            watched.append(session)
-            return session
-
-        async def open_writer(slot: int) -> Writer:
-            writer = Writer(slot, await self._writing(stack), int(packet_bytes_max), self._conflicts)
-            await writer.prepare()
-            watch(writer.session)
-            return writer
-
-        async def add_writer(slot: int) -> Writer:
-            writer = await open_writer(slot)
-            await self._checkpoint.add_slot(writer.session, slot)
-            return writer
-
-        writers = [await open_writer(slot) for slot in range(self.link.writers)]
-        claim = await self._claim(control, source, writers)
+        target = await SqlTarget.open(self._target, self._checkpoint, self._conflicts)
+        stack.callback(target.close)
+        session = await self._asking(stack, self._source, SourceLost)
+        self._position_writes.kept_seconds = await log_kept_seconds(session)
+        writers = [await target.open_writer(slot) for slot in range(self.link.writers)]
+        claim = await self._resumption.claim(target, session)
         self._position_writes.begin(claim.progress.position)
-        reader = replica_server_id(self.link, self._resumption.mine.target_server)
-        tables = await Tables.open(self.link, self._source, reader, source, control)
-        progress = claim.progress
-        return Pipeline(
-            link=self.link,
-            stream=self._stream(reader, progress, int(server_id)),
-            tables=tables,
-            changes=await self._changes(tables, reader, source, watch(await self._writing(stack))),
-            dispatcher=Dispatcher(
-                list[contract.Writer](writers),
-                link=self.link.name,
-                origin=self.link.source,
-                epoch=claim.epoch,
-                batch_number=claim.batch,
-                open_writer=add_writer,
-                check_claim=lambda: self._checkpoint.check(writers[0].session),
-            ),
-            clock=time.monotonic,
-            stats=self.stats,
-            backlog=Backlog(progress),
-            watch=Watch(watched, self._looking, server, lambda: self.link.heartbeat_seconds),
+        reader = replica_server_id(self.link, target.server)
+        source = self._open_source(reader, claim.progress, target.server_id)
+        tables = await Tables.open(self.link, self._source, reader, session, target.control)
+        changes = await self._changes(tables, reader, session, await target.open_session())
+        return assemble(
+            self.link,
+            source,
+            target,
+            claim,
+            writers,
+            tables,
+            changes,
+            figures=self.figures,
             conflicts=self._conflicts,
             position_writes=self._position_writes,
-            check_origin=lambda origin: self._checkpoint.refuse_second_way(control, origin),
+            clock=time.monotonic,
         )
 
-    def _stream(self, reader: int, progress: Progress, target_id: int) -> BinlogStream:
+    def _open_source(self, reader: int, progress: Progress, target_id: int) -> BinlogStream:
         return BinlogStream(
             self._source,
             self.link,
@@ -342,7 +298,7 @@ class LinkRunner:
             progress.position,
             progress.at,
             time.monotonic,
-            self._source_stats,
+            self._source_figures,
             target_id=target_id,
             applied=progress.applied,
         )
@@ -361,16 +317,6 @@ class LinkRunner:
         )
         await changes.load(source)
         return changes
-
-    async def _looking(self) -> Session:
-        return await Session.open(self._target, TargetLost)
-
-    async def _claim(self, control: Session, source: Session, writers: list[Writer]) -> Claim:
-        try:
-            return await self._resumption.claim(control, source, [writer.session.thread_id for writer in writers])
-        except ServerError as error:
-            error.at(target=self._target.name)
-            raise
 
 
 def _transaction(error: CdcdError) -> Gtid | None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
 import structlog
 
+from cdcd.apply.contract import Target
 from cdcd.checkpoint import witness
 from cdcd.checkpoint.decision import Ends, Warned, Witnesses, decide
-from cdcd.checkpoint.store import Checkpoint, Claim, Held, find
+from cdcd.checkpoint.store import Claim, Held
 from cdcd.checkpoint.witness import StateFiles, Witness
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, SourceLost, TargetLost
@@ -47,7 +48,6 @@ class Resumption:
     link: Link
     source: Site
     target: Site
-    checkpoint: Checkpoint
     names: Mapping[str, Ends] | None = None  # all links in the file
     state: StateFiles | None = None
     mine: Witness = field(init=False)  # as noted last
@@ -55,49 +55,44 @@ class Resumption:
     def __post_init__(self) -> None:
         self.mine = describe(self.link)
 
-    async def claim(self, control: Session, source: Session, writers: Sequence[int]) -> Claim:
-        """Claim the link for writers with these connection ids, and note that it runs.
+    async def claim(self, target: Target, source: Session) -> Claim:
+        """Claim the link, and note that it runs; raise what a target's claim does, and CheckpointForeign."""
+        await self._meet(target, source)
 
-        Raises what ``Checkpoint.claim`` raises, CheckpointLost and CheckpointForeign.
-        """
-        await self._meet(control, source)
-
-        async def go_on(held: Held | None) -> Progress:
-            progress, warned = await self._decide(held, await self._witnesses(control, source), source)
+        async def begin(held: Held | None) -> Progress:
+            progress, warned = await self._decide(held, await self._witnesses(target, source), source)
             for each in warned:
                 log.warning(each.event, **each.facts)
             return progress
 
-        await self.checkpoint.prepare(control)
-        claim = await self.checkpoint.claim(control, writers, go_on, lambda at: witness.statement(self._seen(at)))
+        claim = await target.claim(begin, self._seen)
         self.mine = self._seen(claim.progress)
         await self._note_on(source)
         await self._note_in_file()
         return claim
 
-    async def look(self, control: Session, source: Session) -> list[Warned]:
+    async def look(self, target: Target, source: Session) -> list[Warned]:
         """Return what a run that began now would warn of, and raise what would stop it there.
 
         Nothing is claimed, locked or written, and a run of the link is not disturbed. Raises LayoutMismatch,
         CheckpointLost, CheckpointForeign; CdcdError, BinlogPurged, SourceRewound or BinlogError where the source does
         not lead on; what the connections raise.
         """
-        await self._meet(control, source)
+        await self._meet(target, source)
         # In this order: while the link runs, its rows are never behind what was noted of it before.
-        witnesses = await self._witnesses(control, source)
-        held = await find(control, self.link.name)
+        witnesses = await self._witnesses(target, source)
+        held = await target.held()
         progress, warned = await self._decide(held, witnesses, source)
         if held is not None:
             await check_lead(source, self.source, self.link, self.mine.source_server, progress)
         return warned
 
-    async def _meet(self, control: Session, source: Session) -> None:
-        servers = await read_identity(source), await read_identity(control)
-        self.mine = replace(self.mine, source_server=servers[0], target_server=servers[1])
+    async def _meet(self, target: Target, source: Session) -> None:
+        self.mine = replace(self.mine, source_server=await read_identity(source), target_server=target.server)
 
-    async def _witnesses(self, control: Session, source: Session) -> Witnesses:
+    async def _witnesses(self, target: Target, source: Session) -> Witnesses:
         files = await asyncio.to_thread(self.state.read) if self.state is not None else []
-        return Witnesses(await witness.read(control), await witness.read(source), files)
+        return Witnesses(await target.witnesses(), await witness.read(source), files)
 
     async def _decide(self, held: Held | None, witnesses: Witnesses, source: Session) -> tuple[Progress, list[Warned]]:
         """Return where to go on, and what an operator should know; raise where that cannot be known."""

@@ -17,8 +17,8 @@ from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
 from cdcd.mysql.stream import ReplicationStream
-from cdcd.row.transaction import Transaction
 from cdcd.source.continuity import check_continuity
+from cdcd.source.contract import ByteStream, Chunk, SourceFigures
 from cdcd.source.start import current_position
 
 log = structlog.get_logger()
@@ -37,31 +37,8 @@ def replica_server_id(link: Link, target_server: str) -> int:
 
 
 @dataclass(slots=True)
-class Chunk:
-    """The transactions that one chunk of the stream completed, in order."""
-
-    transactions: list[Transaction]
-    abandoned: bool  # parts of a transaction were handed on earlier that will not be completed
-
-
-@dataclass(slots=True)
-class SourceStats:
-    """What the stream has done; read by ``observe``."""
-
-    seconds_busy: float = 0.0
-    seconds_waiting: float = 0.0
-    bytes_read: int = 0
-    chunks: int = 0
-    reconnects: int = 0
-    suppressed: int = 0
-    suppressed_outside: int = 0  # of these, what changed a table outside database cdcd
-    connected: bool = False
-    error: str | None = None  # why the connection ended, until there is a new one
-
-
-@dataclass(slots=True)
 class BinlogStream:
-    """One link's view of its source's log."""
+    """One link's view of its source's binary log (``contract.Source``)."""
 
     site: Site
     link: Link
@@ -69,12 +46,12 @@ class BinlogStream:
     position: Position
     at: Coordinates  # where the position ends
     clock: Callable[[], float]
-    stats: SourceStats = field(default_factory=SourceStats)
+    figures: SourceFigures = field(default_factory=SourceFigures)
     target_id: int = -1  # the server_id of the link's target
     applied: frozenset[Gtid] = frozenset()  # after the position, and to be passed over
     last_heard: float = 0.0
     lost: asyncio.Event = field(default_factory=asyncio.Event)  # set at each loss, for whoever clears it
-    _stream: ReplicationStream | None = None
+    _stream: ByteStream | None = None
     _decoder: Decoder | None = None
     _abandoned: bool = False
     _suppressed_before: tuple[int, int] = (0, 0)
@@ -129,14 +106,14 @@ class BinlogStream:
     def _account(self, size: int, waiting: float, started: float) -> None:
         assert self._decoder is not None
         self.position, self.at = self._decoder.position, self._decoder.at
-        stats = self.stats
+        figures = self.figures
         before, outside_before = self._suppressed_before
-        stats.suppressed = before + self._decoder.suppressed
-        stats.suppressed_outside = outside_before + self._decoder.suppressed_outside
-        stats.bytes_read += size
-        stats.chunks += 1
-        stats.seconds_waiting += started - waiting
-        stats.seconds_busy += self.clock() - started
+        figures.suppressed = before + self._decoder.suppressed
+        figures.suppressed_outside = outside_before + self._decoder.suppressed_outside
+        figures.bytes_read += size
+        figures.chunks += 1
+        figures.seconds_waiting += started - waiting
+        figures.seconds_busy += self.clock() - started
 
     async def _connect(self) -> None:
         self._silence_seconds_max = SILENT_HEARTBEATS * self.link.heartbeat_seconds
@@ -156,8 +133,8 @@ class BinlogStream:
             transaction_bytes_max=self.link.transaction_bytes_max,
             target_id=self.target_id,
         )
-        self.stats.connected = True
-        self.stats.error = None
+        self.figures.connected = True
+        self.figures.error = None
         self._connected_at, self._connected_at_position = self.clock(), self.position
         log.info("source_connected", position=str(self.position))
 
@@ -176,7 +153,7 @@ class BinlogStream:
         try:
             while True:
                 await asyncio.sleep(self.link.heartbeat_seconds)
-                rests = self.stats.connected and self.position == before and not self.bytes_received
+                rests = self.figures.connected and self.position == before and not self.bytes_received
                 before = self.position
                 if not rests:
                     continue
@@ -214,12 +191,12 @@ class BinlogStream:
         """Forget the connection and what it had not completed; each loss soon after the last waits longer."""
         if self._decoder is not None:
             self._abandoned = self._decoder.open_parts
-            self._suppressed_before = self.stats.suppressed, self.stats.suppressed_outside
-        lasted = self.stats.connected and self.clock() - self._connected_at > BACKOFF_SECONDS[-1]
+            self._suppressed_before = self.figures.suppressed, self.figures.suppressed_outside
+        lasted = self.figures.connected and self.clock() - self._connected_at > BACKOFF_SECONDS[-1]
         self._attempt = 0 if lasted else min(self._attempt + 1, len(BACKOFF_SECONDS) - 1)
         self.close()
-        self.stats.reconnects += 1
-        self.stats.error = str(error)
+        self.figures.reconnects += 1
+        self.figures.error = str(error)
         self.lost.set()
         log.warning("source_lost", error=str(error), retry_seconds=BACKOFF_SECONDS[self._attempt])
 
@@ -234,4 +211,4 @@ class BinlogStream:
         if self._stream is not None:
             self._stream.close()
         self._stream = self._decoder = None
-        self.stats.connected = False
+        self.figures.connected = False

@@ -53,7 +53,7 @@ async def test_a_change_that_was_announced_and_not_run_runs_once(both, database,
             west.sql("INSERT INTO u VALUES (7, 'west')", database=database)
             await back.caught_up()
             await run.caught_up()
-            assert 1 == back.runner.stats.suppressed_ddl
+            assert 1 == back.runner.figures.suppressed_ddl
     assert 0 == announcements(east, back)
     assert contents(east, database) == contents(west, database)
 
@@ -72,7 +72,7 @@ async def test_a_change_that_ran_before_its_position_was_written_is_not_run_agai
                     await wait_until(lambda: waiting(west))
                     later.enter_context(checkpoint_held(west, forward.name))
                 # The statement has run once the reverse link has dropped it.
-                await wait_until(lambda: back.runner.stats.suppressed_ddl)
+                await wait_until(lambda: back.runner.figures.suppressed_ddl)
                 await crash(run)
         assert before != contents(west, database)
         if change != "drop":
@@ -81,7 +81,7 @@ async def test_a_change_that_ran_before_its_position_was_written_is_not_run_agai
             await run.caught_up()
             await back.caught_up()
             await run.caught_up()
-            assert 1 == back.runner.stats.suppressed_ddl
+            assert 1 == back.runner.figures.suppressed_ddl
     assert (1, 0) == (announcements(west, run), announcements(east, back))
     assert contents(east, database) == contents(west, database)
 
@@ -103,7 +103,7 @@ async def test_a_reverse_link_that_begins_between_announcement_and_statement_dro
         async with running(reverse, west, east) as back:
             await back.caught_up()
             await run.caught_up()
-            assert 1 == back.runner.stats.suppressed_ddl
+            assert 1 == back.runner.figures.suppressed_ddl
     assert 0 == announcements(east, back)
     assert contents(east, database) == contents(west, database)
 

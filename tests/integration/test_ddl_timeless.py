@@ -37,7 +37,7 @@ async def test_a_change_without_a_time_runs_and_does_not_come_back(both, databas
         east.sql(NO_TIME + change, database=database)
         await run.caught_up()
         await back.caught_up()
-        assert 1 == back.runner.stats.suppressed_ddl
+        assert 1 == back.runner.figures.suppressed_ddl
     assert contents(east, database) == contents(west, database)
 
 
@@ -57,7 +57,7 @@ async def test_a_run_after_a_crash_takes_the_time_that_was_announced(both, datab
         async with running(forward, east, west) as run:
             await run.caught_up()
             await back.caught_up()
-            assert 1 == back.runner.stats.suppressed_ddl
+            assert 1 == back.runner.figures.suppressed_ddl
     assert announced == west.sql(at)
     assert 0 == announcements(east, back)
     assert contents(east, database) == contents(west, database)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cdcd.errors import ApplyFailed, Fenced
-from cdcd.source.stream import BinlogStream, Chunk
+from cdcd.source.contract import Chunk
+from cdcd.source.stream import BinlogStream
 from tests.fixtures.links import Both, RunningLink, running, wait_until
 
 KIB = 1024

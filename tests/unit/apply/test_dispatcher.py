@@ -58,9 +58,6 @@ def at(sequence: int) -> Progress:
 async def a_dispatcher(target: FakeTarget, writers: int) -> Dispatcher:
     """Return a dispatcher of a fake target."""
 
-    async def check() -> None:
-        return None
-
     return Dispatcher(
         [await target.writer(slot) for slot in range(writers)],
         link="forward",
@@ -68,7 +65,6 @@ async def a_dispatcher(target: FakeTarget, writers: int) -> Dispatcher:
         epoch=1,
         batch_number=0,
         open_writer=target.writer,
-        check_claim=check,
     )
 
 

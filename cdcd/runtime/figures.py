@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cdcd.source.stream import SourceStats
+from cdcd.source.contract import SourceFigures
 
 if TYPE_CHECKING:
     from cdcd.runtime.pipeline import Pipeline
@@ -41,7 +41,7 @@ class Stopwatch:
 
 
 @dataclass(slots=True)
-class PipelineStats:
+class Figures:
     """What has been applied, and how the stages spent their time."""
 
     transactions: int = 0
@@ -57,9 +57,7 @@ class PipelineStats:
     apply_waiting: Stopwatch = field(default_factory=Stopwatch)
 
 
-def stage_figures(
-    source: SourceStats, stats: PipelineStats, pipeline: Pipeline | None
-) -> dict[str, Mapping[str, float]]:
+def stage_figures(source: SourceFigures, figures: Figures, pipeline: Pipeline | None) -> dict[str, Mapping[str, float]]:
     """Return each stage's figures: what it does, and what it holds now.
 
     ``seconds_busy`` at its own work, ``seconds_waiting`` for the stage before it, ``seconds_blocked`` by the one
@@ -71,29 +69,29 @@ def stage_figures(
         "source": {
             "seconds_busy": source.seconds_busy,
             "seconds_waiting": source.seconds_waiting,
-            "seconds_blocked": stats.source_blocked.seconds,
-            "bytes_queued": pipeline.stream.bytes_received if pipeline else 0,
+            "seconds_blocked": figures.source_blocked.seconds,
+            "bytes_queued": pipeline.source.bytes_received if pipeline else 0,
             "bytes_read": source.bytes_read,
             "chunks": source.chunks,
             "reconnects": source.reconnects,
             "connected": float(source.connected),
         },
         "batch": {
-            "seconds_busy": stats.batch_busy.seconds,
-            "seconds_waiting": stats.batch_waiting.seconds,
-            "seconds_blocked": stats.batch_blocked.seconds,
+            "seconds_busy": figures.batch_busy.seconds,
+            "seconds_waiting": figures.batch_waiting.seconds,
+            "seconds_blocked": figures.batch_blocked.seconds,
             "bytes_queued": growing.size if growing is not None else 0,
             "rows_queued": growing.row_count if growing is not None else 0,
             "bytes_held": pipeline.backlog.bytes_held if pipeline else 0,
-            "batches": stats.batches,
+            "batches": figures.batches,
         },
         "apply": {
-            "seconds_busy": stats.apply_busy.seconds,
-            "seconds_waiting": stats.apply_waiting.seconds,
+            "seconds_busy": figures.apply_busy.seconds,
+            "seconds_waiting": figures.apply_waiting.seconds,
             "seconds_on_target": sum(writer.seconds_on_target for writer in writers),
             "bytes_queued": applying.size if applying is not None else 0,
             "rows_queued": applying.row_count if applying is not None else 0,
-            "rows_open": pipeline.rows_open if pipeline else 0,
+            "rows_open": pipeline.parts.rows if pipeline else 0,
             "writers": len(writers),
             "statements": sum(writer.statements for writer in writers),
             "contradicted": sum(writer.mismatches for writer in writers),

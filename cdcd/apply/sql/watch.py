@@ -73,26 +73,24 @@ class Watch:
         sessions: Iterable[Watched],
         open_session: Callable[[], Awaitable[Asking]],
         server: str,
-        heartbeat_seconds: Callable[[], float],
     ) -> None:
         self._sessions, self._open, self._server = sessions, open_session, server
-        self._heartbeat_seconds = heartbeat_seconds
         self._asking: Asking | None = None
         self._suspects: dict[int, Waiting] = {}  # asleep or gone at the last look, by thread
         self.blocked: str | None = None  # why nothing moves, for whoever looks at the link
 
-    async def run(self) -> None:
-        """Look until cancelled; raise TargetLost when an answer will not come."""
+    async def run(self, heartbeat_seconds: Callable[[], float]) -> None:
+        """Look until cancelled, each heartbeat; raise TargetLost when an answer will not come."""
         try:
             while True:
-                await asyncio.sleep(self._heartbeat_seconds())
-                await self.look()
+                await asyncio.sleep(heartbeat_seconds())
+                await self.look(heartbeat_seconds())
         finally:
             self._end()
 
-    async def look(self) -> None:
+    async def look(self, heartbeat_seconds: float) -> None:
         """Ask the target about every session that has waited for long."""
-        patience = SILENT_HEARTBEATS * self._heartbeat_seconds()
+        patience = SILENT_HEARTBEATS * heartbeat_seconds
         waiting = {
             session.thread_id: (session, command)
             for session in self._sessions

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from cdcd.apply.sql.watch import BYTES_PER_SECOND_MIN, SILENT_HEARTBEATS, Watch
 from cdcd.errors import AccessDenied, TargetLost
 from cdcd.mysql.session import Waiting
-from cdcd.runtime.watch import BYTES_PER_SECOND_MIN, SILENT_HEARTBEATS, Watch
 
 HEARTBEAT_SECONDS = 10
 LONG = SILENT_HEARTBEATS * HEARTBEAT_SECONDS + 1
@@ -61,14 +61,14 @@ def session():
 
 @pytest.fixture
 def watch(server, session):
-    return Watch([session], server.open, "west", lambda: HEARTBEAT_SECONDS)
+    return Watch([session], server.open, "west")
 
 
 async def is_given_up(watch, looks=5):
     """Look a few times, and return whether the connection was given up."""
     try:
         for _ in range(looks):
-            await watch.look()
+            await watch.look(HEARTBEAT_SECONDS)
     except TargetLost:
         return True
     return False
@@ -76,7 +76,7 @@ async def is_given_up(watch, looks=5):
 
 async def test_a_session_that_sleeps_at_two_looks_is_given_up(watch):
     """One look may fall between the end of a statement and the arrival of its answer."""
-    await watch.look()
+    await watch.look(HEARTBEAT_SECONDS)
     assert "sleeps" in watch.blocked
     assert await is_given_up(watch, 1)
 
@@ -120,7 +120,7 @@ async def test_bytes_that_move_are_no_silence(watch, session):
     """However slowly: what this side still holds becomes less."""
     for held in range(10, 0, -1):
         session.waiting = session.waiting._replace(bytes_held=held)
-        await watch.look()
+        await watch.look(HEARTBEAT_SECONDS)
     assert await is_given_up(watch)
 
 
@@ -128,7 +128,7 @@ async def test_another_command_each_time_is_no_silence(watch, session):
     """Between two commands a thread sleeps too."""
     for number in range(10):
         session.waiting = session.waiting._replace(number=number)
-        await watch.look()
+        await watch.look(HEARTBEAT_SECONDS)
 
 
 @pytest.mark.parametrize("change", [{"me": 99}, {"name": "another"}])
@@ -163,10 +163,10 @@ async def test_a_server_that_does_not_answer_the_question_is_lost(watch, server)
 async def test_an_answer_ends_the_news(watch, server, session):
     """And the connection for questions is not kept."""
     server.threads = [WORKS]
-    await watch.look()
+    await watch.look(HEARTBEAT_SECONDS)
     session.waiting = None
-    await watch.look()
+    await watch.look(HEARTBEAT_SECONDS)
     assert watch.blocked is None
     session.waiting = Waiting(2, LONG, 1, 0)
-    await watch.look()
+    await watch.look(HEARTBEAT_SECONDS)
     assert 2 == server.opened

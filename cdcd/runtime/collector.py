@@ -1,0 +1,234 @@
+"""Read the source, and bring each transaction to where it belongs: the batch, the target alone, or nowhere.
+
+Most need nothing but to be added to the batch, and are, a chunk at a time, in compiled code. What needs more is taken
+alone, in order: a schema change and a transaction in parts are barriers, before which everything is committed and
+after which nothing is begun; tables that are new need plans; what changes nothing that is carried is passed over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from cdcd.apply.contract import Target
+from cdcd.apply.dispatcher import Dispatcher
+from cdcd.errors import CdcdError, UnsupportedEvent
+from cdcd.row.transaction import Transaction
+from cdcd.runtime.backlog import Backlog
+from cdcd.runtime.figures import Figures
+from cdcd.runtime.parts import Parts
+from cdcd.runtime.position_writes import PositionWrites
+from cdcd.runtime.schema_changes import SchemaChanges
+from cdcd.runtime.tables import Tables
+from cdcd.source.contract import Chunk, Source
+
+
+@dataclass(slots=True)
+class Collector:
+    """Reads until drained. What it accepts is in the backlog, in parts, or applied."""
+
+    source: Source
+    target: Target
+    tables: Tables
+    changes: SchemaChanges
+    dispatcher: Dispatcher
+    backlog: Backlog
+    parts: Parts
+    position_writes: PositionWrites
+    figures: Figures
+    in_hand: Transaction | None = None  # one that needs more than to be added to the batch
+    _draining: bool = False
+    _reading: asyncio.Task[None] | None = None  # this one's own, while it waits for the source
+    _taking: bool = False  # what was read is not all in the batch yet
+    _met: set[str] = field(default_factory=set)  # origins that were looked at lately
+
+    async def run(self, group: asyncio.TaskGroup) -> None:
+        """Read until drained, and until everything that was read is applied; ``group`` runs what goes on beside it."""
+        try:
+            while (chunk := await self._next()) is not None:
+                self._taking = True
+                with self.figures.source_blocked:
+                    await self._take(chunk, group)
+                self._taking = False
+        except CdcdError:
+            await self.backlog.drained()  # What came before the error is whole, and is applied.
+            raise
+        await self.backlog.drained()
+
+    def drain(self) -> None:
+        """Read no more."""
+        if not self._draining:
+            self._draining = True
+            self.dispatcher.hurry()
+            if self._reading is not None:
+                self._reading.cancel()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was read is applied."""
+        return not self._taking and not self.backlog.is_busy and not self.parts.is_open
+
+    def look_again(self) -> None:
+        """Look at each other origin again when it is next met: what brings it to the target may have changed."""
+        self._met.clear()
+
+    async def _next(self) -> Chunk | None:
+        """Return what the source has next, or None once the link drains."""
+        while self.backlog.is_full:
+            await self._wait_for_room()
+        if self._draining:
+            return None
+        self._reading = asyncio.current_task()
+        assert self._reading is not None
+        try:
+            with self.figures.batch_waiting:
+                return await self.source.read()
+        except asyncio.CancelledError:
+            if self._draining and self._reading.uncancel() == 0:
+                return None
+            raise
+        finally:
+            self._reading = None
+
+    async def _wait_for_room(self) -> None:
+        self.backlog.notify()
+        with self.figures.batch_blocked:
+            await self.backlog.wait()
+
+    async def _take(self, chunk: Chunk, group: asyncio.TaskGroup) -> None:
+        if chunk.abandoned:
+            await self.parts.abandon()
+        transactions, at = chunk.transactions, 0
+        while at < len(transactions):
+            if not self.parts.is_open:
+                with self.figures.batch_busy:
+                    at = self.backlog.extend(transactions, at)
+            if at < len(transactions):
+                self.in_hand = transactions[at]
+                await self._take_alone(transactions[at], group)
+                self.in_hand = None
+                at += 1
+        if not self.backlog.is_busy and not self.parts.is_open and not self.backlog.writing.locked():
+            self.backlog.commit_seen()
+        self.backlog.notify()
+        await asyncio.sleep(0)  # The writers' next statements go before the next chunk is merged.
+
+    async def _take_alone(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
+        if not transaction.part:
+            await self.parts.abandon()
+        if transaction.gtid in self.backlog.progress.applied:
+            self._pass_over(transaction)
+        elif transaction.is_announcement:
+            self.changes.announced.read(transaction)
+            self._pass_over(transaction, own=True)
+        else:
+            await self._take_content(transaction, group)
+
+    async def _take_content(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
+        if transaction.has_returned:
+            await self._refuse_returned(transaction)
+        if transaction.noted or transaction.undone or transaction.rolled_back:
+            await self.changes.foreign.check(transaction, self.parts.tables)
+        if transaction.query is not None:
+            await self._change_schema(transaction, group)
+        elif transaction.rolled_back:
+            await self._take_back(transaction)
+        elif transaction.part or not transaction.complete:
+            await self._take_part(transaction, group)
+        else:
+            await self._take_rows(transaction)
+
+    async def _take_rows(self, transaction: Transaction) -> None:
+        """Add a whole transaction to the batch once its tables have plans and the batch has room."""
+        await self.tables.plan(transaction, self.backlog.progress)
+        if transaction.origin != self.backlog.origin:
+            await self._meet(transaction)
+            await self.backlog.drained()
+            self.backlog.origin = transaction.origin
+        while not self.backlog.has_room(transaction):
+            # The writers are busy with the one before; their number changes before a batch that is not split.
+            if len(self.dispatcher.writers) == self.backlog.link.writers:
+                self.dispatcher.split(self.backlog.batch)
+            await self._wait_for_room()
+        if _carries(transaction):
+            self.backlog.add(transaction)
+        else:
+            self._pass_over(transaction)
+
+    async def _take_part(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
+        await self.tables.plan(transaction, self.backlog.progress)
+        if transaction.part == 0:
+            await self._meet(transaction)
+        await self.parts.take(transaction, group)
+
+    async def _take_back(self, transaction: Transaction) -> None:
+        """Take a transaction that was rolled back as a whole, some of it maybe applied in parts."""
+        await self.changes.foreign.check_undone(self.parts.tables, transaction)
+        await self.parts.abandon()
+        self._pass_over(transaction)
+
+    async def _change_schema(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
+        await self.backlog.drained()
+        outcome = await self.changes.take(transaction, self.dispatcher, self.backlog.progress)
+        if outcome == "own":
+            self.figures.suppressed_ddl += 1
+            self._pass_over(transaction, own=True)
+        elif outcome == "passed" or (outcome == "carried" and transaction.ref_count):
+            await self._take_rows_of(transaction, group)
+        else:
+            await self._finish(transaction)
+
+    async def _take_rows_of(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
+        """Apply the rows that follow a statement in its own transaction (CREATE TABLE ... SELECT)."""
+        if not transaction.complete:
+            await self._take_part(transaction, group)
+            return
+        await self.tables.plan(transaction, self.backlog.progress)
+        if _carries(transaction):
+            self.backlog.origin = transaction.origin
+            self.backlog.add(transaction)
+            await self.backlog.drained()
+        else:
+            self._pass_over(transaction)
+
+    async def _finish(self, transaction: Transaction) -> None:
+        """Make it durable that a statement is applied, which no row says."""
+        after = self.backlog.progress.after([transaction.gtid], transaction.coordinates)
+        await self.dispatcher.move(after)
+        self.backlog.progress = after
+        self.figures.transactions += 1
+
+    async def _refuse_returned(self, transaction: Transaction) -> None:
+        """Raise UnsupportedEvent where the target itself has executed what the link would carry there."""
+        await self.tables.plan(transaction, self.backlog.progress)
+        query = transaction.query
+        if _carries(transaction) or (query is not None and self.changes.concerns(query)):
+            raise UnsupportedEvent(
+                f"{transaction.gtid} has the server_id of the link's own target: executed there, and brought to the"
+                " source by other replication, it would take back what the target has changed since",
+                hint="end that replication (STOP SLAVE; RESET SLAVE ALL), or let it leave out what the link carries;"
+                " then `cdcd position set --link NAME now`, and cdcd verify",
+            ).at(transaction=transaction.gtid)
+
+    async def _meet(self, transaction: Transaction) -> None:
+        """See, before another origin's rows are applied, that nothing else brings them to the target."""
+        origin = transaction.origin
+        if origin is not None and origin not in self._met and _carries(transaction):
+            await self.target.meet(origin)
+            self._met.add(origin)
+
+    def _pass_over(self, transaction: Transaction, *, own: bool = False) -> None:
+        """Count a transaction as applied that leaves nothing to apply."""
+        if transaction.complete:
+            self.backlog.advance([transaction])
+        if not (own or transaction.origin or _is_bookkeeping(transaction)):
+            self.position_writes.passed_over = True
+
+
+def _is_bookkeeping(transaction: Transaction) -> bool:
+    """Whether it changes nothing but cdcd's own tables: as a reason to write, two links would answer each other."""
+    return bool(transaction.tables) and all(table.description.name[0] == "cdcd" for table in transaction.tables)
+
+
+def _carries(transaction: Transaction) -> bool:
+    return any(table.plan is not False for table in transaction.tables)
