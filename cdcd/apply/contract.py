@@ -10,6 +10,7 @@ from cdcd.apply.conflicts import Source
 from cdcd.checkpoint.store import Begin, Claim, Held
 from cdcd.checkpoint.witness import Witness
 from cdcd.model.position import Gtid, Progress
+from cdcd.model.table import Table, TableName
 from cdcd.row.rows import RowSet
 
 
@@ -102,12 +103,26 @@ class Writer(Protocol):
         """End the connection; what is open rolls back."""
 
 
+class Catalog(Protocol):
+    """What a target's tables are."""
+
+    async def table(self, name: TableName) -> tuple[Table, bytes] | None:
+        """Return a table and its definition as the target words it, or None where it has none of the name.
+
+        Raises TargetAltered when others keep altering it, TargetLost.
+        """
+
+
 class Target(Protocol):
     """Where a link's changes go: one run's hold on it."""
 
     @property
     def server(self) -> str:
         """The identity of the server behind the site's address."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """What its tables are."""
 
     @property
     def blocked(self) -> str | None:

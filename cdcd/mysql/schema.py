@@ -30,6 +30,15 @@ async def list_tables(session: Queryable) -> list[TableName]:
     return [(database, table) for database, table in rows if database.lower() not in SYSTEM_DATABASES]
 
 
+async def read_kind(session: Queryable, name: TableName) -> str:
+    """Return what is under a name, as information_schema.tables calls it (BASE TABLE, VIEW, ...); "" if nothing is."""
+    rows = await session.fetch(
+        "SELECT table_type FROM information_schema.tables"
+        f" WHERE table_schema = {quote.text(name[0])} AND table_name = {quote.text(name[1])}"
+    )
+    return str(rows[0][0]) if rows else ""
+
+
 async def read_table(session: Queryable, name: TableName) -> Table | None:
     """Return one table's description, or None when there is no such table."""
     return (await read_tables(session, [name])).get(name)

@@ -8,19 +8,39 @@ after which nothing is begun; tables that are new need plans; what changes nothi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cdcd.apply.contract import Target
 from cdcd.apply.dispatcher import Dispatcher
 from cdcd.errors import CdcdError, UnsupportedEvent
-from cdcd.row.transaction import Transaction
+from cdcd.model.position import Progress
+from cdcd.model.query import Query
+from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.figures import Figures
 from cdcd.runtime.parts import Parts
 from cdcd.runtime.position_writes import PositionWrites
-from cdcd.runtime.schema_changes import SchemaChanges
+from cdcd.runtime.schema_changes import Outcome
 from cdcd.runtime.tables import Tables
 from cdcd.source.contract import Chunk, Source
+
+
+class Statements(Protocol):
+    """Who decides about what a transaction holds besides rows (``schema_changes.SchemaChanges``)."""
+
+    def announce(self, transaction: Transaction) -> None:
+        """Note what an announcing transaction says."""
+
+    def concerns(self, query: Query) -> bool:
+        """Return whether a statement changes a table that the link carries, or may."""
+
+    async def check_beside(self, transaction: Transaction, earlier: Sequence[TableMap]) -> None:
+        """Pass over statements beside rows, and rows taken back; raise UnsupportedEvent where that could lose some."""
+
+    async def take(self, transaction: Transaction, dispatcher: Dispatcher, progress: Progress) -> Outcome:
+        """Handle the statement that a transaction is; everything before it is committed."""
 
 
 @dataclass(slots=True)
@@ -30,7 +50,7 @@ class Collector:
     source: Source
     target: Target
     tables: Tables
-    changes: SchemaChanges
+    statements: Statements
     dispatcher: Dispatcher
     backlog: Backlog
     parts: Parts
@@ -119,7 +139,7 @@ class Collector:
         if transaction.gtid in self.backlog.progress.applied:
             self._pass_over(transaction)
         elif transaction.is_announcement:
-            self.changes.announced.read(transaction)
+            self.statements.announce(transaction)
             self._pass_over(transaction, own=True)
         else:
             await self._take_content(transaction, group)
@@ -128,7 +148,7 @@ class Collector:
         if transaction.has_returned:
             await self._refuse_returned(transaction)
         if transaction.noted or transaction.undone or transaction.rolled_back:
-            await self.changes.foreign.check(transaction, self.parts.tables)
+            await self.statements.check_beside(transaction, self.parts.tables)
         if transaction.query is not None:
             await self._change_schema(transaction, group)
         elif transaction.rolled_back:
@@ -163,13 +183,12 @@ class Collector:
 
     async def _take_back(self, transaction: Transaction) -> None:
         """Take a transaction that was rolled back as a whole, some of it maybe applied in parts."""
-        await self.changes.foreign.check_undone(self.parts.tables, transaction)
         await self.parts.abandon()
         self._pass_over(transaction)
 
     async def _change_schema(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
         await self.backlog.drained()
-        outcome = await self.changes.take(transaction, self.dispatcher, self.backlog.progress)
+        outcome = await self.statements.take(transaction, self.dispatcher, self.backlog.progress)
         if outcome == "own":
             self.figures.suppressed_ddl += 1
             self._pass_over(transaction, own=True)
@@ -202,7 +221,7 @@ class Collector:
         """Raise UnsupportedEvent where the target itself has executed what the link would carry there."""
         await self.tables.plan(transaction, self.backlog.progress)
         query = transaction.query
-        if _carries(transaction) or (query is not None and self.changes.concerns(query)):
+        if _carries(transaction) or (query is not None and self.statements.concerns(query)):
             raise UnsupportedEvent(
                 f"{transaction.gtid} has the server_id of the link's own target: executed there, and brought to the"
                 " source by other replication, it would take back what the target has changed since",

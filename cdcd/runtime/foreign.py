@@ -20,10 +20,10 @@ from cdcd.mysql.session import Session
 from cdcd.precheck.grants import Grants
 from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
-from cdcd.route.source_text import SourceText
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.temporary import Temporaries
 from cdcd.sql import ddl, quote
+from cdcd.sql.source_text import SourceText
 
 log = structlog.get_logger()
 
@@ -50,7 +50,8 @@ class Foreign:
         has_carried = any(self._carries(table.description.name) for table in tables)
         for query in transaction.noted:
             await self._check_statement(query, transaction, has_carried=has_carried)
-        await self.check_undone(transaction.undone, transaction)
+        undone = [*transaction.undone, *earlier] if transaction.rolled_back else transaction.undone
+        await self._check_undone(undone, transaction)
 
     async def _check_statement(self, query: Query, transaction: Transaction, *, has_carried: bool) -> None:
         source = SourceText.of(query, self.collations)
@@ -116,7 +117,7 @@ class Foreign:
             f"{database}/{name}".lower() in parents for database, name in candidates
         )
 
-    async def check_undone(self, tables: Iterable[TableMap], transaction: Transaction) -> None:
+    async def _check_undone(self, tables: Iterable[TableMap], transaction: Transaction) -> None:
         """Rows that were rolled back are gone, but for a table whose engine does not roll back."""
         for table in tables:
             name = table.description.name

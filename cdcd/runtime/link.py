@@ -19,6 +19,7 @@ from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Fenced, Lost, OnError, SourceLost, TargetLost
 from cdcd.model.position import Gtid, Progress
 from cdcd.mysql.session import Session
+from cdcd.route.rules import Rules
 from cdcd.runtime.figures import Figures, stage_figures
 from cdcd.runtime.foreign import Foreign
 from cdcd.runtime.lifecycle import State, check
@@ -27,6 +28,7 @@ from cdcd.runtime.position_writes import PositionWrites
 from cdcd.runtime.resume import Resumption
 from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.tables import Tables
+from cdcd.source.catalog import LogCatalog
 from cdcd.source.contract import SourceFigures
 from cdcd.source.start import log_kept_seconds
 from cdcd.source.stream import BinlogStream, replica_server_id
@@ -274,8 +276,9 @@ class LinkRunner:
         self._position_writes.begin(claim.progress.position)
         reader = replica_server_id(self.link, target.server)
         source = self._open_source(reader, claim.progress, target.server_id)
-        tables = await Tables.open(self.link, self._source, reader, session, target.control)
-        changes = await self._changes(tables, reader, session, await target.open_session())
+        catalog = await LogCatalog.open(self._source, self.link, reader, session)
+        tables = Tables(self.link, catalog, target.catalog)
+        changes = await self._changes(tables.rules, catalog, reader, await target.open_session())
         return assemble(
             self.link,
             source,
@@ -303,19 +306,18 @@ class LinkRunner:
             applied=progress.applied,
         )
 
-    async def _changes(self, tables: Tables, reader: int, source: Session, session: Session) -> SchemaChanges:
+    async def _changes(self, rules: Rules, catalog: LogCatalog, reader: int, session: Session) -> SchemaChanges:
         changes = SchemaChanges(
             self.link,
-            tables.rules,
-            tables.collations,
+            rules,
             session,
             self._target,
             reader,
-            Foreign(tables.rules, tables.collations, source),
-            tables.ahead,
+            Foreign(rules, catalog.collations, catalog.session),
+            catalog,
             is_paired=self._is_paired,
         )
-        await changes.load(source)
+        await changes.load(catalog.session)
         return changes
 
 

@@ -25,12 +25,11 @@ from cdcd.config.schema import Link
 from cdcd.errors import first_of
 from cdcd.model.position import Coordinates, Gtid
 from cdcd.runtime.backlog import Backlog
-from cdcd.runtime.collector import Collector
+from cdcd.runtime.collector import Collector, Statements
 from cdcd.runtime.figures import Figures
 from cdcd.runtime.heartbeat import Heartbeat
 from cdcd.runtime.parts import Parts
 from cdcd.runtime.position_writes import PositionWrites
-from cdcd.runtime.schema_changes import SchemaChanges
 from cdcd.runtime.tables import Tables
 from cdcd.source.contract import Source
 
@@ -141,7 +140,7 @@ def assemble(
     claim: Claim,
     writers: Sequence[Writer],
     tables: Tables,
-    changes: SchemaChanges,
+    statements: Statements,
     *,
     figures: Figures,
     conflicts: ConflictLog,
@@ -159,6 +158,6 @@ def assemble(
     )
     backlog = Backlog(link, claim.progress)
     parts = Parts(backlog, dispatcher, figures)
-    collector = Collector(source, target, tables, changes, dispatcher, backlog, parts, position_writes, figures)
+    collector = Collector(source, target, tables, statements, dispatcher, backlog, parts, position_writes, figures)
     heartbeat = Heartbeat(source, target, backlog, dispatcher, collector, conflicts, position_writes, figures, clock)
     return Pipeline(source, target, collector, backlog, parts, dispatcher, heartbeat, position_writes, figures, clock)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,14 +19,13 @@ from cdcd.model.table import TableName
 from cdcd.mysql.session import Session
 from cdcd.route import filtered
 from cdcd.route.announced import Announced, Announcement
-from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
-from cdcd.route.source_text import SourceText
-from cdcd.row.transaction import Transaction
+from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.crossing import Crossings
 from cdcd.runtime.foreign import Foreign
-from cdcd.runtime.log_ahead import LogAhead
+from cdcd.source.contract import Catalog
 from cdcd.sql import ddl, quote
+from cdcd.sql.source_text import SourceText
 
 log = structlog.get_logger()
 
@@ -48,12 +48,11 @@ class SchemaChanges:
 
     link: Link
     rules: Rules
-    collations: Collations
     session: Session  # with the settings of the statement's source session, so not a writer's
     target: Site
     reader: int  # the server_id under which the link reads
     foreign: Foreign
-    ahead: LogAhead
+    catalog: Catalog
     announced: Announced = field(default_factory=Announced)
     is_paired: bool = False  # another link carries what is written on the target back
     defaults: dict[str, str] = field(default_factory=dict)  # the source's settings that no event carries
@@ -80,9 +79,20 @@ class SchemaChanges:
             for row in rows:
                 self.announced.expect(Announcement.of(*row))
 
+    def announce(self, transaction: Transaction) -> None:
+        """Note what an announcing transaction says."""
+        self.announced.read(transaction)
+
+    async def check_beside(self, transaction: Transaction, earlier: Sequence[TableMap]) -> None:
+        """Pass over statements beside rows, and rows taken back; raise UnsupportedEvent where that could lose some.
+
+        ``earlier`` are the tables of the transaction's parts before this one.
+        """
+        await self.foreign.check(transaction, earlier)
+
     def concerns(self, query: Query) -> bool:
         """Return whether a statement changes a table that the link carries, or may."""
-        source = SourceText.of(query, self.collations)
+        source = SourceText.of(query, self.catalog.collations)
         change = ddl.parse(source.text, query.database, source.mode)
         return change is not None and (change.kind == "unknown" or any(map(self._carries, change.objects)))
 
@@ -97,7 +107,7 @@ class SchemaChanges:
     async def _take(self, transaction: Transaction, dispatcher: Dispatcher, progress: Progress) -> Outcome:
         query = transaction.query
         assert query is not None
-        source = SourceText.of(query, self.collations)
+        source = SourceText.of(query, self.catalog.collations)
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None:
             return "passed"
@@ -259,17 +269,8 @@ class SchemaChanges:
 
     async def _is_other(self, name: TableName, transaction: Transaction, progress: Progress) -> bool:
         """Return whether a name is on the source a view's or a sequence's, and has been since the transaction."""
-        kind = await self._kind(name)
-        is_other = kind in ("VIEW", "SEQUENCE")
-        return is_other and not await self.ahead.next_change(name, transaction.gtid, progress)
-
-    async def _kind(self, name: TableName) -> str:
-        """Return what is under a name on the source, as information_schema calls it; "" where nothing is."""
-        database, table = map(quote.text, self._folded(name))
-        row = await self.foreign.source.fetch_one(
-            f"SELECT table_type FROM information_schema.tables WHERE table_schema = {database} AND table_name = {table}"
-        )
-        return str(row[0]) if row else ""
+        is_other = await self.catalog.kind(self._folded(name)) in ("VIEW", "SEQUENCE")
+        return is_other and not await self.catalog.next_change(name, transaction.gtid, progress)
 
     def _check_filters(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
         names = map(self._folded, change.objects)
@@ -305,9 +306,9 @@ class SchemaChanges:
         """
         olds, news = change.objects[::2], change.objects[1::2]
         for name in olds:
-            if name in news or await self._kind(name) in ("", "VIEW"):
+            if name in news or await self.catalog.kind(self._folded(name)) in ("", "VIEW"):
                 continue
-            if await self.ahead.next_change(name, transaction.gtid, progress) not in ("CREATE TABLE", "RENAME TABLE"):
+            if await self.catalog.next_change(name, transaction.gtid, progress) not in ("CREATE TABLE", "RENAME TABLE"):
                 return name
         return None
 

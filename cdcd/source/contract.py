@@ -1,4 +1,4 @@
-"""What a source must offer: the stream of its transactions, and what its tables are."""
+"""What a source must offer: the stream of its transactions, and a catalog of its tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cdcd.config.schema import Link
-from cdcd.model.position import Coordinates, Position
+from cdcd.model.position import Coordinates, Gtid, Position, Progress
+from cdcd.model.table import Table, TableName
+from cdcd.row.cell import Description
 from cdcd.row.transaction import Transaction
+from cdcd.source.schema import Collations
 
 
 @dataclass(slots=True)
@@ -72,6 +75,39 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Drop the connection."""
+
+
+class Catalog(Protocol):
+    """What a source's tables are: now, or as of a transaction that is read while they may have gone on.
+
+    What is asked about reaches back to ``before``, what was applied before the transaction; call with progress not
+    before that of an earlier call. Raises SourceLost, and BinlogError where the log cannot tell.
+    """
+
+    @property
+    def collations(self) -> Collations:
+        """The source's collations by id."""
+
+    async def as_of(self, description: Description, gtid: Gtid, before: Progress) -> tuple[Description, Table | None]:
+        """Return what an event says of a table, with column names, and the live table where that is still the same.
+
+        Raises SchemaMismatch when the names cannot be proven.
+        """
+
+    async def kind(self, name: TableName) -> str:
+        """Return what is under a name now, as information_schema calls it (VIEW, SEQUENCE, ...); "" if nothing is."""
+
+    async def is_sequence(self, description: Description, gtid: Gtid, before: Progress) -> bool:
+        """Return whether an event's rows are a sequence's, which each site counts by itself.
+
+        Raises SchemaMismatch where nothing tells.
+        """
+
+    async def is_unaltered(self, name: TableName, since: Gtid, before: Progress) -> bool:
+        """Return whether no statement after ``since`` may have changed the table; ask after reading the table."""
+
+    async def next_change(self, name: TableName, since: Gtid, before: Progress) -> str:
+        """Return the verb of the first statement after ``since`` that may change the table, "" where there is none."""
 
 
 class ByteStream(Protocol):

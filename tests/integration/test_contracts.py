@@ -39,7 +39,7 @@ class Target:
 async def fake(_server, _link) -> AsyncIterator[Target]:
     """Make a target without a server."""
     target = FakeTarget(epoch=7)
-    writer = await target.writer(0)
+    writer = await target.open_writer(0)
 
     def kept():
         mark = target.marks.get(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cdcd.apply.conflicts import ConflictLog
+from cdcd.apply.sql.catalog import SqlCatalog
 from cdcd.apply.sql.watch import Watch
 from cdcd.apply.sql.writer import Writer
 from cdcd.checkpoint import witness
@@ -27,6 +28,7 @@ class SqlTarget:
     def __init__(self, site: Site, checkpoint: Checkpoint, conflicts: ConflictLog, control: Session) -> None:
         self.site = site
         self.control = control
+        self.catalog = SqlCatalog(control)
         self.server = ""  # its identity
         self.server_id = -1
         self._checkpoint = checkpoint

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cdcd.errors import UnsupportedEvent
 from cdcd.model.query import Query
-from cdcd.route.source_text import SourceText
+from cdcd.sql.source_text import SourceText
 from cdcd.sql.tokens import SqlMode, tokenize
 
 CHARSETS = {

@@ -19,12 +19,12 @@ from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
-from cdcd.route.plan import Collations
-from cdcd.route.source_text import SourceText
 from cdcd.row.transaction import Transaction
+from cdcd.source.schema import Collations
 from cdcd.source.second_reading import read_again
 from cdcd.source.start import current_position
 from cdcd.sql import ddl
+from cdcd.sql.source_text import SourceText
 
 log = structlog.get_logger()
 
@@ -49,18 +49,11 @@ class LogAhead:
     _until: Position | None = None  # it has been read up to here
     _statements: list[_Statement] = field(default_factory=list)
 
-    async def is_unaltered(self, name: TableName, since: Gtid, start: Progress) -> bool:
-        """Return whether no statement after ``since`` may have changed the table; ``start`` was applied before it.
-
-        Call it after the table has been read, and with progress not before that of an earlier call.
-        Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
-        """
-        return await self.next_change(name, since, start) == ""
-
     async def next_change(self, name: TableName, since: Gtid, start: Progress) -> str:
         """Return the verb of the first statement after ``since`` that may change the table, "" where there is none.
 
-        Raises what :meth:`is_unaltered` does.
+        ``start`` was applied before ``since``. Call it with progress not before that of an earlier call.
+        Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
         """
         end = await current_position(self.session, MARIADB)
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
