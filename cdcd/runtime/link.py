@@ -20,7 +20,6 @@ from cdcd.checkpoint.witness import StateFiles
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Fenced, Lost, OnError, ServerError, SourceLost, TargetLost
 from cdcd.model.position import Gtid, Progress
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.foreign import Foreign
@@ -39,7 +38,7 @@ BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
 # A drain that takes longer is cut off: what is open rolls back, and the next run does it again.
 DRAIN_SECONDS_MAX = 30
 NOTE_SECONDS_MAX = 15
-# MariaDB stamps events with whole seconds.
+# Events are stamped with whole seconds.
 CLOCK_SECONDS = 1.0
 
 
@@ -276,8 +275,8 @@ class LinkRunner:
 
     async def _writing(self, stack: AsyncExitStack) -> Session:
         """Open a session that stores exactly the values that it is given."""
-        session = await Session.open(self._target, TargetLost, *MARIADB.writer_settings)
-        stack.callback(session.abort)
+        session = await self._asking(stack, self._target, TargetLost)
+        await session.store_exactly()
         return session
 
     async def _connect(self, stack: AsyncExitStack) -> Pipeline:

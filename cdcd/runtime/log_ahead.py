@@ -17,7 +17,6 @@ import structlog
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import TableName
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.route.plan import Collations
 from cdcd.route.source_text import SourceText
@@ -62,7 +61,7 @@ class LogAhead:
 
         Raises what :meth:`is_unaltered` does.
         """
-        end = await current_position(self.session, MARIADB)
+        end = await current_position(self.session, self.session.flavor)
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
         until = self._until
         # The link itself may have read past it since.

@@ -34,7 +34,7 @@ SEQUENCE_COLUMNS = (
     "cycle_option",
     "cycle_count",
 )
-"""A MariaDB sequence is logged as a table of one row, with no key; each site counts its own."""
+"""A sequence is logged as a table of one row, with no key; each site counts its own."""
 
 _SEQUENCE_VERBS = frozenset({"CREATE SEQUENCE", "ALTER SEQUENCE", "DROP SEQUENCE"})
 
@@ -144,7 +144,7 @@ class Tables:
 
     async def _read_definition(self, name: TableName) -> bytes | None:
         try:
-            row = await self._target.fetch_one(definition_query(name))
+            row = await self._target.fetch_one(definition_query(self._target.flavor, name))
         except ServerError as error:
             if error.code not in codes.GONE:
                 raise

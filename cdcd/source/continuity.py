@@ -42,7 +42,7 @@ async def check_continuity(
     after = [gtid for gtid in applied if not position.includes(gtid)]
     if not (list(position) or after):
         return  # All that the log ever held comes after it, or the server says that it was purged.
-    last = await _fetch_text(session, flavor.written)
+    last = await _fetch_text(session, flavor.log.written)
     written = {(gtid.domain, gtid.server): gtid.sequence for gtid in parse_gtids(last or "")}
     needed = [*position, *_latest(after)]
     if missing := [gtid for gtid in needed if written.get((gtid.domain, gtid.server), -1) < gtid.sequence]:
@@ -57,7 +57,7 @@ async def _check_place(session: Session, flavor: Flavor, position: Position, at:
     """See that the place at which the position ended still leads to it."""
     found = await _position_at(session, flavor, at.file, at.offset)
     # Asked after that: a file that was purged meanwhile is not taken for one in which no event ends there.
-    files = {row[0]: int(row[1]) for row in await session.fetch(flavor.earliest)}
+    files = {row[0]: int(row[1]) for row in await session.fetch(flavor.log.earliest)}
     names = list(files)
     await _check_domains(session, flavor, names[names.index(at.file) + 1 if at.file in files else 0 :], position, at)
     if at.file not in files:
@@ -92,7 +92,7 @@ async def _check_domains(
     """
     if not later:
         return
-    queries = [flavor.position_of.format(file=quote.text(file), offset=FILE_START) for file in later]
+    queries = [flavor.log.position_of.format(file=quote.text(file), offset=FILE_START) for file in later]
     for file, row in zip(later, await session.fetch(" UNION ALL ".join(queries) + f" LIMIT {len(later)}"), strict=True):
         if (begins := _text(row[0])) is None:
             continue  # Purged meanwhile.
@@ -102,7 +102,7 @@ async def _check_domains(
 
 
 async def _position_at(session: Session, flavor: Flavor, file: str, offset: int) -> Position | None:
-    found = await _fetch_text(session, flavor.position_of.format(file=quote.text(file), offset=offset))
+    found = await _fetch_text(session, flavor.log.position_of.format(file=quote.text(file), offset=offset))
     return None if found is None else Position.parse(found)
 
 

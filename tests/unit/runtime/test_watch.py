@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from cdcd.errors import AccessDenied, TargetLost
+from cdcd.mysql.flavor.mariadb import MARIADB
 from cdcd.mysql.session import Waiting
 from cdcd.runtime.watch import BYTES_PER_SECOND_MIN, SILENT_HEARTBEATS, Watch
 
@@ -27,7 +28,7 @@ class Session:
 class Server:
     """What the server answers."""
 
-    thread_id = ASKING
+    thread_id, flavor = ASKING, MARIADB
 
     def __init__(self):
         self.threads = [SLEEPS]
