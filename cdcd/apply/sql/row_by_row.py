@@ -17,6 +17,7 @@ from cdcd.apply.sql.exchange import MismatchError
 from cdcd.apply.sql.statement import can_insert_after, describe, moves_row_key, render, render_one
 from cdcd.errors import ApplyFailed, CdcdError, Conflict, SchemaMismatch, ServerError
 from cdcd.mysql import codes
+from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.row.rows import RowSet
 
@@ -37,15 +38,15 @@ _HINTS = {
     codes.WRONG_VALUE: "the target column cannot hold the value: compare both definitions",
     codes.NO_DEFAULT: "that column of the target is not on the source and has no default: give it one",
     codes.NO_GEOMETRY: "a geometry without a value, which a source stores that is not strict, is taken as a row event"
-    " only, where no row is in the way: GRANT BINLOG REPLAY to the target's account, with the same columns on both"
+    " only, where no row is in the way: GRANT {replay} to the target's account, with the same columns on both"
     " sides; or do by hand on the target what the transaction did, with sql_mode = '' and without that column, then"
     " cdcd skip",
 }
 
 
-def explain(error: ServerError) -> CdcdError:
-    """Turn a server's refusal into an error that says what to do."""
-    hint = _HINTS.get(error.code, "")
+def explain(error: ServerError, flavor: Flavor) -> CdcdError:
+    """Turn a server's refusal into an error that says what to do there."""
+    hint = _HINTS.get(error.code, "").format(replay=flavor.privileges.replay)
     if error.code in codes.FOREIGN_KEY:
         hint = "the referenced row is not on the target: carry both tables, or compare the sites with cdcd verify"
     raised = ApplyFailed(error.message, hint=hint)
@@ -109,7 +110,7 @@ class RowByRow:
         try:
             await self._change(step, at)
         except ServerError as error:
-            raise explain(error).at(**self._where(step, at)) from error
+            raise explain(error, self._session.flavor).at(**self._where(step, at)) from error
         except CdcdError as error:
             error.at(**self._where(step, at))
             raise

@@ -29,6 +29,7 @@ from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, Unsup
 from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.mysql import codes
+from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
@@ -140,7 +141,7 @@ async def carry(session: Session, change: Change, fence: Mark) -> bool:
     try:
         await _run(session, change, moment)
     except ServerError as error:
-        raise _refused(error, change) from error
+        raise _refused(error, change, session.flavor) from error
     return True
 
 
@@ -177,8 +178,8 @@ async def _run(session: Session, change: Change, moment: str) -> None:
             raise ServerError(expected, "the source's answer to this statement, which the target has run")
 
 
-def _refused(error: ServerError, change: Change) -> CdcdError:
-    refused = explain(error).at(statement=str(change.query), gtid=change.gtid)
+def _refused(error: ServerError, change: Change, flavor: Flavor) -> CdcdError:
+    refused = explain(error, flavor).at(statement=str(change.query), gtid=change.gtid)
     again = "start the link again"
     way = "" if again in refused.hint else f"; make it possible there and {again}"
     what = " (views and sequences are not carried)" if _is_missing(error, change) else ""
