@@ -19,6 +19,8 @@ Invariants:
 To add one: give its data in a module of its own, add it to ``KNOWN``, and let the tests of sessions, precheck and apply
 run on such a server. A second one must answer to fewer texts than "anything else": OceanBase's ``5.7.25-OceanBase-v4``
 begins like MySQL's own. What a field's comment says of other servers is where to begin.
+How events are laid out is the decoder's to know (``binlog``), and a server whose log is no binlog, OceanBase without
+its Binlog Service, takes another ``source`` besides.
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ class Errors:
     """
 
     denied: frozenset[int] = frozenset({1044, 1045, 1142, 1143, 1227, 1251, 1370, 1410, 1698, 2059, 2061})
-    lost: frozenset[int] = frozenset({0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161}) | {
-        1184, 1203, 1226, 1317,
-    }  # fmt: skip
+    lost: frozenset[int] = frozenset({
+        0, 1040, 1047, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1226, 1317,
+    })  # fmt: skip
     full: frozenset[int] = frozenset({1040, 1203, 1226})  # of connections
     # Tried again: rows or transactions in the way, a server that takes no writes now, and a full disk (3, 1021, 1026,
     # 1114, as InnoDB's 1030 may be).
@@ -42,7 +42,9 @@ class Log:
     """
 
     position: str  # MySQL: @@global.gtid_executed
-    position_of: str  # {file} {offset}
+    # {file} {offset}. MySQL has no such function: there the event with which each file begins (Previous_gtids) tells
+    # it, so this becomes a field that may be None, and ``source`` has the other way.
+    position_of: str
     end: str  # MySQL from 8.4 on: SHOW BINARY LOG STATUS
     written: str
     written_here: str
