@@ -8,6 +8,7 @@ CdcdError
 ├── TargetBusy               deadlock or lock wait: nothing was committed, the same work is tried again
 ├── TargetAltered            a target table is not what it was: nothing was committed, it is looked at again
 ├── AccessDenied             wrong password or a missing privilege
+├── UnsupportedServer        a server of a kind whose log cannot be followed
 ├── BinlogError
 │   ├── BinlogPurged         the source no longer has the position
 │   ├── SourceRewound        the source's log is another than the one that the position is from
@@ -105,6 +106,12 @@ class AccessDenied(CdcdError):
     """The server refuses the account."""
 
     hint = "check user, password and grants; `cdcd check` prints the statements that fix them"
+
+
+class UnsupportedServer(CdcdError):
+    """The server is of no kind that is known (``mysql.flavor``)."""
+
+    hint = "see that the site's host and port are the server's that is meant"
 
 
 class BinlogError(CdcdError):

@@ -6,6 +6,12 @@ from cdcd.errors import BinlogError, BinlogPurged, CdcdError, ServerError, Sourc
 from cdcd.model.position import Coordinates, Gtid
 
 INCIDENT = 26
+# Numbers of errors (MariaDB's ``include/mysqld_error.h`` and ``errmsg-utf8.txt``).
+_CANNOT_SEND = 1236
+_SHUTDOWN = frozenset({1053, 1077, 1079})
+_CONNECTION_ENDED = frozenset({1152, 1159, 1160, 1161, 1927})
+_SAME_READER = 4052  # another connection reads under our server_id, most likely a later run of the link
+_ENDED = _SHUTDOWN | _CONNECTION_ENDED | {_SAME_READER}
 PLACES_SURE = 3 << 30
 _NAMES = {
     5: "INTVAR", 13: "RAND", 14: "USER_VAR", 17: "BEGIN_LOAD_QUERY", 18: "EXECUTE_LOAD_QUERY",
@@ -82,11 +88,10 @@ def server_error(payload: bytes) -> CdcdError:
     code = int.from_bytes(payload[1:3], "little")
     message = payload[9:] if payload[3:4] == b"#" else payload[3:]
     text = message.decode("utf-8", "replace")
-    if code == 1236:
+    if code == _CANNOT_SEND:
         purged = "purged" in text or "first log file" in text
         kind = BinlogPurged if purged else SourceRewound if "missing the GTID" in text else BinlogError
         return kind(f"the source cannot send its log from here: {text}")
-    # 4052: another connection reads under the same server_id, most likely a later run of the link.
-    if code in (1053, 1927, 1077, 1079, 1152, 1159, 1160, 1161, 4052):
+    if code in _ENDED:
         return SourceLost(f"the source ended the stream: {text}")
     return ServerError(code, text)

@@ -24,9 +24,6 @@ from cdcd.sql import quote
 # A server notices within milliseconds that a process is gone, unless it is busy.
 ENDING_TRIES, ENDING_SECONDS = 20, 0.1
 TABLES = ("checkpoint", "ddl", "link", "skipped")
-_STARTED = "SELECT variable_value + 1 FROM information_schema.global_status WHERE variable_name = 'UPTIME'"
-# When a row was written, and whether the server ran already.
-_WRITTEN = f"CAST(updated_at AS CHAR), updated_at > NOW(6) - INTERVAL ({_STARTED}) SECOND"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +71,11 @@ async def look(session: Session, link: str, *, lock: bool = False) -> State:
     if table is None:
         return State(None)
     where = PLACE if table.layout == layout.LAYOUT else NO_PLACE
+    uptime = session.flavor.catalog.status_value.format(name="UPTIME")
+    # When a row was written, and whether the server ran already.
+    written = f"CAST(updated_at AS CHAR), updated_at > NOW(6) - INTERVAL ({uptime} + 1) SECOND"
     rows = await session.fetch(
-        f"SELECT slot, position, applied, epoch, batch, session, origin, {where}, {_WRITTEN}"
+        f"SELECT slot, position, applied, epoch, batch, session, origin, {where}, {written}"
         f" FROM cdcd.checkpoint WHERE link = {quote.text(link)}"
         f" ORDER BY slot LIMIT {SLOTS_MAX}" + (" FOR UPDATE" if lock else "")
     )
@@ -222,9 +222,8 @@ async def hold(session: Session, link: str) -> AsyncIterator[Held]:
     Raises LinkRuns while a run of the link is alive.
     """
     await layout.prepare(session)
-    await session.execute(
-        "SET SESSION innodb_lock_wait_timeout = 3, tx_isolation = 'REPEATABLE-READ', time_zone = '+00:00'"
-    )
+    await session.execute("SET SESSION innodb_lock_wait_timeout = 3, time_zone = '+00:00'")
+    await session.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     try:
         await session.execute("BEGIN")
         state = await look(session, link, lock=True)

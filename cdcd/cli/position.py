@@ -15,7 +15,6 @@ from cdcd.config.grammar import Place
 from cdcd.config.values import start as checked_start
 from cdcd.errors import BinlogError, CdcdError, ConfigError, SourceLost, SourceRewound, TargetLost
 from cdcd.model.position import Position, Progress
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
 from cdcd.runtime.resume import describe
@@ -37,7 +36,7 @@ async def run(config: Config, site_name: str, *, out: TextIO) -> None:
     async with session_at(site, SourceLost) as session:
         if await session.fetch_one("SELECT @@log_bin") != (1,):
             raise CdcdError(f"site {site_name} has no binary log", hint="set log_bin on its server")
-        position = str(await current_position(session, MARIADB))
+        position = str(await current_position(session))
     # A log without a transaction has no GTID to name; its end is its beginning.
     print(position or "earliest", file=out)
 

@@ -7,7 +7,6 @@ from cdcd.cli.asking import Answer, gtid_of, link_of, operator, session_at
 from cdcd.config import Config, Link
 from cdcd.errors import CdcdError, SourceLost, TargetLost
 from cdcd.model.position import Gtid, Position
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.content import Content
 from cdcd.source import passage
@@ -66,7 +65,7 @@ async def _check(target: Session, state: offline.State, link: Link, gtid: Gtid) 
 
 async def _content(config: Config, link: Link, start: Position, gtid: Gtid) -> str:
     async with session_at(config.sites[link.source], SourceLost) as source:
-        end = await current_position(source, MARIADB)
+        end = await current_position(source)
         found = await passage.read(config.sites[link.source], link, start, gtid, end)
         if found is None:
             raise CdcdError(f"{gtid} is not in the log of {link.source} after {start}, which ends at {end}")

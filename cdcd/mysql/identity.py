@@ -6,8 +6,6 @@ import hashlib
 
 from cdcd.mysql.session import Session
 
-# Alone none of them tells servers apart: server_uid comes from a machine's address and the port.
-_VARIABLES = ("server_uid", "hostname", "port", "datadir")
 _HOST_CHARACTERS_MAX = 200
 
 
@@ -17,7 +15,8 @@ async def read_identity(session: Session) -> str:
     It stays over restarts, and is another on each server, also of one cluster. A server whose data were put back from
     a copy, or begun anew in the same place, keeps it: what its log holds must be asked for too.
     """
-    names = ",".join(f"'{name}'" for name in _VARIABLES)
+    variables = session.flavor.catalog.identity
+    names = ",".join(f"'{name}'" for name in variables)
     found = dict(await session.fetch(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({names})"))
-    digest = hashlib.sha256("\0".join(found.get(name, "") for name in _VARIABLES).encode()).hexdigest()[:16]
+    digest = hashlib.sha256("\0".join(found.get(name, "") for name in variables).encode()).hexdigest()[:16]
     return f"{found.get('hostname', '')[:_HOST_CHARACTERS_MAX]}:{found.get('port', '')}/{digest}"

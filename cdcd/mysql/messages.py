@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-# Codes whose messages hold names, types, sizes and settings only.
+# Numbers, the same in the whole family, whose messages hold names, types, sizes and settings only.
 _NAMES_ONLY = frozenset({
     1005, 1006, 1007, 1008, 1009, 1010, 1022, 1025, 1026, 1030, 1031, 1032, 1033, 1034, 1035, 1036, 1037, 1038, 1041,
     1046, 1048, 1049, 1050, 1051, 1052, 1054, 1059, 1060, 1061, 1066, 1068, 1069, 1070, 1071, 1072, 1073, 1074, 1075,
@@ -16,7 +16,7 @@ _NAMES_ONLY = frozenset({
     1238, 1239, 1248, 1264, 1265, 1267, 1270, 1271, 1273, 1286, 1291, 1293, 1294, 1305, 1323, 1347, 1348, 1359, 1360,
     1363, 1364, 1365, 1390, 1406, 1419, 1423, 1426, 1427, 1436, 1438, 1439, 1442, 1451, 1452, 1470, 1471, 1478, 1553,
     1557, 1568, 1614, 1629, 1665, 1671, 1701, 1709, 1713, 1727, 1748, 1785, 1790, 1805, 1813, 1814, 1815, 1822, 1823,
-    1824, 1825, 1826, 1828, 1829, 1830, 1832, 1833, 1834, 1845, 1846, 1901, 1903, 1906, 1907, 1910, 4025, 4091, 4092,
+    1824, 1825, 1826, 1828, 1829, 1830, 1832, 1833, 1834, 1845, 1846,
 })  # fmt: skip
 _HIDDEN = "..."
 # What is said after a value: the name of a key or of a column, at the very end.
@@ -31,9 +31,12 @@ _BEFORE_VALUE = re.compile(r"[^'\"`:(\d]*")
 _SIGNAL = frozenset({1105, 1642, 1643, 1644, 1645})  # Whatever a trigger or routine says.
 
 
-def without_values(code: int, message: str) -> str:
-    """Return a server's message without what may be a row's value: only texts that are known not to hold one stay."""
-    if code in _NAMES_ONLY:
+def without_values(code: int, message: str, names_only: frozenset[int] = frozenset()) -> str:
+    """Return a server's message without what may be a row's value: only texts that are known not to hold one stay.
+
+    ``names_only`` are numbers that mean so on this kind of server (``flavor.contract.Errors``).
+    """
+    if code in _NAMES_ONLY or code in names_only:
         return message
     if (pattern := _AFTER_VALUE.get(code)) and (match := pattern.fullmatch(message)):
         return f"{match[1]}{_HIDDEN}{match[2]}"

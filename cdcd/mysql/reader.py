@@ -14,9 +14,9 @@ from aiomysql import MySQLError  # type: ignore[import-untyped]
 from aiomysql.connection import FIELD_TYPE, Connection  # type: ignore[import-untyped]
 
 from cdcd.config.schema import Site
-from cdcd.errors import AccessDenied, Lost
-from cdcd.mysql import password
-from cdcd.mysql.flavor import MARIADB
+from cdcd.errors import AccessDenied, Lost, UnsupportedServer
+from cdcd.mysql import flavor, password
+from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import CONNECT_SECONDS, guard_socket, is_verified, tls_context, translate
 
 _INTEGERS = ("TINY", "SHORT", "INT24", "LONG", "LONGLONG", "YEAR")
@@ -51,32 +51,41 @@ class _GuardedConnection(Connection):  # type: ignore[misc]
 class Reader:
     """One read-only connection in READ COMMITTED, used by one task at a time."""
 
+    flavor: Flavor  # of the server, as it says itself at connect
+
     def __init__(self, connection: Any, site: Site, lost: type[Lost]) -> None:
+        self._errors = flavor.ANY_ERRORS
         self._connection = connection
         self.site = site
         self._lost = lost
 
     @classmethod
     async def open(cls, site: Site, lost: type[Lost]) -> Reader:
-        """Connect, and set how values are read: UTC, utf8mb4, our sql_mode; raise ``lost`` or AccessDenied."""
+        """Connect, and set how values are read: UTC, utf8mb4, our sql_mode.
+
+        Raises ``lost``, AccessDenied, and UnsupportedServer for one of a kind that is not known.
+        """
         connection = _GuardedConnection(**_arguments(site))
         reader = cls(connection, site, lost)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection._connect()
                 guard_socket(connection._writer.transport)
-                for setting in (*MARIADB.session_settings, _READ_ONLY):
+                await connection.query(flavor.VERSION)
+                reader.flavor = flavor.told(connection._result.rows)
+                reader._errors = reader.flavor.errors
+                for setting in (*reader.flavor.session_settings, _READ_ONLY):
                     await connection.query(setting)
         except TimeoutError:
             reader.abort()
             raise lost(f"no answer from {site.address} within {CONNECT_SECONDS} s").at(site=site.name) from None
-        except AccessDenied as error:
+        except (AccessDenied, UnsupportedServer) as error:
             reader.abort()
             raise error.at(site=site.name, address=site.address) from None
         except (MySQLError, OSError, RuntimeError) as error:
             reader.abort()
             reason = error.__cause__ if isinstance(error.__cause__, OSError) else error
-            raise translate(reason, lost).at(site=site.name, address=site.address) from error
+            raise translate(reason, lost, reader._errors).at(site=site.name, address=site.address) from error
         except BaseException:
             reader.abort()
             raise
@@ -87,7 +96,7 @@ class Reader:
         try:
             await self._connection.query(query)
         except (MySQLError, OSError, RuntimeError) as error:
-            raise translate(error, self._lost).at(site=self.site.name) from error
+            raise translate(error, self._lost, self._errors).at(site=self.site.name) from error
         return list(self._connection._result.rows or ())
 
     async def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from cdcd.errors import AccessDenied, ServerError
 from cdcd.model.table import SYSTEM_DATABASES, Column, ForeignKey, Key, Table, TableName
+from cdcd.mysql.flavor import Flavor
 from cdcd.sql import quote
 
 _COUNTER = re.compile(rb"(\n\) ENGINE=\w+) AUTO_INCREMENT=\d+")
@@ -16,6 +17,10 @@ _COUNTER = re.compile(rb"(\n\) ENGINE=\w+) AUTO_INCREMENT=\d+")
 
 class Queryable(Protocol):
     """What answers a query: a session or a reader."""
+
+    @property
+    def flavor(self) -> Flavor:
+        """Of the server."""
 
     async def fetch(self, query: str) -> list[tuple[Any, ...]]:
         """Run one query and return its rows."""
@@ -53,9 +58,9 @@ async def read_tables(session: Queryable, names: Iterable[TableName]) -> dict[Ta
     return tables
 
 
-def definition_query(name: TableName) -> str:
+def definition_query(flavor: Flavor, name: TableName) -> str:
     """Return the query for a table's whole definition; :func:`definition` reads its row."""
-    return f"SET STATEMENT sql_mode = '' FOR SHOW CREATE TABLE {quote.table(name)}"
+    return flavor.catalog.definition.format(table=quote.table(name))
 
 
 def triggers_query(name: TableName) -> str:
@@ -129,7 +134,7 @@ async def _is_parent(session: Queryable, name: TableName) -> bool | None:
     try:
         [(is_parent, has_encoded)] = await session.fetch(
             f"SELECT COALESCE(MAX(LOWER(ref_name) = LOWER(CONCAT({database}, '/', {table}))), 0),"
-            " COALESCE(MAX(ref_name LIKE '%@%'), 0) FROM information_schema.innodb_sys_foreign"
+            f" COALESCE(MAX(ref_name LIKE '%@%'), 0) FROM {session.flavor.catalog.foreign_keys}"
         )
     except (AccessDenied, ServerError):
         is_parent, has_encoded = 0, 1

@@ -21,9 +21,9 @@ from asyncmy.constants.CLIENT import FOUND_ROWS, SSL
 from asyncmy.errors import MySQLError
 
 from cdcd.config.schema import Site
-from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetBusy
-from cdcd.mysql import codes, password
-from cdcd.mysql.flavor import MARIADB
+from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetBusy, UnsupportedServer
+from cdcd.mysql import codes, flavor, password
+from cdcd.mysql.flavor import Errors, Flavor
 from cdcd.mysql.messages import without_values
 
 CONNECT_SECONDS = 10
@@ -38,25 +38,29 @@ _OPENS = re.compile(rb"\bOpens: (\d+)")
 _NO_SPACE = "error 28"
 
 
-def translate(error: Exception, lost: type[Lost]) -> CdcdError:
-    """Turn a driver's error into ours, without values of rows; ``lost`` says which side this connection belongs to."""
+def translate(error: Exception, lost: type[Lost], errors: Errors = flavor.ANY_ERRORS) -> CdcdError:
+    """Turn a driver's error into ours, without values of rows; ``lost`` says which side this connection belongs to.
+
+    ``errors`` are the server's, once it is known which it is.
+    """
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     message = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
-    if code in codes.DENIED:
+    if code in errors.denied:
         return AccessDenied(message)
-    if isinstance(error, OSError | RuntimeError) or code in codes.LOST or 2000 <= code < 3000:
+    if isinstance(error, OSError | RuntimeError) or code in errors.lost or 2000 <= code < 3000:
         return lost(f"connection lost: {message}")
+    shown = without_values(code, message, errors.names_only)
     # A server that enforces another engine than ours says so with the code of one that is read-only.
-    is_busy = code in codes.BUSY or (code == codes.STORAGE and _NO_SPACE in message)
+    is_busy = code in errors.busy or (code == codes.STORAGE and _NO_SPACE in message)
     if is_busy and "NO_ENGINE_SUBSTITUTION" not in message:
-        return TargetBusy(f"server error {code}: {without_values(code, message)}")
-    return ServerError(code, without_values(code, message))
+        return TargetBusy(f"server error {code}: {shown}")
+    return ServerError(code, shown)
 
 
 def is_full(error: CdcdError) -> bool:
     """Return whether a server that is well refused one connection more."""
     cause = error.__cause__
-    return cause is not None and bool(cause.args) and cause.args[0] in codes.FULL
+    return cause is not None and bool(cause.args) and cause.args[0] in flavor.ANY_ERRORS.full
 
 
 def is_verified(context: ssl.SSLContext | None) -> bool:
@@ -141,8 +145,11 @@ class Answer(NamedTuple):
 class Session:
     """One connection, used by one task at a time."""
 
+    flavor: Flavor  # of the server, as it says itself at connect
+
     def __init__(self, connection: Any, site: Site, lost: type[Lost], answer_seconds: float | None) -> None:
         self._connection = connection
+        self._errors = flavor.ANY_ERRORS
         self._answer_seconds = answer_seconds
         self.site = site
         self._lost = lost
@@ -154,7 +161,9 @@ class Session:
 
     @classmethod
     async def open(cls, site: Site, lost: type[Lost], *settings: str) -> Session:
-        """Connect, make the session ours, and apply ``settings`` (SET statements); raise ``lost`` or AccessDenied.
+        """Connect, make the session ours, and apply ``settings`` (SET statements).
+
+        Raises ``lost``, AccessDenied, and UnsupportedServer for one of a kind that is not known.
 
         What the server's defaults and its ``init_connect`` left in the session does not matter (``flavor``).
         Affected-row counts are of matched rows (CLIENT_FOUND_ROWS), so an UPDATE that changes nothing still
@@ -172,7 +181,8 @@ class Session:
         session = cls(connection, site, lost, ANSWER_SECONDS)
         guard_socket(connection._transport)
         try:
-            await session.execute_many(MARIADB.session_settings)
+            await session._learn()
+            await session.execute_many(session.flavor.session_settings)
             await session._check_log_settings()
             for setting in settings:
                 await session.execute(setting)
@@ -180,6 +190,18 @@ class Session:
             session.abort()
             raise
         return session
+
+    async def _learn(self) -> None:
+        """Ask the server which it is."""
+        try:
+            self.flavor = flavor.told(await self.fetch(flavor.VERSION))
+        except UnsupportedServer as error:
+            raise error.at(site=self.site.name, address=self.site.address) from None
+        self._errors = self.flavor.errors
+
+    async def store_exactly(self) -> None:
+        """From now on, store the values that are given, and none that a server would put in their place."""
+        await self.execute_many(self.flavor.writer_settings)
 
     def be_patient(self) -> None:
         """From now on, wait for an answer however long it takes, as long as the server's machine is there."""
@@ -206,7 +228,7 @@ class Session:
 
         Setting one of them takes a privilege even where it changes nothing, so they are looked at first.
         """
-        wanted = MARIADB.log_settings
+        wanted = self.flavor.log_settings
         right = await self.fetch_one("SELECT " + ",".join(f"@@{name} <=> {value}" for name, value in wanted.items()))
         for (name, value), is_right in zip(wanted.items(), right or (), strict=True):
             if not is_right:
@@ -267,7 +289,7 @@ class Session:
         try:
             await self._connection._execute_command(kind, content)
         except (MySQLError, OSError, RuntimeError) as error:
-            raise translate(error, self._lost).at(site=self.site.name) from error
+            raise translate(error, self._lost, self._errors).at(site=self.site.name) from error
         if not self._unanswered:
             self._since = time.monotonic()
         # The answer's packets are numbered on from the command's own, of which a long one has several.
@@ -286,7 +308,7 @@ class Session:
             self.abort()
             raise self._lost("the server no longer answers").at(site=self.site.name) from error
         except (MySQLError, OSError, RuntimeError) as error:
-            raise translate(error, self._lost).at(site=self.site.name) from error
+            raise translate(error, self._lost, self._errors).at(site=self.site.name) from error
         finally:
             self._unanswered.popleft()
             self._answered += 1

@@ -1,7 +1,7 @@
 """The replication connection: asyncmy's handshake, then raw chunks from the same socket.
 
-Commands: MariaDB Knowledge Base, "COM_REGISTER_SLAVE" and "COM_BINLOG_DUMP"; the session variables that a
-MariaDB primary reads from a replica: ``sql/sql_repl.cc``, ``get_slave_*`` and ``mysql_binlog_send``.
+What the server must be told first, and the command that asks for the log, are its flavor's. COM_REGISTER_SLAVE:
+MariaDB Knowledge Base.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from cdcd.errors import SourceLost
 from cdcd.mysql.session import ANSWER_SECONDS, Session, translate
 from cdcd.sql import quote
 
-COM_BINLOG_DUMP = 0x12
 COM_REGISTER_SLAVE = 0x15
 # One read takes what the kernel holds, up to this; a hop through the loop then costs nothing per event.
 CHUNK_BYTES = 1024 * 1024
@@ -41,7 +40,7 @@ class ReplicationStream:
     async def open(
         cls, site: Site, *, position: str, server_id: int, heartbeat_seconds: float, check: Check | None = None
     ) -> ReplicationStream:
-        """Connect as a replica and ask for the log after ``position`` (MariaDB GTIDs).
+        """Connect as a replica and ask for the log after ``position``, in the flavor's own form.
 
         ``check`` may ask this very connection about the server first, since another one may lead to another server.
         Raises SourceLost, AccessDenied, and what ``check`` raises. A server that
@@ -50,15 +49,14 @@ class ReplicationStream:
         session = await Session.open(
             site,
             SourceLost,
-            "SET @master_binlog_checksum = @@global.binlog_checksum, @mariadb_slave_capability = 4,"
-            f" @master_heartbeat_period = {int(heartbeat_seconds * 1e9)},"
-            f" @slave_connect_state = {quote.text(position)},"
-            # A log that lacks the position and holds later transactions is not followed as if nothing lay between.
-            " @slave_gtid_strict_mode = 1, @slave_gtid_ignore_duplicates = 0",
-            # The source drops a replica that does not read for this long; a stalled target is no reason to.
-            "SET net_write_timeout = 86400, max_statement_time = 0",
         )
+        log = session.flavor.log
+        heartbeat_nanoseconds = int(heartbeat_seconds * 1e9)
         try:
+            for setting in log.replica_settings:
+                await session.execute(
+                    setting.format(position=quote.text(position), heartbeat_nanoseconds=heartbeat_nanoseconds)
+                )
             if check is not None:
                 await check(session)
         except BaseException:
@@ -69,10 +67,10 @@ class ReplicationStream:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await driver._execute_command(COM_REGISTER_SLAVE, struct.pack("<IBBBHII", server_id, 0, 0, 0, 0, 0, 0))
                 await driver._read_ok_packet()
-                await driver._execute_command(COM_BINLOG_DUMP, struct.pack("<IHI", 4, 0, server_id))
+                await driver._execute_command(*log.dump(position, server_id))
         except (MySQLError, OSError, RuntimeError) as error:
             session.abort()
-            raise translate(error, SourceLost).at(site=site.name) from error
+            raise translate(error, SourceLost, session.flavor.errors).at(site=site.name) from error
         return cls(session, _take_over(driver))
 
     async def wait(self, seconds: float) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from cdcd.config.schema import Config, Link
-from cdcd.errors import AccessDenied, CdcdError, Lost
+from cdcd.errors import AccessDenied, CdcdError, Lost, UnsupportedServer
 from cdcd.mysql.session import Session
 from cdcd.precheck.link import Connected, check_link
 from cdcd.precheck.problem import Problem
@@ -52,6 +52,8 @@ async def _connect(config: Config, name: str, sessions: AsyncExitStack) -> Conne
     except AccessDenied as error:
         fix = f"sites.{name}: user and the password it stands with, or on the server: CREATE USER / ALTER USER"
         return Problem.error(f"sites.{name}", f"the server refuses the account: {error.message}", fix)
+    except UnsupportedServer as error:
+        return Problem.error(f"sites.{name}", error.message)
     except CdcdError as error:
         return Problem.error(
             f"sites.{name}",

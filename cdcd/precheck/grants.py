@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cdcd.model.table import TableName
@@ -15,15 +15,10 @@ READ = ("SELECT",)
 WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRIGGER")
 CHANGE_SCHEMA = ("CREATE", "ALTER", "DROP", "INDEX", "REFERENCES")
 KEEP_CHECKPOINTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE")
-REPLAY = "BINLOG REPLAY"  # row events are handed to the server as they are
-LEAVE_OUT_TEXT = "BINLOG ADMIN"  # a session may keep the text of its statements out of the log
-READ_LOG = ("REPLICATION SLAVE", "BINLOG MONITOR")
 
 _NAME = r"(`(?:[^`]|``)*`|\*)"
 _GRANT = re.compile(rf"GRANT (?P<privileges>.+?) ON (?:TABLE )?{_NAME}\.{_NAME} TO ", re.DOTALL)
 _PRIVILEGE = re.compile(r"\s*([A-Z][A-Z_ ]*?)\s*(\([^)]*\))?\s*(?:,|$)")
-# What servers of other versions print for the same privilege.
-_SYNONYMS = {"REPLICATION CLIENT": "BINLOG MONITOR", "READ_ONLY ADMIN": "READ ONLY ADMIN"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +43,12 @@ class Grants:
         self._grants = tuple(grants)
 
     @classmethod
-    def parse(cls, lines: Iterable[str]) -> Grants:
-        """Read the rows of SHOW GRANTS. Roles, routines and single columns give nothing that a link needs."""
-        return cls(grant for line in lines if (grant := _parse(line)))
+    def parse(cls, lines: Iterable[str], synonyms: Mapping[str, str]) -> Grants:
+        """Read the rows of SHOW GRANTS. Roles, routines and single columns give nothing that a link needs.
+
+        ``synonyms`` are the names of privileges that other versions of the server print.
+        """
+        return cls(grant for line in lines if (grant := _parse(line, synonyms)))
 
     def allow(self, privilege: str, name: TableName = ("", "")) -> bool:
         """Return whether the account has the privilege on a table, or on the server as a whole."""
@@ -83,12 +81,12 @@ def statement(privileges: Iterable[str], database: str, account: str) -> str:
     return f"GRANT {', '.join(privileges)} ON {pattern}.* TO {account};"
 
 
-def _parse(line: str) -> Grant | None:
+def _parse(line: str, synonyms: Mapping[str, str]) -> Grant | None:
     if not (match := _GRANT.match(line)):
         return None
     database, table = match[2], match[3]
     privileges = frozenset(
-        _SYNONYMS.get(name, name) for name, columns in _PRIVILEGE.findall(match["privileges"]) if not columns
+        synonyms.get(name, name) for name, columns in _PRIVILEGE.findall(match["privileges"]) if not columns
     )
     if database == "*":
         return Grant(privileges, None, "")

@@ -107,7 +107,7 @@ async def _check_tables(link: Link, names: Names, opposite: Opposite, source: Co
     for name, table in source_tables.items():
         there = names[name]
         if there not in target_tables:
-            found.differences.append(check_missing(path, name, there))
+            found.differences.append(check_missing(path, name, there, source[1].flavor.advice.dump))
             continue
         facts = source_facts[name], target_facts[there]
         sides = Sides(table, target_tables[there], *facts, link.source, link.target, target_name, link.allow_loss)

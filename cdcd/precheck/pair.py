@@ -43,7 +43,8 @@ def _two_ways(path: str, replica: Server, upstream: Server) -> Problem:
         f"{here} replicates from {there} by itself too: rows would come twice, or go back to where they were changed"
         " since"
     )
-    fix = f"STOP ALL SLAVES; RESET SLAVE ALL;  -- on {here}, or let it leave out the link's tables and database cdcd"
+    end = replica.flavor.advice.end_replication
+    fix = f"{end}  -- on {here}, or let it leave out the link's tables and database cdcd"
     make = Problem.warning if replica.takes_some else Problem.error
     return make(path, text, fix)
 

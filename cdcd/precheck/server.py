@@ -10,41 +10,26 @@ from cdcd.config.schema import Site
 from cdcd.errors import AccessDenied
 from cdcd.model.position import parse_gtids
 from cdcd.model.table import TableName
+from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.precheck.grants import Grants
 from cdcd.sql import quote
 
-FILTERS = ("replicate_do_db", "replicate_do_table", "replicate_wild_do_table")
+# Besides those that a flavor names.
 VARIABLES = (
     "auto_increment_increment",
     "auto_increment_offset",
-    "binlog_annotate_row_events",
     "binlog_expire_logs_seconds",
     "binlog_format",
     "binlog_row_image",
     "binlog_row_metadata",
-    "datadir",
-    "gtid_slave_pos",
-    "gtid_strict_mode",
-    "hostname",
     "innodb_flush_log_at_trx_commit",
     "log_bin",
-    "log_slave_updates",
     "lower_case_table_names",
     "max_allowed_packet",
-    "port",
     "read_only",
-    *FILTERS,
     "server_id",
-    "server_uid",
     "sync_binlog",
-    "version",
-)
-
-
-_REPLICATION_THREADS = (
-    "SELECT 1 FROM information_schema.processlist WHERE user = 'system user'"
-    " AND command IN ('Slave_IO', 'Slave_SQL', 'Slave_worker') LIMIT 1"
 )
 
 
@@ -53,6 +38,7 @@ class Server:
     """One site's server, at the moment of the check. Variables that it does not know are missing."""
 
     site: Site
+    flavor: Flavor
     variables: Mapping[str, str]
     grants: Grants
     account: str  # quoted, as GRANT wants it
@@ -69,7 +55,7 @@ class Server:
     @property
     def identity(self) -> tuple[str, ...]:
         """What two connections to the same server have in common."""
-        return tuple(self.variables.get(name, "") for name in ("server_uid", "hostname", "port", "datadir"))
+        return tuple(self.variables.get(name, "") for name in self.flavor.catalog.identity)
 
     @property
     def folds_names(self) -> bool:
@@ -83,12 +69,16 @@ class Server:
     @property
     def takes_some(self) -> bool:
         """Whether its own replication is told which databases or tables to take."""
-        return any(self.variables.get(name) for name in FILTERS)
+        return any(self.variables.get(name) for name in self.flavor.variables.takes_some)
 
     def replicates_from(self, other: Server) -> bool:
         """Return whether its own replication runs, and has brought what another server has executed."""
-        position = self.variables.get("gtid_slave_pos", "")
+        position = self.value(self.flavor.variables.replicated)
         return self.replicates and other.number("server_id") in {gtid.server for gtid in parse_gtids(position)}
+
+    def value(self, variable: str | None) -> str:
+        """Return a variable, "" where the server does not have it."""
+        return self.variables.get(variable or "", "")
 
     def number(self, variable: str) -> int | None:
         """Return a variable that is a number, None where the server does not have it."""
@@ -120,21 +110,23 @@ class TableFacts:
 
 async def probe(session: Session) -> Server:
     """Ask a server everything that does not depend on tables."""
-    names = ",".join(quote.text(name) for name in VARIABLES)
+    flavor = session.flavor
+    names = ",".join(map(quote.text, {*VARIABLES, *flavor.catalog.identity, *flavor.variables.named}))
     variables = dict(await session.fetch(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({names})"))
-    grants = Grants.parse(row[0] for row in await session.fetch("SHOW GRANTS"))
+    grants = Grants.parse((row[0] for row in await session.fetch("SHOW GRANTS")), flavor.privileges.synonyms)
     [(account,)] = await session.fetch("SELECT CURRENT_USER()")
     user, _, host = account.rpartition("@")
     clock, uncertainty = await _clock(session)
     return Server(
         session.site,
+        flavor,
         variables,
         grants,
         f"{quote.identifier(user)}@{quote.identifier(host)}",
         await _log_filter(session),
         clock,
         uncertainty,
-        bool(await session.fetch(_REPLICATION_THREADS)),
+        bool(await session.fetch(flavor.catalog.replication_threads)),
     )
 
 
@@ -148,7 +140,7 @@ async def read_facts(session: Session, wanted: Callable[[TableName], bool]) -> d
     for database, table, column in await session.fetch(
         "SELECT table_schema, table_name, column_name FROM information_schema.columns"
         " WHERE is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%'"
-        " AND is_generated = 'NEVER'"
+        f" AND {session.flavor.catalog.not_generated}"
     ):
         required.setdefault((database, table), []).append(column)
     return {
@@ -184,7 +176,7 @@ async def _clock(session: Session) -> tuple[float, float]:
 
 async def _log_filter(session: Session) -> LogFilter | None:
     try:
-        row = await session.fetch_one("SHOW MASTER STATUS")
+        row = await session.fetch_one(session.flavor.log.end)
     except AccessDenied:
         return None
     return LogFilter(_split(row[2]), _split(row[3])) if row else None

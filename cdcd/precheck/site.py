@@ -25,10 +25,6 @@ class Roles:
 
 def check_site(server: Server, roles: Roles) -> Iterator[Problem]:
     """Yield what is wrong with a server by itself."""
-    if "mariadb" not in server.variables.get("version", "").lower():
-        version = server.variables.get("version", "an unknown version")
-        yield Problem.error(server.path, f"the server is {version}; only MariaDB's log can be followed so far")
-        return
     if roles.is_source:
         yield from _check_source(server, roles)
     if roles.is_target:
@@ -36,19 +32,19 @@ def check_site(server: Server, roles: Roles) -> Iterator[Problem]:
 
 
 def _check_source(server: Server, roles: Roles) -> Iterator[Problem]:
-    variables = server.variables
-    if variables.get("log_bin") != "ON":
+    group = server.flavor.advice.option_group
+    if server.variables.get("log_bin") != "ON":
         text = "the binary log is off, so there is nothing to follow"
         yield Problem.error(
             server.path,
             text,
-            "log_bin = binlog    # in [mariadbd] of the server's option file; then restart it",
+            f"log_bin = binlog    # in {group} of the server's option file; then restart it",
         )
         return
     yield from _check_log_format(server, roles)
     yield from _check_durability(server)
     yield from _check_replica(server)
-    if missing := [privilege for privilege in grants.READ_LOG if not server.grants.allow(privilege)]:
+    if missing := [privilege for privilege in server.flavor.privileges.read_log if not server.grants.allow(privilege)]:
         text = f"the account lacks {' and '.join(missing)}, which reading the log needs"
         yield Problem.error(server.path, text, grants.statement(missing, "", server.account))
 
@@ -75,16 +71,17 @@ def _check_log_format(server: Server, roles: Roles) -> Iterator[Problem]:
 
 def _check_replica(server: Server) -> Iterator[Problem]:
     """Yield what keeps changes that a source replicates by itself from being carried, or told apart by position."""
-    if server.replicates and server.variables.get("log_slave_updates") != "ON":
-        text = "log_slave_updates is OFF: what the server replicates from elsewhere is not in its log, and not carried"
-        fix = "log_slave_updates = ON    # in [mariadbd] of the server's option file; then restart it"
+    variables, group = server.flavor.variables, server.flavor.advice.option_group
+    if server.replicates and server.value(name := variables.logs_replicated) != "ON":
+        text = f"{name} is OFF: what the server replicates from elsewhere is not in its log, and not carried"
+        fix = f"{name} = ON    # in {group} of the server's option file; then restart it"
         yield (Problem.warning if server.takes_some else Problem.error)(server.path, text, fix)
-    if server.replicates and server.variables.get("gtid_strict_mode") == "OFF":
+    if server.replicates and server.value(strict := variables.strict_order) == "OFF":
         text = (
-            "gtid_strict_mode is OFF while the server replicates: it may log transactions whose numbers go back, where"
+            f"{strict} is OFF while the server replicates: it may log transactions whose numbers go back, where"
             " a link stops"
         )
-        yield Problem.warning(server.path, text, f"SET GLOBAL gtid_strict_mode = ON;{IN_FILE_TOO}")
+        yield Problem.warning(server.path, text, f"SET GLOBAL {strict} = ON;{IN_FILE_TOO}")
 
 
 def _check_durability(server: Server) -> Iterator[Problem]:
@@ -103,24 +100,28 @@ def _check_durability(server: Server) -> Iterator[Problem]:
 
 
 def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
-    if server.variables.get("read_only") == "ON" and not server.grants.allow("READ ONLY ADMIN"):
+    privileges = server.flavor.privileges
+    if server.variables.get("read_only") == "ON" and not server.grants.allow(privileges.write_read_only):
         # It may be so while another server takes over, which is what links wait for.
         yield Problem.error(server.path, "the target is read-only", "SET GLOBAL read_only = OFF;", transient=True)
     lacking = server.grants.missing(grants.KEEP_CHECKPOINTS, [CHECKPOINT])
-    for database, privileges, _ in grants.by_database(lacking):
-        text = f"the account lacks {', '.join(privileges)} on database {database}, where checkpoints are kept"
-        yield Problem.error(server.path, text, grants.statement(privileges, database, server.account))
-    if not (server.grants.allow(grants.REPLAY) or server.grants.allow("SUPER")):
-        text = f"the account lacks {grants.REPLAY}: rows go as SQL, which is about twice the work for the target"
-        yield Problem.warning(server.path, text, grants.statement([grants.REPLAY], "", server.account))
-    annotates = (server.variables.get("log_bin"), server.variables.get("binlog_annotate_row_events")) == ("ON", "ON")
-    if annotates and not (server.grants.allow(grants.LEAVE_OUT_TEXT) or server.grants.allow("SUPER")):
+    for database, lacks, _ in grants.by_database(lacking):
+        text = f"the account lacks {', '.join(lacks)} on database {database}, where checkpoints are kept"
+        yield Problem.error(server.path, text, grants.statement(lacks, database, server.account))
+    replays = server.flavor.row_events_as_statements is not None
+    if replays and not (server.grants.allow(privileges.replay) or server.grants.allow("SUPER")):
+        text = f"the account lacks {privileges.replay}: rows go as SQL, which is about twice the work for the target"
+        yield Problem.warning(server.path, text, grants.statement([privileges.replay], "", server.account))
+    annotates = (server.variables.get("log_bin"), server.value(option := server.flavor.variables.logs_text))
+    if annotates == ("ON", "ON") and not (
+        server.grants.allow(privileges.leave_out_text) or server.grants.allow("SUPER")
+    ):
         text = (
-            f"binlog_annotate_row_events is ON, and the account lacks {grants.LEAVE_OUT_TEXT}: the target's log holds"
+            f"{option} is ON, and the account lacks {privileges.leave_out_text}: the target's log holds"
             " what cdcd sends as text too, beside its rows, and grows to twice the size"
         )
-        fix = grants.statement([grants.LEAVE_OUT_TEXT], "", server.account)
-        yield Problem.warning(server.path, text, f"{fix} -- or binlog_annotate_row_events = OFF for the whole server")
+        fix = grants.statement([privileges.leave_out_text], "", server.account)
+        yield Problem.warning(server.path, text, f"{fix} -- or {option} = OFF for the whole server")
     if roles.is_paired and server.logged and not server.logged.keeps(CHECKPOINT[0]):
         text = (
             f"binlog_do_db or binlog_ignore_db keeps database {CHECKPOINT[0]} out of the log: without the"

@@ -47,11 +47,11 @@ def _differences(path: str, sides: Sides, is_paired: bool) -> Iterator[Problem]:
     yield from _check_foreign_keys(path, sides)
 
 
-def check_missing(path: str, source: TableName, target: TableName) -> Problem:
-    """Return the problem of a table that the target lacks."""
+def check_missing(path: str, source: TableName, target: TableName, dump: str) -> Problem:
+    """Return the problem of a table that the target lacks; ``dump`` is the source's program for its definition."""
     text = f"table {'.'.join(target)} is missing on the target"
-    dump = f"mariadb-dump --no-data --skip-triggers {source[0]} {source[1]}"
-    return Problem.error(path, text, f"{dump}    # on the source; then run it on the target, as {'.'.join(target)}")
+    command = f"{dump} --no-data --skip-triggers {source[0]} {source[1]}"
+    return Problem.error(path, text, f"{command}    # on the source; then run it on the target, as {'.'.join(target)}")
 
 
 def check_collisions(path: str, names: Iterable[tuple[TableName, TableName]]) -> Iterator[Problem]:

@@ -68,7 +68,7 @@ class Crossings:
 
     async def _read_on(self, original: Gtid) -> None:
         """Read the target's log on, to its end, from a statement of its own or from where that was done before."""
-        [(logged, domain)] = await self.session.fetch("SELECT @@GLOBAL.gtid_binlog_pos, @@SESSION.gtid_domain_id")
+        [(logged, domain)] = await self.session.fetch(self.session.flavor.log.written_here)
         if original.domain != domain:
             raise UnsupportedEvent(
                 f"the original of a schema change, {original}, is in another GTID domain of {self.link.target} than"

@@ -86,7 +86,8 @@ class Foreign:
         log.info("statement_passed", verb=source.text.split(None, 1)[0][:20].upper(), gtid=str(transaction.gtid))
 
     async def _check_sight(self, query: Query, databases: set[str], transaction: Transaction) -> None:
-        grants = Grants.parse(row[0] for row in await self.source.fetch("SHOW GRANTS"))
+        lines = [row[0] for row in await self.source.fetch("SHOW GRANTS")]
+        grants = Grants.parse(lines, self.source.flavor.privileges.synonyms)
         present = {row[0] for row in await self.source.fetch("SELECT schema_name FROM information_schema.schemata")}
         # Databases that the account does not see may exist: only the default one is surely a database.
         for database in sorted(databases & {*present, query.database} - {""}):
@@ -110,7 +111,7 @@ class Foreign:
         return "changes the parent of a foreign key" if await self._has_children(candidates) else ""
 
     async def _has_children(self, candidates: set[TableName]) -> bool:
-        rows = await self.source.fetch("SELECT LOWER(ref_name) FROM information_schema.innodb_sys_foreign")
+        rows = await self.source.fetch(f"SELECT LOWER(ref_name) FROM {self.source.flavor.catalog.foreign_keys}")
         parents = {row[0] for row in rows}
         # Names other than ASCII words are encoded there: they count as parents.
         return any("@" in parent for parent in parents) or any(

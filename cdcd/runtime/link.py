@@ -37,7 +37,7 @@ BACKOFF_SECONDS = (0.1, 0.25, 0.5, 1, 2, 5)
 # A drain that takes longer is cut off: what is open rolls back, and the next run does it again.
 DRAIN_SECONDS_MAX = 30
 NOTE_SECONDS_MAX = 15
-# MariaDB stamps events with whole seconds.
+# Events are stamped with whole seconds.
 CLOCK_SECONDS = 1.0
 
 

@@ -31,13 +31,8 @@ log = structlog.get_logger()
 
 Outcome = Literal["own", "passed", "carried"]
 
-# What decides what a statement means, and is in no event. Of a session that sets it otherwise nothing is known.
-_UNLOGGED = ("default_storage_engine", "old_mode", "alter_algorithm", "div_precision_increment")
-# Of statements that were ended half-way: ER_QUERY_INTERRUPTED, ER_SERVER_SHUTDOWN, ER_NEW_ABORTING_CONNECTION,
-# ER_CONNECTION_KILLED, ER_STATEMENT_TIMEOUT (include/mysqld_error.h).
-_CUT_OFF = frozenset({1317, 1053, 1184, 1927, 1969})
 # Two zones that agree on these moments are taken for the same.
-_ZONE = "SET STATEMENT time_zone = 'SYSTEM' FOR SELECT " + ", ".join(
+_MOMENTS = "SELECT " + ", ".join(
     f"UNIX_TIMESTAMP('{year}-{day} 12:00:00')" for year in range(1975, 2038, 4) for day in ("01-15", "07-15")
 )
 
@@ -65,9 +60,10 @@ class SchemaChanges:
         """Read the announcements on the source: a run may begin between one and its statement."""
         row = await source.fetch_one("SELECT @@lower_case_table_names")
         self.foreign.folds_names = bool(row and row[0])
-        names = ",".join(map(quote.text, _UNLOGGED))
+        # What decides what a statement means, and is in no event: of a session that sets it otherwise nothing is known.
+        names = ",".join(map(quote.text, source.flavor.schema_changes.unlogged))
         self.defaults = dict(await source.fetch(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({names})"))
-        self.zone = await source.fetch_one(_ZONE)
+        self.zone = await _system_zone(source)
         present = await source.fetch(
             "SELECT 1 FROM information_schema.tables WHERE table_schema = 'cdcd' AND table_name = 'ddl'"
         )
@@ -164,7 +160,7 @@ class SchemaChanges:
             ).at(table=where, original=announcement.gtid)
 
     def _check_readable(self, query: Query) -> None:
-        if query.error in _CUT_OFF:
+        if query.error in self.foreign.source.flavor.errors.cut_off:
             raise UnsupportedEvent(
                 f"a statement that was ended half-way on the source (error {query.error}): {query}",
                 hint="see on the source how far it came, do as much on the target by hand, then cdcd skip it",
@@ -209,9 +205,7 @@ class SchemaChanges:
         if query.time_zone != "SYSTEM":
             return query.time_zone
         await settle(self.session)
-        if self.zone == await self.session.fetch_one(_ZONE) or (
-            change.effect.keeps_rows and not change.effect.temporal
-        ):
+        if self.zone == await _system_zone(self.session) or (change.effect.keeps_rows and not change.effect.temporal):
             return "SYSTEM"
         raise UnsupportedEvent(
             f"a statement in the time zone SYSTEM, which is another one on the target: {query}",
@@ -377,3 +371,8 @@ def _unknown(query: Query, change: ddl.SchemaChange) -> str:
     if '"' in query.statement or "\\" in query.statement or "||" in query.statement:
         return "how its quotes, backslashes and bars are read (sql_mode)"
     return "which numbers the rows get (auto_increment_increment)" if change.effect.numbers else ""
+
+
+async def _system_zone(session: Session) -> tuple[object, ...] | None:
+    """Return a server's time zone SYSTEM, as the moments that it gives."""
+    return await session.fetch_one(session.flavor.schema_changes.in_system_zone.format(query=_MOMENTS))

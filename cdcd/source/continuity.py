@@ -15,7 +15,6 @@ import structlog
 
 from cdcd.errors import SourceRewound
 from cdcd.model.position import Coordinates, Gtid, Position, parse_gtids
-from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
@@ -28,7 +27,6 @@ FILE_START = 4
 
 async def check_continuity(
     session: Session,
-    flavor: Flavor,
     server: str,
     position: Position,
     at: Coordinates,
@@ -42,26 +40,26 @@ async def check_continuity(
     after = [gtid for gtid in applied if not position.includes(gtid)]
     if not (list(position) or after):
         return  # All that the log ever held comes after it, or the server says that it was purged.
-    last = await _fetch_text(session, flavor.written)
+    last = await _fetch_text(session, session.flavor.log.written)
     written = {(gtid.domain, gtid.server): gtid.sequence for gtid in parse_gtids(last or "")}
     needed = [*position, *_latest(after)]
     if missing := [gtid for gtid in needed if written.get((gtid.domain, gtid.server), -1) < gtid.sequence]:
         raise _rewound(f"it ends at {last or 'its beginning'} and lacks {_list(missing)}", position, at)
     if at.server == server and at.file and at.offset:
-        await _check_place(session, flavor, position, at)
+        await _check_place(session, position, at)
     elif at.server not in ("", server):
         log.warning("source_server_changed", before=at.server, now=server, position=str(position))
 
 
-async def _check_place(session: Session, flavor: Flavor, position: Position, at: Coordinates) -> None:
+async def _check_place(session: Session, position: Position, at: Coordinates) -> None:
     """See that the place at which the position ended still leads to it."""
-    found = await _position_at(session, flavor, at.file, at.offset)
+    found = await _position_at(session, at.file, at.offset)
     # Asked after that: a file that was purged meanwhile is not taken for one in which no event ends there.
-    files = {row[0]: int(row[1]) for row in await session.fetch(flavor.earliest)}
+    files = {row[0]: int(row[1]) for row in await session.fetch(session.flavor.log.earliest)}
     names = list(files)
-    await _check_domains(session, flavor, names[names.index(at.file) + 1 if at.file in files else 0 :], position, at)
+    await _check_domains(session, names[names.index(at.file) + 1 if at.file in files else 0 :], position, at)
     if at.file not in files:
-        await _check_purged(session, flavor, names[0], position, at)
+        await _check_purged(session, names[0], position, at)
         return
     if files[at.file] > OFFSET_MAX:
         return  # Offsets in it are known modulo 4 GiB.
@@ -75,24 +73,22 @@ async def _check_place(session: Session, flavor: Flavor, position: Position, at:
         raise _rewound(f"{at.file}:{at.offset} is the end of {found}", position, at)
 
 
-async def _check_purged(session: Session, flavor: Flavor, first: str, position: Position, at: Coordinates) -> None:
+async def _check_purged(session: Session, first: str, position: Position, at: Coordinates) -> None:
     """See that all of a position came before the first file that is left."""
-    found = await _position_at(session, flavor, first, FILE_START)
+    found = await _position_at(session, first, FILE_START)
     there = {gtid.domain: gtid.sequence for gtid in found or ()}
     if any(there.get(gtid.domain, -1) < gtid.sequence for gtid in position):
         raise _rewound(f"it has no file {at.file}, and begins at {found or 'its beginning'}", position, at)
 
 
-async def _check_domains(
-    session: Session, flavor: Flavor, later: list[str], position: Position, at: Coordinates
-) -> None:
+async def _check_domains(session: Session, later: list[str], position: Position, at: Coordinates) -> None:
     """See that each file after the place begins with all domains of the position.
 
     One that the server was told to forget (DELETE_DOMAIN_ID) and that is used again counts from 1.
     """
     if not later:
         return
-    queries = [flavor.position_of.format(file=quote.text(file), offset=FILE_START) for file in later]
+    queries = [session.flavor.log.position_of.format(file=quote.text(file), offset=FILE_START) for file in later]
     for file, row in zip(later, await session.fetch(" UNION ALL ".join(queries) + f" LIMIT {len(later)}"), strict=True):
         if (begins := _text(row[0])) is None:
             continue  # Purged meanwhile.
@@ -101,8 +97,8 @@ async def _check_domains(
             raise _rewound(f"where {file} begins it knows nothing of {_list(missing)}", position, at)
 
 
-async def _position_at(session: Session, flavor: Flavor, file: str, offset: int) -> Position | None:
-    found = await _fetch_text(session, flavor.position_of.format(file=quote.text(file), offset=offset))
+async def _position_at(session: Session, file: str, offset: int) -> Position | None:
+    found = await _fetch_text(session, session.flavor.log.position_of.format(file=quote.text(file), offset=offset))
     return None if found is None else Position.parse(found)
 
 

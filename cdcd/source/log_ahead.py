@@ -17,7 +17,6 @@ import structlog
 from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import TableName
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.row.transaction import Transaction
 from cdcd.source.schema import Collations
@@ -55,7 +54,7 @@ class LogAhead:
         ``start`` was applied before ``since``. Call it with progress not before that of an earlier call.
         Raises SourceLost, BinlogPurged, MalformedEvent, UnsupportedEvent.
         """
-        end = await current_position(self.session, MARIADB)
+        end = await current_position(self.session)
         log.info("table_checked", table=".".join(name), since=str(since), until=str(end))
         until = self._until
         # The link itself may have read past it since.

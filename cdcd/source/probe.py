@@ -13,7 +13,6 @@ from cdcd.binlog.opening import Opening
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, MalformedEvent, UnsupportedEvent
 from cdcd.model.position import Coordinates, Progress
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import ANSWER_SECONDS, Session
 from cdcd.source.continuity import check_continuity
 from cdcd.source.passage import open_beside
@@ -30,8 +29,8 @@ async def begin(session: Session, site: Site, link: Link, start: str, server: st
     the source, whose identity is ``server``. Raises CdcdError where the log does not hold ``start``, BinlogPurged,
     SourceRewound or BinlogError where it is not sent from there, SourceLost, AccessDenied.
     """
-    progress = await resolve_start(session, MARIADB, start, server)
-    end = await resolve_start(session, MARIADB, "now", server)
+    progress = await resolve_start(session, start, server)
+    end = await resolve_start(session, "now", server)
     if missing := [gtid for gtid in progress.position if not end.position.includes(gtid)]:
         raise CdcdError(
             f"the log of {link.source} has no {missing[0]}: it ends at {end.position or 'its beginning'}",
@@ -51,8 +50,8 @@ async def check_lead(session: Session, site: Site, link: Link, server: str, prog
     Raises SourceRewound where its log is another, BinlogPurged or BinlogError where it is not sent from there any more,
     SourceLost, AccessDenied.
     """
-    await check_continuity(session, MARIADB, server, progress.position, progress.at, progress.applied)
-    await _try(site, link, progress, await resolve_start(session, MARIADB, "now", server))
+    await check_continuity(session, server, progress.position, progress.at, progress.applied)
+    await _try(site, link, progress, await resolve_start(session, "now", server))
 
 
 async def _place(site: Site, link: Link, progress: Progress, end: Progress, found: Coordinates) -> Coordinates:

@@ -26,14 +26,12 @@ _FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name th
 async def read_collations(session: Session) -> dict[int, tuple[str, str]]:
     """Return the source's collations by id, each as (charset, collation)."""
     rows = await session.fetch("SELECT id, character_set_name, collation_name FROM information_schema.collations")
-    try:
-        rows += await session.fetch(
-            "SELECT id, character_set_name, full_collation_name"
-            " FROM information_schema.collation_character_set_applicability"
-        )
-    except ServerError as error:
-        if error.code != codes.NO_SUCH_COLUMN:  # Servers before MariaDB 10.10 have no contextual collations.
-            raise
+    if (contextual := session.flavor.catalog.contextual_collations) is not None:
+        try:
+            rows += await session.fetch(contextual)
+        except ServerError as error:
+            if error.code != codes.NO_SUCH_COLUMN:  # A version before there were any.
+                raise
     return {int(row[0]): (row[1], row[2]) for row in rows if row[0] and row[1]}
 
 

@@ -6,42 +6,39 @@ import re
 
 from cdcd.errors import BinlogPurged, CdcdError, ServerError
 from cdcd.model.position import Coordinates, Position, Progress
-from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.source.continuity import FILE_START
 from cdcd.sql import quote
 
-# Names of events that are in no transaction, or begin one (sql/log_event.cc, get_type_str).
-_BETWEEN = frozenset({"Gtid", "Gtid_list", "Format_desc", "Binlog_checkpoint", "Rotate", "Stop", "Start_encryption"})
 _FILE_POSITION = re.compile(r"(?P<file>.+):(?P<offset>\d+)")
 
 
-async def resolve_start(session: Session, flavor: Flavor, start: str, server: str) -> Progress:
+async def resolve_start(session: Session, start: str, server: str) -> Progress:
     """Turn ``start`` into a position: now, earliest, GTIDs, or ``file:offset``; ``server`` is the source's identity.
 
     Raises BinlogPurged when the source cannot say what a file and offset stand for, CdcdError where no transaction
     ends there.
     """
     if start == "now":
-        row = await session.fetch_one(flavor.end)
+        row = await session.fetch_one(session.flavor.log.end)
         if row is None:
             raise CdcdError("the source has no binary log", hint="set log_bin on the source")
-        return await _progress_at(session, flavor, Coordinates(server, row[0], int(row[1])))
+        return await _progress_at(session, Coordinates(server, row[0], int(row[1])))
     if start == "earliest":
-        logs = await session.fetch(flavor.earliest)
+        logs = await session.fetch(session.flavor.log.earliest)
         if not logs:
             raise CdcdError("the source has no binary log", hint="set log_bin on the source")
-        return await _progress_at(session, flavor, Coordinates(server, logs[0][0], FILE_START))
+        return await _progress_at(session, Coordinates(server, logs[0][0], FILE_START))
     if match := _FILE_POSITION.fullmatch(start):
         at = Coordinates(server, match["file"], int(match["offset"]))
-        await _check_end(session, flavor, at)
-        return await _progress_at(session, flavor, at)
+        await _check_end(session, at)
+        return await _progress_at(session, at)
     return Progress(Position.parse(start), at=Coordinates(server))
 
 
-async def _check_end(session: Session, flavor: Flavor, at: Coordinates) -> None:
+async def _check_end(session: Session, at: Coordinates) -> None:
     """Raise CdcdError where a place is not between two transactions: the server would count the one it lies in."""
-    files = [row[0] for row in await session.fetch(flavor.earliest)]
+    files = [row[0] for row in await session.fetch(session.flavor.log.earliest)]
     if at.file not in files:
         if files and at.file.rpartition(".")[0] == files[0].rpartition(".")[0] and at.file < files[0]:
             raise BinlogPurged(f"the source has purged {at.file}: its log begins at {files[0]}").at(
@@ -58,29 +55,26 @@ async def _check_end(session: Session, flavor: Flavor, at: Coordinates) -> None:
         row = await session.fetch_one(f"SHOW BINLOG EVENTS IN {quote.text(at.file)} FROM {at.offset} LIMIT 1")
     except ServerError as error:
         raise CdcdError(f"no event begins or ends at {at.file}:{at.offset}: {error.message}", hint=hint) from error
-    if row is not None and row[2] not in _BETWEEN:
+    if row is not None and row[2] not in session.flavor.log.between:
         raise CdcdError(f"{at.file}:{at.offset} lies inside a transaction, before an event {row[2]}", hint=hint)
 
 
-async def current_position(session: Session, flavor: Flavor) -> Position:
+async def current_position(session: Session) -> Position:
     """Return where the server's log ends now."""
-    row = await session.fetch_one(flavor.position)
+    row = await session.fetch_one(session.flavor.log.position)
     return Position.parse(row[0] or "" if row else "")
 
 
 async def log_kept_seconds(session: Session) -> float | None:
-    """Return how long the server keeps its log, None where no time ends it.
-
-    ``binlog_expire_logs_seconds`` is in MariaDB from 10.6 on, before there was only ``expire_logs_days``.
-    """
-    names = "'binlog_expire_logs_seconds', 'expire_logs_days'"
+    """Return how long the server keeps its log, None where no time ends it."""
+    units = session.flavor.log.kept
+    names = ",".join(map(quote.text, units))
     kept = dict(await session.fetch(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({names})"))
-    seconds = float(kept.get("binlog_expire_logs_seconds", 0)) or float(kept.get("expire_logs_days", 0)) * 86400
-    return seconds or None
+    return next((seconds for name in units if (seconds := float(kept.get(name, 0)) * units[name])), None)
 
 
-async def _progress_at(session: Session, flavor: Flavor, at: Coordinates) -> Progress:
-    row = await session.fetch_one(flavor.position_of.format(file=quote.text(at.file), offset=at.offset))
+async def _progress_at(session: Session, at: Coordinates) -> Progress:
+    row = await session.fetch_one(session.flavor.log.position_of.format(file=quote.text(at.file), offset=at.offset))
     if row is None or row[0] is None:
         raise BinlogPurged(f"the source does not know the position {at.file}:{at.offset}").at(site=session.site.name)
     found: str | bytes = row[0]

@@ -13,7 +13,6 @@ from cdcd.binlog.decoder import Decoder
 from cdcd.config.schema import Link, Site
 from cdcd.errors import BinlogError, CdcdError, Lost, SourceLost, SourceRewound
 from cdcd.model.position import Coordinates, Gtid, Position
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
 from cdcd.mysql.stream import ReplicationStream
@@ -141,7 +140,7 @@ class BinlogStream:
     async def _check(self, session: Session) -> None:
         """See that this server's log leads on from the position, however the connection came about."""
         self._server = await read_identity(session)
-        await check_continuity(session, MARIADB, self._server, self.position, self.at, self.applied)
+        await check_continuity(session, self._server, self.position, self.at, self.applied)
 
     async def watch(self) -> None:
         """While nothing comes, see that the log that is followed is still the source's; never raises for that.
@@ -176,8 +175,8 @@ class BinlogStream:
     async def _look(self, session: Session) -> None:
         position, at, server = self.position, self.at, self._server
         # Another server behind the same address has a log of its own.
-        if await current_position(session, MARIADB) != position and await read_identity(session) == server:
-            await check_continuity(session, MARIADB, server, position, at, self.applied)
+        if await current_position(session) != position and await read_identity(session) == server:
+            await check_continuity(session, server, position, at, self.applied)
 
     def _may_go_on(self, error: BinlogError) -> bool:
         """Return whether to ask for the log again: when whole transactions came before the source's error.

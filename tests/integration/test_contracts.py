@@ -15,7 +15,6 @@ from cdcd.batch.net import Batch
 from cdcd.checkpoint.store import Checkpoint
 from cdcd.errors import Fenced, TargetLost
 from cdcd.model.position import Gtid, Position, Progress
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from tests.fixtures.fakes import FakeTarget
 from tests.fixtures.sites import site
@@ -51,8 +50,9 @@ async def fake(_server, _link) -> AsyncIterator[Target]:
 @asynccontextmanager
 async def sql(server, link) -> AsyncIterator[Target]:
     """Make a target of a server, with the link claimed."""
-    session = await Session.open(site(server, "west"), TargetLost, *MARIADB.writer_settings)
+    session = await Session.open(site(server, "west"), TargetLost)
     try:
+        await session.store_exactly()
         writer = SqlWriter(0, session, 1 << 24, ConflictLog())
         checkpoint = Checkpoint(link, "east", "west")
         control = await Session.open(site(server, "west"), TargetLost)

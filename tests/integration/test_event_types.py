@@ -10,6 +10,7 @@ import pytest
 
 from cdcd.binlog import table_map
 from cdcd.model.table import Column, Table
+from cdcd.mysql.flavor.mariadb import MARIADB
 from cdcd.mysql.schema import read_table
 from cdcd.route.conversion import judge
 from cdcd.route.plan import build
@@ -38,6 +39,8 @@ GRADES = ("exact", "checked", "lossy", "refused")
 
 class Queries:
     """Asks a server as the link's sessions do."""
+
+    flavor = MARIADB
 
     def __init__(self, server: MariaDB) -> None:
         self.server = server

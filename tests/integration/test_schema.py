@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from cdcd.errors import SchemaMismatch
+from cdcd.mysql.flavor.mariadb import MARIADB
 from cdcd.mysql.schema import read_table
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import running
@@ -254,6 +255,8 @@ async def test_a_table_renamed_while_it_is_read_is_gone(east, database):
     east.sql("CREATE TABLE t (id INT PRIMARY KEY)", database=database)
 
     class RenamedMeanwhile:
+        flavor = MARIADB
+
         async def fetch(self, query: str) -> list[tuple[object, ...]]:
             rows = east.sql(query)
             if "information_schema.columns" in query:

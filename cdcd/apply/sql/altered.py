@@ -16,6 +16,7 @@ from typing import ClassVar
 
 from cdcd.errors import ServerError, TargetAltered
 from cdcd.mysql import codes
+from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.schema import definition, definition_query, triggers_query
 from cdcd.mysql.session import Answer, Session
 from cdcd.row.rows import Plan
@@ -44,13 +45,10 @@ class Opens:
         """Return the question for these plans."""
         return cls(plans, known_opens(plans))
 
-    @property
-    def guard(self) -> bytes:
-        """A statement that fails unless it is that number, so that a COMMIT behind it is not run."""
-        return (
-            b"SET @cdcd_fence=IF((SELECT variable_value FROM information_schema.global_status"
-            b" WHERE variable_name='OPENED_TABLES')=%d,1,(SELECT 1 UNION SELECT 2))" % self.number
-        )
+    def guard(self, flavor: Flavor) -> bytes:
+        """Return a statement that fails unless it is that number, so that a COMMIT behind it is not run."""
+        opened = flavor.catalog.status_value.format(name="OPENED_TABLES")
+        return f"SET @cdcd_fence=IF({opened}={self.number},1,(SELECT 1 UNION SELECT 2))".encode()
 
     def check(self, answer: Answer) -> None:
         """Take the answer."""
@@ -70,7 +68,7 @@ async def look(session: Session, plans: Collection[Plan]) -> None:
     for plan in plans:
         name = plan.target
         try:
-            rows = await session.fetch(definition_query(name))
+            rows = await session.fetch(definition_query(session.flavor, name))
             triggers = await session.fetch(triggers_query(name))
         except ServerError as error:
             if error.code not in codes.GONE:

@@ -30,7 +30,7 @@ class SqlCatalog:
 
     async def _definition(self, name: TableName) -> bytes | None:
         try:
-            row = await self.session.fetch_one(definition_query(name))
+            row = await self.session.fetch_one(definition_query(self.session.flavor, name))
         except ServerError as error:
             if error.code not in codes.GONE:
                 raise

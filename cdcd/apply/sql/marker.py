@@ -18,8 +18,8 @@ CHANGED = 2  # MariaDB Knowledge Base, "INSERT ON DUPLICATE KEY UPDATE": a row t
 def statement(mark: Mark) -> bytes:
     """Return the statement that writes a mark; it fails once a later run has the link.
 
-    It matches 2 where it changed the slot's row, as MariaDB counts an INSERT that found a duplicate. A later run's
-    row, or one that holds this batch already, makes it an error instead (1690, out of range), so that nothing that
+    It matches 2 where it changed the slot's row, as servers count an INSERT that found a duplicate. A later run's
+    row, or one that holds this batch already, makes it an error instead (out of range), so that nothing that
     was sent after it in one packet is run. A plain UPDATE would match nothing, and the packet go on.
     """
     progress, epoch, batch = mark.progress, mark.epoch, mark.batch

@@ -17,6 +17,7 @@ from cdcd.apply.sql.exchange import MismatchError
 from cdcd.apply.sql.statement import can_insert_after, describe, moves_row_key, render, render_one
 from cdcd.errors import ApplyFailed, CdcdError, Conflict, SchemaMismatch, ServerError
 from cdcd.mysql import codes
+from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.row.rows import RowSet
 
@@ -27,24 +28,25 @@ _NARROW = (
     "the target column is narrower than the source's: alter it; allow_loss lets values be rounded, and none be cut"
 )
 _HINTS = {
-    1054: "the target table lacks a column: alter it, or set ddl = true",
-    1146: "create the table on the target, or leave it out of the link",
-    1049: "create the database on the target",
-    1153: "raise max_allowed_packet on the target above that size, then start the link again",
-    1264: _NARROW,
-    1406: _NARROW,
-    1265: "the target column cannot hold the value: compare both definitions",
-    1366: "the target column cannot hold the value: compare both definitions",
-    1364: "that column of the target is not on the source and has no default: give it one",
-    1416: "a geometry without a value, which a source stores that is not strict, is taken as a row event only, where no"
-    " row is in the way: GRANT BINLOG REPLAY to the target's account, with the same columns on both sides; or do"
-    " by hand on the target what the transaction did, with sql_mode = '' and without that column, then cdcd skip",
+    codes.NO_SUCH_COLUMN: "the target table lacks a column: alter it, or set ddl = true",
+    codes.NO_SUCH_TABLE: "create the table on the target, or leave it out of the link",
+    codes.NO_SUCH_DATABASE: "create the database on the target",
+    codes.PACKET_TOO_LARGE: "raise max_allowed_packet on the target above that size, then start the link again",
+    codes.OUT_OF_COLUMN_RANGE: _NARROW,
+    codes.TOO_LONG: _NARROW,
+    codes.TRUNCATED: "the target column cannot hold the value: compare both definitions",
+    codes.WRONG_VALUE: "the target column cannot hold the value: compare both definitions",
+    codes.NO_DEFAULT: "that column of the target is not on the source and has no default: give it one",
+    codes.NO_GEOMETRY: "a geometry without a value, which a source stores that is not strict, is taken as a row event"
+    " only, where no row is in the way: GRANT {replay} to the target's account, with the same columns on both"
+    " sides; or do by hand on the target what the transaction did, with sql_mode = '' and without that column, then"
+    " cdcd skip",
 }
 
 
-def explain(error: ServerError) -> CdcdError:
-    """Turn a server's refusal into an error that says what to do."""
-    hint = _HINTS.get(error.code, "")
+def explain(error: ServerError, flavor: Flavor) -> CdcdError:
+    """Turn a server's refusal into an error that says what to do there."""
+    hint = _HINTS.get(error.code, "").format(replay=flavor.privileges.replay)
     if error.code in codes.FOREIGN_KEY:
         hint = "the referenced row is not on the target: carry both tables, or compare the sites with cdcd verify"
     raised = ApplyFailed(error.message, hint=hint)
@@ -87,7 +89,8 @@ class RowByRow:
                 async with self._foreign_keys(step):
                     for statement in render(step):
                         await self._session.execute("SAVEPOINT step")
-                        if await self._session.execute(statement.sql) != statement.matched:
+                        text = statement.text(self._session.flavor.leniently)
+                        if await self._session.execute(text) != statement.matched:
                             await self._session.execute("ROLLBACK TO step")
                             for at in range(statement.first, statement.first + statement.rows):
                                 await self._decide(step, at)
@@ -107,7 +110,7 @@ class RowByRow:
         try:
             await self._change(step, at)
         except ServerError as error:
-            raise explain(error).at(**self._where(step, at)) from error
+            raise explain(error, self._session.flavor).at(**self._where(step, at)) from error
         except CdcdError as error:
             error.at(**self._where(step, at))
             raise
@@ -183,7 +186,7 @@ class RowByRow:
         ).at(**self._where(step, at))
 
     async def _run(self, step: RowSet, at: int, verb: Verb) -> int:
-        sql = render_one(step, at, verb).sql
+        sql = render_one(step, at, verb).text(self._session.flavor.leniently)
         if len(sql) + PACKET_HEAD > self._packet_bytes_max:
             raise too_large(len(sql), self._packet_bytes_max)
         return await self._session.execute(sql)

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Rows as the events they came as: MariaDB's BINLOG statement hands them to the server's own applier.
+"""Rows as the events they came as: the BINLOG statement hands them to the server's own applier.
 
 No value is written as text or parsed again, and the server needs no plan to find a row: it takes a third of the
 work that SQL makes. What the rows contradict (a row that is there already, one that is missing) is an error,
@@ -32,14 +32,16 @@ cdef enum:
 cdef const char* TABLE_ID = b"\x01\0\0\0\0\0"
 
 
-def format_description():
-    """Return the statement that tells a session how the events are laid out that it will be sent."""
-    event_types = 171
+def format_description(bytes version, int event_types):
+    """Return the statement that tells a session how the events are laid out that it will be sent.
+
+    ``version`` is that of a server that lays them out so, which knows as many ``event_types``.
+    """
     lengths = bytearray(event_types)
     lengths[FORMAT_DESCRIPTION - 1] = 57 + event_types
     for kind in (TABLE_MAP, WRITE_ROWS_V1, WRITE_ROWS_V1 + 1, WRITE_ROWS_V1 + 2):
         lengths[kind - 1] = 8
-    body = b"\x04\0" + b"10.6.0-MariaDB".ljust(50, b"\0") + bytes(4) + bytes([HEADER]) + bytes(lengths) + bytes(5)
+    body = b"\x04\0" + version.ljust(50, b"\0") + bytes(4) + bytes([HEADER]) + bytes(lengths) + bytes(5)
     cdef Out out = Out()
     _put_header(out, FORMAT_DESCRIPTION, HEADER + len(body))
     out.put_bytes(body)
@@ -87,7 +89,7 @@ cdef object _events(RowSet row_set, size_t first):
         at = row_set.count
     size = out.size - begins
     memcpy(out.data + begins + 9, &size, 4)
-    return Statement(_statement(out), row_set, first, at - first, 0, False)
+    return Statement(_statement(out), row_set, first, at - first, 0, False, False)
 
 
 cdef int _put_header(Out out, uint8_t kind, uint32_t size) except -1:

@@ -29,7 +29,7 @@ from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, Unsup
 from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.mysql import codes
-from cdcd.mysql.flavor import MARIADB
+from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
@@ -141,7 +141,7 @@ async def carry(session: Session, change: Change, fence: Mark) -> bool:
     try:
         await _run(session, change, moment)
     except ServerError as error:
-        raise _refused(error, change) from error
+        raise _refused(error, change, session.flavor) from error
     return True
 
 
@@ -165,7 +165,7 @@ async def _now(session: Session) -> str:
 
 
 async def _run(session: Session, change: Change, moment: str) -> None:
-    await session.execute(_settings(change, moment))
+    await session.execute(_settings(change, moment, session.flavor.schema_changes.logged))
     expected = change.query.error
     try:
         await session.execute(change.statement)
@@ -178,8 +178,8 @@ async def _run(session: Session, change: Change, moment: str) -> None:
             raise ServerError(expected, "the source's answer to this statement, which the target has run")
 
 
-def _refused(error: ServerError, change: Change) -> CdcdError:
-    refused = explain(error).at(statement=str(change.query), gtid=change.gtid)
+def _refused(error: ServerError, change: Change, flavor: Flavor) -> CdcdError:
+    refused = explain(error, flavor).at(statement=str(change.query), gtid=change.gtid)
     again = "start the link again"
     way = "" if again in refused.hint else f"; make it possible there and {again}"
     what = " (views and sequences are not carried)" if _is_missing(error, change) else ""
@@ -257,8 +257,8 @@ async def _reads_by_key(session: Session, table: TableName) -> bool:
 
 async def settle(session: Session) -> None:
     """Undo what the last statement's settings left in the session."""
-    for setting in (*MARIADB.writer_settings, "SET timestamp = DEFAULT"):
-        await session.execute(setting)
+    await session.store_exactly()
+    await session.execute("SET timestamp = DEFAULT")
 
 
 async def _end(session: Session, earlier: int) -> None:
@@ -293,17 +293,16 @@ async def _announce(session: Session, change: Change, moment: str, state: str, f
     await session.execute("COMMIT")
 
 
-def _settings(change: Change, moment: str) -> str:
-    """The time and the settings of the source's session that decide what the statement means."""
+def _settings(change: Change, moment: str, logged: Mapping[str, str]) -> str:
+    """The time and the settings of the source's session that decide what the statement means.
+
+    ``logged`` are the target's names for what the query tells.
+    """
     query = change.query
     parts = [
         # The server cuts what it is given to microseconds, and a double may be a little less than what was written.
         f"timestamp = {moment}5",
-        f"foreign_key_checks = {int(query.foreign_key_checks)}",
-        f"unique_checks = {int(query.unique_checks)}",
-        f"check_constraint_checks = {int(query.check_constraint_checks)}",
-        f"sql_if_exists = {int(query.if_exists)}",
-        f"explicit_defaults_for_timestamp = {int(query.explicit_defaults_for_timestamp)}",
+        *(f"{variable} = {int(getattr(query, name))}" for variable, name in logged.items()),
         f"auto_increment_increment = {query.auto_increment[0]}",
         f"auto_increment_offset = {query.auto_increment[1]}",
         f"lc_time_names = {query.lc_time_names}",
@@ -353,7 +352,7 @@ async def _identity(session: Session, name: TableName) -> list[tuple[object, ...
     file = f"CONCAT({database}, '/', {table})"
     try:
         return await session.fetch(
-            "SELECT CAST(name AS BINARY), table_id FROM information_schema.innodb_sys_tables"
+            f"SELECT CAST(name AS BINARY), table_id FROM {session.flavor.catalog.tables}"
             f" WHERE CAST(name AS BINARY) = {file} OR CAST(name AS BINARY) LIKE CONCAT({file}, '#P#%') ORDER BY 1"
         )
     except AccessDenied:

@@ -21,8 +21,6 @@ cdef enum:
     KEYS = 500                      # of one column in an IN list
     COMPOSITE_KEYS = 100            # spelled out with OR, which every optimizer turns into index ranges
 
-LENIENTLY = b"SET STATEMENT sql_mode='ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION' FOR "
-
 
 cdef class Statement:
     """One SQL text, and what the target should answer if nothing contradicts it.
@@ -31,7 +29,8 @@ cdef class Statement:
     row counts 2). ``rows`` is how many changes it carries, ``first`` the place of the first in its row set.
     """
 
-    def __cinit__(self, bytes sql, RowSet row_set, size_t first, size_t rows, long long matched, bint is_exact):
+    def __cinit__(self, bytes sql, RowSet row_set, size_t first, size_t rows, long long matched, bint is_exact,
+                  bint is_lenient):
         self.sql = sql
         self.kind = row_set.kind
         self.row_set = row_set
@@ -39,16 +38,20 @@ cdef class Statement:
         self.rows = rows
         self.matched = matched
         self.is_exact = is_exact
+        self.is_lenient = is_lenient
+
+    def text(self, bytes leniently):
+        """Return it as it is sent; ``leniently`` is how one begins that a strict server is to take all the same."""
+        return leniently + self.sql if self.is_lenient else self.sql
 
 
-cdef bytes _text(Out out, Plan plan):
-    """Take the statement. A strict server refuses an ENUM's error value, number 0, and a value that is only implied.
+cdef bint _is_lenient(Out out, Plan plan):
+    """Return whether to do without strictness: it refuses an ENUM's error value, number 0, and one that is implied.
 
     Where both sides define the columns alike every other value fits without strictness, so it is given up
     for the statement; elsewhere the server's refusal stands.
     """
-    text = out.take()
-    return LENIENTLY + text if out.needs_lenience and plan.is_identical else text
+    return out.needs_lenience and plan.is_identical
 
 
 def render(RowSet row_set):
@@ -84,10 +87,10 @@ def render_one(RowSet row_set, size_t at, str verb):
         out.put_bytes(b"DELETE FROM " + row_set.plan.table_sql + b" WHERE ")
         _put_match(out, row_set.plan, row_set.change(at).before)
         out.put_bytes(b" LIMIT 1")
-        return Statement(_text(out, row_set.plan), row_set, at, 1, 1, True)
+        return Statement(out.take(), row_set, at, 1, 1, True, _is_lenient(out, row_set.plan))
     _put_insert_head(out, row_set.plan, row_set.change(at).after.present)
     _put_row(out, row_set.plan, row_set.change(at).after)
-    return Statement(_text(out, row_set.plan), row_set, at, 1, 1, True)
+    return Statement(out.take(), row_set, at, 1, 1, True, _is_lenient(out, row_set.plan))
 
 
 def moves_row_key(RowSet row_set, size_t at):
@@ -141,7 +144,7 @@ cdef object _insert(RowSet row_set, size_t first):
         at = row_set.count
     if row_set.is_net and (is_update or not plan.has_alternatives):
         out.put_bytes(_upsert_tail(plan))
-    return Statement(_text(out, row_set.plan), row_set, first, at - first, matched, False)
+    return Statement(out.take(), row_set, first, at - first, matched, False, _is_lenient(out, row_set.plan))
 
 
 cdef bint _same_columns(Plan plan, RowSet row_set, size_t at) noexcept:
@@ -266,7 +269,8 @@ cdef object _delete(RowSet row_set, size_t first):
         at = row_set.count
     if single:
         out.put_char(41)
-    return Statement(_text(out, row_set.plan), row_set, first, at - first, at - first, not row_set.is_net)
+    lenient = _is_lenient(out, row_set.plan)
+    return Statement(out.take(), row_set, first, at - first, at - first, not row_set.is_net, lenient)
 
 
 cdef object _update(RowSet row_set, size_t at, bint by_new_key):
@@ -292,7 +296,7 @@ cdef object _update(RowSet row_set, size_t at, bint by_new_key):
     out.put(b" WHERE ", 7)
     _put_match(out, plan, change.after if by_new_key else change.before)
     out.put(b" LIMIT 1", 8)
-    return Statement(_text(out, row_set.plan), row_set, at, 1, 1, True)
+    return Statement(out.take(), row_set, at, 1, 1, True, _is_lenient(out, row_set.plan))
 
 
 cdef int _put_match(Out out, Plan plan, Image image) except -1:

@@ -14,7 +14,6 @@ from cdcd.checkpoint.witness import Witness
 from cdcd.config.schema import Site
 from cdcd.errors import ServerError, TargetLost
 from cdcd.model.position import Progress
-from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
 
@@ -125,8 +124,9 @@ class SqlTarget:
 
     async def _open_exact(self) -> Session:
         """Open a session that stores exactly the values that it is given."""
-        session = await Session.open(self.site, TargetLost, *MARIADB.writer_settings)
+        session = await Session.open(self.site, TargetLost)
         self._sessions.append(session)
+        await session.store_exactly()
         return session
 
     def _be_patient(self, session: Session) -> None:

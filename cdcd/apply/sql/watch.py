@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from cdcd.errors import AccessDenied, CdcdError, Lost, ServerError, TargetLost
+from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Waiting, is_full
 
 log = structlog.get_logger()
@@ -44,6 +45,10 @@ class Watched(Protocol):
 
 class Asking(Protocol):
     """A session for questions, which gives up on a server that does not answer."""
+
+    @property
+    def flavor(self) -> Flavor:
+        """Of the server."""
 
     @property
     def thread_id(self) -> int:
@@ -136,9 +141,9 @@ class Watch:
         if self._asking is None:
             self._asking = await self._open()
         try:
+            uptime_now = self._asking.flavor.catalog.status_value.format(name="UPTIME")
             [(me, server, uptime)] = await self._asking.fetch(
-                f"SELECT CONNECTION_ID(), {self.IDENTITY}, variable_value"
-                " FROM information_schema.global_status WHERE variable_name = 'UPTIME'"
+                f"SELECT CONNECTION_ID(), {self.IDENTITY}, {uptime_now} LIMIT 1"
             )
             rows = await self._asking.fetch(
                 "SELECT id, command, state FROM information_schema.processlist"

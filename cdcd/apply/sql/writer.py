@@ -19,6 +19,8 @@ from cdcd.apply.sql.row_by_row import PACKET_HEAD, RowByRow
 from cdcd.apply.sql.row_events import fits_row_events, format_description, row_events
 from cdcd.apply.sql.statement import render
 from cdcd.errors import AccessDenied, ApplyFailed, Conflict, SchemaMismatch, ServerError, TargetBusy
+from cdcd.mysql.flavor import Flavor
+from cdcd.mysql.flavor.contract import RowEvents
 from cdcd.mysql.session import Session
 from cdcd.row.rows import Plan, RowSet
 
@@ -34,15 +36,10 @@ BUSY_TRIES_FEW = 5
 # A target that takes longer to answer is not asked for anything before a small COMMIT: a guard goes before it, in one
 # packet, which takes the server a third of a millisecond.
 FAR_SECONDS = 0.0005
-# Before row events: fails where the target would apply them leniently, overwrite other rows or pass over missing ones.
-STRICT_FENCE = (
-    b"SET @cdcd_fence=18446744073709551614"
-    b"+IF(@@GLOBAL.slave_exec_mode='STRICT' AND @@GLOBAL.slave_type_conversions='',1,2)"
-)
 FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_key_checks=1"
 
 
-ApplyMode = Callable[[Collection[RowSet]], Iterator[tuple[bytes, Expected]]]
+ApplyMode = Callable[[Collection[RowSet], Flavor], Iterator[tuple[bytes, Expected]]]
 
 
 @dataclass(slots=True)
@@ -75,18 +72,21 @@ class Writer:
 
     async def prepare(self) -> None:
         """Make the session a writer's; find out what the target lets this account do."""
-        try:
-            await self.session.execute("SET binlog_annotate_row_events = 0")
-        except (AccessDenied, ServerError) as error:
-            log.info("statements_logged_as_text", slot=self.slot, reason=error.message)
+        flavor = self.session.flavor
+        if flavor.without_text is not None:
+            try:
+                await self.session.execute(flavor.without_text)
+            except (AccessDenied, ServerError) as error:
+                log.info("statements_logged_as_text", slot=self.slot, reason=error.message)
         # Were a transaction rolled back by the server, what was sent after it must not commit by itself.
         await self.session.execute("SET autocommit = 0")
-        try:
-            await self.session.execute(format_description())
-            await self.session.execute(STRICT_FENCE)
-            self.sends_row_events = True
-        except (AccessDenied, ServerError) as error:
-            log.info("rows_sent_as_sql", slot=self.slot, reason=error.message)
+        if (able := flavor.row_events_as_statements) is not None:
+            try:
+                await self.session.execute(format_description(able.version.encode(), able.event_types))
+                await self.session.execute(strict_fence(able))
+                self.sends_row_events = True
+            except (AccessDenied, ServerError) as error:
+                log.info("rows_sent_as_sql", slot=self.slot, reason=error.message)
         answered = []
         for _ in range(3):
             started = time.monotonic()
@@ -231,7 +231,7 @@ class Writer:
         if marker:
             packet.add(marker, Marked())
         try:
-            for text, expected in mode(partition.steps):
+            for text, expected in mode(partition.steps, self.session.flavor):
                 if len(text) + PACKET_HEAD > self._packet_bytes_max:
                     await exchange.finish()
                     # Text may double in SQL; an event is a third more than its bytes.
@@ -257,7 +257,7 @@ class Writer:
         is_whole = is_small and self._is_far and opens.number >= 0
         if is_whole:
             packet = packet.fenced()
-            packet.add(opens.guard, opens)
+            packet.add(opens.guard(self.session.flavor), opens)
             packet.add(b"COMMIT")
         if packet.texts:
             await exchange.send(packet)
@@ -276,23 +276,29 @@ def _plans(steps: Collection[RowSet]) -> set[Plan]:
     return {step.plan for step in steps}
 
 
-def as_events(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:
+def strict_fence(able: RowEvents) -> bytes:
+    """Return what fails where the target would not refuse events that its rows contradict."""
+    return f"SET @cdcd_fence=18446744073709551614+IF({able.is_strict},1,2)".encode()
+
+
+def as_events(steps: Collection[RowSet], flavor: Flavor) -> Iterator[tuple[bytes, Expected]]:
     """Yield row events where the target takes them, and SQL for what is left."""
-    yield STRICT_FENCE, None
+    assert flavor.row_events_as_statements is not None
+    yield strict_fence(flavor.row_events_as_statements), None
     for step in steps:
         if fits_row_events(step):
             for statement in row_events(step):
                 yield statement.sql, statement
         else:
-            yield from as_sql([step])
+            yield from as_sql([step], flavor)
 
 
-def as_sql(steps: Collection[RowSet]) -> Iterator[tuple[bytes, Expected]]:
+def as_sql(steps: Collection[RowSet], flavor: Flavor) -> Iterator[tuple[bytes, Expected]]:
     """Yield SQL, with foreign key checks off where the source had them off."""
     for step in steps:
         if step.foreign_keys_off:
             yield FOREIGN_KEYS_OFF, None
         for statement in render(step):
-            yield statement.sql, statement
+            yield statement.text(flavor.leniently), statement
         if step.foreign_keys_off:
             yield FOREIGN_KEYS_ON, None

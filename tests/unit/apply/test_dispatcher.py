@@ -90,7 +90,7 @@ async def test_several_writers_marks_say_together_what_is_applied() -> None:
 
 async def test_one_writers_error_is_the_batchs() -> None:
     """What the others committed is told by their marks, and the position stays before the batch."""
-    target = FakeTarget(fails={1: Conflict("another row is in the way")})
+    target = FakeTarget(epoch=1, fails={1: Conflict("another row is in the way")})
     dispatcher = await a_dispatcher(target, 2)
     with pytest.raises(Conflict, match="in the way"):
         await dispatcher.apply(Batch(gtids(6, 7)), before=at(5), after=at(7), origin=None)

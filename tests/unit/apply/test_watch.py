@@ -8,6 +8,7 @@ import pytest
 
 from cdcd.apply.sql.watch import BYTES_PER_SECOND_MIN, SILENT_HEARTBEATS, Watch
 from cdcd.errors import AccessDenied, TargetLost
+from cdcd.mysql.flavor.mariadb import MARIADB
 from cdcd.mysql.session import Waiting
 
 HEARTBEAT_SECONDS = 10
@@ -27,7 +28,7 @@ class Session:
 class Server:
     """What the server answers."""
 
-    thread_id = ASKING
+    thread_id, flavor = ASKING, MARIADB
 
     def __init__(self):
         self.threads = [SLEEPS]

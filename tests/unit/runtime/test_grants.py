@@ -2,13 +2,14 @@
 
 import pytest
 
+from cdcd.mysql.flavor.mariadb import MARIADB
 from cdcd.precheck.grants import Grants, statement
 
 TO = "TO `cdcd`@`%`"
 
 
 def allows(line, privilege="SELECT", name=("my_db", "t")):
-    return Grants.parse([line]).allow(privilege, name)
+    return Grants.parse([line], MARIADB.privileges.synonyms).allow(privilege, name)
 
 
 @pytest.mark.parametrize(
