@@ -8,7 +8,7 @@ from typing import Protocol
 
 from cdcd.apply.conflicts import Source
 from cdcd.model.position import Gtid, Progress
-from cdcd.row.rows import RowSet
+from cdcd.row.row_set import RowSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,7 +327,7 @@ class LinkRunner:
             ),
             clock=time.monotonic,
             stats=self.stats,
-            backlog=Backlog(progress),
+            backlog=Backlog(progress, tables.plans),
             watch=Watch(watched, self._looking, server, lambda: self.link.heartbeat_seconds),
             conflicts=self._conflicts,
             position_writes=self._position_writes,

@@ -224,7 +224,7 @@ class Pipeline:
             if len(self.dispatcher.writers) == self.link.writers:
                 self.dispatcher.split(self.backlog.batch)
             await self._wait_for_room()
-        if _carries(transaction):
+        if self.tables.plans.carries(transaction):
             self.backlog.add(transaction)
         else:
             self._pass_over(transaction)
@@ -233,7 +233,7 @@ class Pipeline:
         """Raise UnsupportedEvent where the target itself has executed what the link would carry there."""
         await self.tables.plan(transaction, self.backlog.progress)
         query = transaction.query
-        if _carries(transaction) or (query is not None and self.changes.concerns(query)):
+        if self.tables.plans.carries(transaction) or (query is not None and self.changes.concerns(query)):
             raise UnsupportedEvent(
                 f"{transaction.gtid} has the server_id of the link's own target: executed there, and brought to the"
                 " source by other replication, it would take back what the target has changed since",
@@ -251,7 +251,7 @@ class Pipeline:
     async def _meet(self, transaction: Transaction) -> None:
         """See, before another origin's rows are applied, that nothing else brings them to the target."""
         origin = transaction.origin
-        if origin is not None and origin not in self._met and _carries(transaction):
+        if origin is not None and origin not in self._met and self.tables.plans.carries(transaction):
             await self.check_origin(origin)
             self._met.add(origin)
 
@@ -264,6 +264,7 @@ class Pipeline:
 
     async def _change_schema(self, transaction: Transaction) -> None:
         await self.backlog.drained()
+        self.tables.plans.advance()
         outcome = await self.changes.take(transaction, self.dispatcher, self.backlog.progress)
         if outcome == "own":
             self.stats.suppressed_ddl += 1
@@ -279,7 +280,7 @@ class Pipeline:
             await self._take_part(transaction)
             return
         await self.tables.plan(transaction, self.backlog.progress)
-        if _carries(transaction):
+        if self.tables.plans.carries(transaction):
             self.backlog.origin = transaction.origin
             self.backlog.add(transaction)
             await self.backlog.drained()
@@ -302,7 +303,7 @@ class Pipeline:
             writer = await self.dispatcher.begin(after=after, origin=transaction.origin)
             self._parts = OpenParts(writer, after, (transaction.received, transaction.timestamp))
         assert self._parts is not None
-        parts, batch = self._parts, Batch()
+        parts, batch = self._parts, Batch(self.tables.plans)
         batch.add(transaction)
         await parts.applied()
         parts.rows += batch.row_count
@@ -396,7 +397,3 @@ class Pipeline:
 def _is_bookkeeping(transaction: Transaction) -> bool:
     """Whether it changes nothing but cdcd's own tables: as a reason to write, two links would answer each other."""
     return bool(transaction.tables) and all(table.description.name[0] == "cdcd" for table in transaction.tables)
-
-
-def _carries(transaction: Transaction) -> bool:
-    return any(table.plan is not False for table in transaction.tables)

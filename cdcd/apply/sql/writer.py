@@ -20,7 +20,8 @@ from cdcd.apply.sql.row_events import fits_row_events, format_description, row_e
 from cdcd.apply.sql.statement import render
 from cdcd.errors import AccessDenied, ApplyFailed, Conflict, SchemaMismatch, ServerError, TargetBusy
 from cdcd.mysql.session import Session
-from cdcd.row.rows import Plan, RowSet
+from cdcd.row.plan import Plan
+from cdcd.row.row_set import RowSet
 
 log = structlog.get_logger()
 
@@ -148,7 +149,7 @@ class Writer:
 
     def _modes(self, partition: Partition) -> list[ApplyMode]:
         """Return how to try a partition, the fastest first: as row events where the target takes them, then as SQL."""
-        rows = sum(len(step) for step in partition.steps if step.plan.row_event_map is not None)
+        rows = sum(len(step) for step in partition.steps if step.plan.target.takes_images)
         return [as_events, as_sql] if self.sends_row_events and rows >= EVENT_ROWS_MIN else [as_sql]
 
     async def begin(self, mark: Mark) -> None:
