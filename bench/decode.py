@@ -28,37 +28,40 @@ from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
 from cdcd.model.position import Position
 from cdcd.model.table import TableName
+from cdcd.row.plan import Plan, Plans
 from cdcd.row.transaction import Transaction
 from tests.fixtures import recording
 
 BATCH_TRANSACTIONS = 5_000
 THEIR_CHANGES = 40_000
 
-Plans = dict[TableName, object]
+PlansByName = dict[TableName, Plan]
 
 
-def give_plans(transactions: list[Transaction], plans: Plans) -> None:
-    """Give every table of the transactions its plan, as the daemon does before it merges."""
+def keep_plans(registry: Plans, transactions: list[Transaction], plans: PlansByName) -> None:
+    """See that every table of the transactions has its plan, as the daemon does before it merges."""
     for transaction in transactions:
         for table in transaction.tables:
-            if table.plan is None:
-                table.plan = plans[table.description.name]
+            if registry.find(table) is None:
+                registry.keep(table, plans[table.description.name])
 
 
-async def make_plans(log: Recorded, chunks: list[bytes]) -> Plans:
+async def make_plans(log: Recorded, chunks: list[bytes]) -> PlansByName:
     """Return the plan of every table in the recorded chunks."""
     decoder = Decoder(Position.parse(log.start))
     transactions = [transaction for chunk in chunks for transaction in decoder.feed(chunk)]
-    await recording.plan(log.source, transactions)
-    return {table.description.name: table.plan for each in transactions for table in each.tables}
+    plans = await recording.plan(log.source, transactions)
+    found = {table.description.name: plans.find(table) for each in transactions for table in each.tables}
+    return {name: plan for name, plan in found.items() if plan is not None}
 
 
 class Decoding:
     """Takes chunks until the log's end, and counts what is in them."""
 
-    def __init__(self, log: Recorded, plans: Plans | None) -> None:
+    def __init__(self, log: Recorded, plans: PlansByName | None) -> None:
         self._decoder, self._end = Decoder(Position.parse(log.start)), Position.parse(log.end)
-        self._plans, self._batch = plans, Batch()
+        self._plans, self._registry = plans, Plans()
+        self._batch = Batch(self._registry)
         self.transactions = self.events = self.rows = 0
 
     def take(self, chunk: memoryview) -> bool:
@@ -70,7 +73,7 @@ class Decoding:
         self.transactions += len(transactions)
         self.events += sum(transaction.ref_count for transaction in transactions)
         if self._plans is not None:
-            give_plans(transactions, self._plans)
+            keep_plans(self._registry, transactions, self._plans)
             for transaction in transactions:
                 self._merge(transaction)
         has_all = decoder.position == self._end
@@ -81,7 +84,7 @@ class Decoding:
     def _merge(self, transaction: Transaction) -> None:
         if len(self._batch) == BATCH_TRANSACTIONS:
             self.rows += self._batch.row_count
-            self._batch = Batch()
+            self._batch = Batch(self._registry)
         self._batch.add(transaction)
 
 

@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from bench.decode import BATCH_TRANSACTIONS, Plans, give_plans, make_plans
+from bench.decode import BATCH_TRANSACTIONS, PlansByName, keep_plans, make_plans
 from bench.pull import record_bytes
 from bench.recorded import QUICK, Recorded, recorded
 from bench.workload import Sysbench, Written
@@ -27,6 +27,7 @@ from cdcd.apply.sql.statement import render
 from cdcd.batch.net import Batch, Partition
 from cdcd.binlog.decoder import Decoder
 from cdcd.model.position import Position
+from cdcd.row.plan import Plans
 from cdcd.row.transaction import Transaction
 
 CHUNK_BYTES = 1 << 20
@@ -43,12 +44,12 @@ def decode(chunks: list[memoryview], start: str) -> list[Transaction]:
     return transactions
 
 
-def merge(transactions: list[Transaction]) -> list[Batch]:
+def merge(transactions: list[Transaction], registry: Plans) -> list[Batch]:
     """Return batches of the default size."""
     batches = []
     for index, transaction in enumerate(transactions):
         if index % BATCH_TRANSACTIONS == 0:
-            batches.append(Batch())
+            batches.append(Batch(registry))
         batches[-1].add(transaction)
     return batches
 
@@ -83,13 +84,14 @@ class Stopwatch:
         return made
 
 
-def measure(chunks: list[memoryview], plans: Plans, start: str, written: Written, rounds: int) -> dict[str, Any]:
+def measure(chunks: list[memoryview], plans: PlansByName, start: str, written: Written, rounds: int) -> dict[str, Any]:
     """Time every step, in turn, in each round."""
     watch = Stopwatch()
     for _ in range(rounds):
         transactions = watch.time("decode", decode, chunks, start)
-        give_plans(transactions, plans)
-        batches = watch.time("merge", merge, transactions)
+        registry = Plans()
+        keep_plans(registry, transactions, plans)
+        batches = watch.time("merge", merge, transactions, registry)
         partitions = watch.time("split", split, batches)
         count, rows, size_bytes = watch.time("render", render_all, partitions)
         assert written.transactions + 1 == len(transactions)  # The last row is one more.
@@ -108,7 +110,7 @@ def measure(chunks: list[memoryview], plans: Plans, start: str, written: Written
     }
 
 
-async def _record(log: Recorded) -> tuple[list[memoryview], Plans]:
+async def _record(log: Recorded) -> tuple[list[memoryview], PlansByName]:
     received = await record_bytes(log.source, log.start, log.end)
     plans = await make_plans(log, received)
     whole = memoryview(b"".join(received))

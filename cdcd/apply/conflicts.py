@@ -10,7 +10,7 @@ import structlog
 
 from cdcd.apply.sql.statement import describe
 from cdcd.model.position import Gtid
-from cdcd.row.rows import RowSet
+from cdcd.row.row_set import RowSet
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from cdcd.checkpoint.store import Begin, Claim, Held
 from cdcd.checkpoint.witness import Witness
 from cdcd.model.position import Gtid, Progress
 from cdcd.model.table import Table, TableName
-from cdcd.row.rows import RowSet
+from cdcd.row.row_set import RowSet
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 from cdcd.model.position import Gtid
-from cdcd.row.rows import RowSet
+from cdcd.row.plan import Plans
+from cdcd.row.row_set import RowSet
 from cdcd.row.transaction import Transaction
 
 class Partition:
@@ -17,7 +18,7 @@ class Partition:
     def ordered_steps(self) -> list[RowSet]: ...
 
 class Batch:
-    def __init__(self) -> None: ...
+    def __init__(self, registry: Plans) -> None: ...
     def __len__(self) -> int: ...
     @property
     def transactions(self) -> list[Transaction]: ...

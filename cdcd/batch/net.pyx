@@ -8,7 +8,9 @@ from libc.string cimport memcmp
 from cdcd.batch.net_table cimport NetRow, NetTable, existed, transaction_of
 from cdcd.batch.walk cimport Rows, OrderedRows
 from cdcd.row.key cimport UniqueKey
-from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet, end_of
+from cdcd.row.layout cimport DELETE, INSERT, UPDATE, Image, Layout, end_of
+from cdcd.row.plan cimport Plan, Plans, TargetPlan
+from cdcd.row.row_set cimport RowSet
 from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
 
 
@@ -22,8 +24,10 @@ cdef class Partition:
     cdef readonly list steps
     cdef readonly long long row_count
     cdef readonly size_t size
+    cdef dict plans
 
-    def __cinit__(self):
+    def __cinit__(self, dict plans):
+        self.plans = plans
         self.transactions = []
         self.steps = []
         self.row_count = 0
@@ -47,14 +51,17 @@ cdef class Partition:
 
     def ordered_steps(self):
         """Every change in source order, none merged: how the partition is applied when net changes will not do."""
-        cdef OrderedRows ordered_rows = OrderedRows(None)
+        cdef OrderedRows ordered_rows = OrderedRows(self.plans)
         for transaction in self.transactions:
             ordered_rows.add(transaction)
         return ordered_rows.steps
 
 
 cdef class Batch:
-    """Transactions that will be applied together; grows while the writers are busy."""
+    """Transactions that will be applied together; grows while the writers are busy.
+
+    ``registry`` has the link's plans. What the batch takes of it, it keeps: a schema that changes later is another's.
+    """
 
     cdef readonly list transactions
     cdef readonly long long row_count
@@ -66,10 +73,14 @@ cdef class Batch:
     cdef uint64_t* hashes
     cdef int32_t* owners
     cdef size_t hash_count, hash_slots
-    cdef dict tables            # Plan -> NetTable
+    cdef Plans registry
+    cdef dict plans             # TableMap -> Plan, of the tables in it that the link carries
+    cdef dict tables            # TableMap -> NetTable, of the same
     cdef Rows rows
 
-    def __cinit__(self):
+    def __cinit__(self, Plans registry not None):
+        self.registry = registry
+        self.plans = {}
         self.transactions = []
         self.row_count = 0
         self.size = 0
@@ -105,15 +116,15 @@ cdef class Batch:
             transaction = transactions[at]
             if self.size and self.size + transaction.size > bytes_max:
                 break
-            if (not transaction.is_ordinary() or transaction.origin != origin
-                    or (applied and transaction.gtid in applied)):
+            if (not transaction.is_ordinary() or not self.registry.suffice(transaction)
+                    or transaction.origin != origin or (applied and transaction.gtid in applied)):
                 break
             self.add(transaction)
             at += 1
         return at
 
     cpdef add(self, Transaction transaction):
-        """Merge one transaction in. Every table in it must have its plan (or False) by now."""
+        """Merge one transaction in. Every table in it must have its plan by now."""
         cdef int32_t index = len(self.transactions)
         cdef int i
         cdef TableMap table
@@ -131,72 +142,78 @@ cdef class Batch:
         self.transactions.append(transaction)
         self.size += transaction.size
         for i in range(transaction.ref_count):
-            table = transaction.tables[transaction.refs[i].table]
-            if table.plan is False:
-                continue
-            net = self.tables.get(table.plan)
+            table = <TableMap>transaction.tables[transaction.refs[i].table]
+            net = self.tables.get(table)
             if net is None:
-                net = self._open_table(table.plan)
-            self._merge(net, transaction, index, &transaction.refs[i])
+                net = self._open_table(table)
+            if net is not None:
+                self._merge(net, transaction, index, &transaction.refs[i])
 
-    cdef NetTable _open_table(self, Plan plan):
+    cdef NetTable _open_table(self, TableMap table):
         """Begin a table; two plans for one target table (its id in the log changed) cannot merge rows."""
-        cdef NetTable net = NetTable(plan)
-        cdef NetTable other
+        cdef Plan plan = self.registry.find(table)
+        cdef NetTable net, other
+        if plan is None:
+            raise RuntimeError(f"table {'.'.join(table.description.name)} has no plan")
+        if not plan.is_carried:
+            return None
+        net = NetTable(plan)
         for other in self.tables.values():
-            if other.plan.target == plan.target:
+            if other.target.name == plan.target.name:
                 other.break_up()
                 net.break_up()
-        self.tables[plan] = net
+        self.tables[table] = net
+        self.plans[table] = plan
         return net
 
     cdef int _merge(self, NetTable net, Transaction transaction, int32_t index, RowsRef* ref) except -1:
         cdef Rows rows = self.rows
-        cdef Plan plan = net.plan
-        rows.open(plan, transaction, ref)
+        cdef Layout layout = net.layout
+        cdef TargetPlan target = net.target
+        rows.open(net.plan, transaction, ref)
         if not rows.is_full:
             net.break_up()
-        if plan.group:
-            self._touch(plan.group, index)
+        if target.group:
+            self._touch(target.group, index)
         while rows.next():
             self.row_count += 1
             if rows.kind != INSERT:
-                self._touch_keys(net, rows.before, plan.offsets_before, index)
+                self._touch_keys(net, rows.before, layout.offsets_before, index)
             if rows.kind != DELETE:
-                self._touch_keys(net, rows.after, plan.offsets_after, index)
-            if not plan.is_ordered and not net.broken:
+                self._touch_keys(net, rows.after, layout.offsets_after, index)
+            if not target.is_ordered and not net.broken:
                 self._net(net, rows, index)
         return 0
 
     cdef int _touch_keys(self, NetTable net, Image image, uint32_t* offsets, int32_t index) except -1:
         """Put a row's unique keys into the write set; the row key of a net table meets in its net row instead."""
-        cdef Plan plan = net.plan
+        cdef TargetPlan target = net.target
         cdef UniqueKey key
         cdef uint64_t hash
         cdef Py_ssize_t i
-        cdef Py_ssize_t first = 1 if plan.is_keyed and not plan.is_ordered and plan.row_key.is_exact else 0
-        for i in range(first, len(plan.keys)):
-            key = <UniqueKey>plan.keys[i]
-            hash = plan.hash_key(key, image.start, offsets, &net.unproven)
+        cdef Py_ssize_t first = 1 if target.row_key is not None and not target.is_ordered and target.row_key.is_exact else 0
+        for i in range(first, len(target.keys)):
+            key = <UniqueKey>target.keys[i]
+            hash = net.layout.hash_key(key, image.start, offsets, &net.unproven)
             if hash:
                 self._touch(hash, index)
         return 0
 
     cdef int _net(self, NetTable net, Rows rows, int32_t index) except -1:
-        cdef Plan plan = net.plan
+        cdef Layout layout = net.layout
         cdef NetRow* row
         cdef bint same = True
         if rows.kind == UPDATE:
-            same = plan.same_key(plan.row_key, rows.before.start, plan.offsets_before, rows.after.start,
-                                 plan.offsets_after)
-        if not same and not plan.splits_updates:
+            same = layout.same_key(net.target.row_key, rows.before.start, layout.offsets_before, rows.after.start,
+                                   layout.offsets_after)
+        if not same and not net.target.splits_updates:
             net.break_up()
             return 0
         if rows.kind != INSERT:
-            row = self._net_row(net, rows.before, plan.offsets_before, index, True)
+            row = self._net_row(net, rows.before, layout.offsets_before, index, True)
             row.after = rows.after.start if rows.kind == UPDATE and same else NULL
         if rows.kind == INSERT or not same:
-            row = self._net_row(net, rows.after, plan.offsets_after, index, False)
+            row = self._net_row(net, rows.after, layout.offsets_after, index, False)
             row.after = rows.after.start
         return 0
 
@@ -278,7 +295,7 @@ cdef class Batch:
     cdef list _partitions(self, int writers):
         cdef Partition partition
         cdef int32_t index
-        cdef list partitions = [Partition() for _ in range(writers)]
+        cdef list partitions = [Partition(self.plans) for _ in range(writers)]
         self._join_unproven()
         cdef int32_t* of = <int32_t*>calloc(max(1, len(self.transactions)), sizeof(int32_t))
         if of == NULL:
@@ -306,20 +323,20 @@ cdef class Batch:
     cdef int _join_unproven(self) except -1:
         """Transactions that touched a table whose keys could not be compared stay together."""
         cdef Transaction transaction
-        cdef TableMap table
+        cdef NetTable net
         cdef int32_t index
-        cdef dict first = {(<NetTable>net).plan.target: -1 for net in self.tables.values()
-                           if (<NetTable>net).unproven}
+        cdef dict first = {(<NetTable>net).target.name: -1 for net in self.tables.values() if (<NetTable>net).unproven}
         if not first:
             return 0
         for index in range(len(self.transactions)):
             transaction = self.transactions[index]
             for table in transaction.tables:
-                if table.plan is False or (<Plan>table.plan).target not in first:
+                net = self.tables.get(table)
+                if net is None or net.target.name not in first:
                     continue
-                if first[(<Plan>table.plan).target] >= 0:
-                    self._join(first[(<Plan>table.plan).target], index)
-                first[(<Plan>table.plan).target] = index
+                if first[net.target.name] >= 0:
+                    self._join(first[net.target.name], index)
+                first[net.target.name] = index
         return 0
 
     cdef int _deal(self, int32_t* of, int writers) except -1:
@@ -349,10 +366,10 @@ cdef class Batch:
         cdef Partition partition
         cdef RowSet step
         cdef OrderedRows ordered_rows
-        cdef set ordered = set()
-        for net in self.tables.values():
-            if net.plan.is_ordered or net.broken or (not net.plan.splits_updates and self._any_moves(net)):
-                ordered.add(net.plan)
+        cdef dict ordered = {}
+        for table, net in self.tables.items():
+            if net.target.is_ordered or net.broken or (not net.target.splits_updates and self._any_moves(net)):
+                ordered[table] = net.plan
             else:
                 self._fill_net(net, partitions, of)
         for partition in partitions:
@@ -386,7 +403,7 @@ cdef class Batch:
                     (<RowSet>mine[DELETE]).add(key, none)
             elif not existed(row):
                 (<RowSet>mine[INSERT]).add(none, after)
-            elif net.plan.has_alternatives and self._moves(net, row):
+            elif net.target.has_alternatives and self._moves(net, row):
                 (<RowSet>mine[DELETE]).add(key, none)
                 (<RowSet>mine[INSERT]).add(none, after)
             elif self._is_unchanged(net, row):
@@ -400,29 +417,29 @@ cdef class Batch:
 
     cdef bint _any_moves(self, NetTable net) except -1:
         cdef size_t at
-        if net.plan.has_alternatives:
+        if net.target.has_alternatives:
             for at in range(net.count):
                 if existed(&net.rows[at]) and net.rows[at].after != NULL and self._moves(net, &net.rows[at]):
                     return True
         return False
 
     cdef bint _is_unchanged(self, NetTable net, NetRow* row) except -1:
-        cdef Plan plan = net.plan
+        cdef Layout layout = net.layout
         cdef Image key = net.image(row.key), after = net.image(row.after)
-        cdef size_t length = plan.locate(key, end_of(key), plan.offsets_before) - row.key
-        cdef size_t other = plan.locate(after, end_of(after), plan.offsets_after) - row.after
+        cdef size_t length = layout.locate(key, end_of(key), layout.offsets_before) - row.key
+        cdef size_t other = layout.locate(after, end_of(after), layout.offsets_after) - row.after
         return length == other and memcmp(row.key, row.after, length) == 0
 
     cdef bint _moves(self, NetTable net, NetRow* row) except -1:
         """Return whether any unique key besides the row key changes its value."""
-        cdef Plan plan = net.plan
+        cdef Layout layout = net.layout
         cdef Image key = net.image(row.key), after = net.image(row.after)
         cdef Py_ssize_t i
-        plan.locate(key, end_of(key), plan.offsets_before)
-        plan.locate(after, end_of(after), plan.offsets_after)
-        for i in range(1, len(plan.keys)):
-            if not plan.same_key(<UniqueKey>plan.keys[i], row.key, plan.offsets_before, row.after,
-                                 plan.offsets_after):
+        layout.locate(key, end_of(key), layout.offsets_before)
+        layout.locate(after, end_of(after), layout.offsets_after)
+        for i in range(1, len(net.target.keys)):
+            if not layout.same_key(<UniqueKey>net.target.keys[i], row.key, layout.offsets_before, row.after,
+                                 layout.offsets_after):
                 return True
         return False
 

@@ -1,7 +1,8 @@
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from cdcd.row.key cimport UniqueKey
-from cdcd.row.rows cimport Image, Plan
+from cdcd.row.layout cimport Image, Layout
+from cdcd.row.plan cimport Plan, TargetPlan
 
 
 cdef struct NetRow:
@@ -21,6 +22,8 @@ cdef inline bint existed(NetRow* row) noexcept:
 
 cdef class NetTable:
     cdef Plan plan
+    cdef Layout layout          # the plan's
+    cdef TargetPlan target      # the plan's
     cdef UniqueKey identity
     cdef NetRow* rows
     cdef int32_t* slots         # row index + 1; 0 is free

@@ -5,7 +5,8 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 
 from cdcd.row.key cimport UniqueKey
-from cdcd.row.rows cimport Image, Plan, end_of
+from cdcd.row.layout cimport Image, end_of
+from cdcd.row.plan cimport Plan
 
 
 cdef class NetTable:
@@ -17,13 +18,16 @@ cdef class NetTable:
 
     def __cinit__(self, Plan plan):
         self.plan = plan
-        self.identity = UniqueKey([(i, 0, "exact") for i in plan.row_key.columns], 1) if plan.is_keyed else None
+        self.layout = plan.layout
+        self.target = plan.target
+        key = plan.target.row_key
+        self.identity = UniqueKey([(i, 0, "exact") for i in key.columns], 1) if key is not None else None
         self.count = 0
         self.capacity = 64
         self.slot_count = 256
         self.rows = <NetRow*>malloc(self.capacity * sizeof(NetRow))
         self.slots = <int32_t*>calloc(self.slot_count, sizeof(int32_t))
-        self.key_offsets = <uint32_t*>malloc(max(1, plan.count) * sizeof(uint32_t))
+        self.key_offsets = <uint32_t*>malloc(max(1, self.layout.count) * sizeof(uint32_t))
         if self.rows == NULL or self.slots == NULL or self.key_offsets == NULL:
             raise MemoryError("no memory for a batch")
 
@@ -34,7 +38,7 @@ cdef class NetTable:
 
     cdef NetRow* find(self, const uint8_t* start, uint32_t* offsets, bint* is_new) except NULL:
         """Return the net row with this key, made anew when there is none."""
-        cdef uint64_t hash = self.plan.hash_key(self.identity, start, offsets, &self.unproven)
+        cdef uint64_t hash = self.layout.hash_key(self.identity, start, offsets, &self.unproven)
         cdef size_t mask = self.slot_count - 1
         cdef size_t at = hash & mask
         cdef NetRow* row
@@ -56,7 +60,7 @@ cdef class NetTable:
 
     cdef Image image(self, const uint8_t* start) noexcept:
         """Return a net row's image; only whole rows become net rows."""
-        return Image(start, self.plan.every_column)
+        return Image(start, self.layout.every_column)
 
     cdef void release(self) noexcept:
         """Give back the memory of rows that are in row sets now."""
@@ -72,8 +76,8 @@ cdef class NetTable:
 
     cdef bint _same(self, NetRow* row, const uint8_t* start, uint32_t* offsets) except -1:
         cdef Image key = self.image(row.key)
-        self.plan.locate(key, end_of(key), self.key_offsets)
-        return self.plan.same_key(self.plan.row_key, row.key, self.key_offsets, start, offsets)
+        self.layout.locate(key, end_of(key), self.key_offsets)
+        return self.layout.same_key(self.target.row_key, row.key, self.key_offsets, start, offsets)
 
     cdef int _grow(self) except -1:
         cdef size_t i, at, mask

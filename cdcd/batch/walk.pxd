@@ -1,11 +1,14 @@
 from libc.stdint cimport uint8_t
 
-from cdcd.row.rows cimport Image, Plan, RowSet
+from cdcd.row.layout cimport Image, Layout
+from cdcd.row.plan cimport Plan, Route
+from cdcd.row.row_set cimport RowSet
 from cdcd.row.transaction cimport RowsRef, Transaction
 
 
 cdef class Rows:
-    cdef Plan plan
+    cdef Layout layout
+    cdef Route route
     cdef Transaction transaction
     cdef const uint8_t* at
     cdef const uint8_t* end
@@ -24,7 +27,7 @@ cdef class Rows:
 
 cdef class OrderedRows:
     cdef list steps
-    cdef set only       # plans to take, or None for all
+    cdef dict plans     # TableMap -> Plan, of those to take; a table that is not in it is passed over
     cdef Rows rows
     cdef RowSet last
     cdef int add(self, Transaction transaction) except -1

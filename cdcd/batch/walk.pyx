@@ -1,7 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Walk the rows of transactions, as the link carries them: one event's, or a partition's in source order."""
 
-from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Image, Plan, RowSet
+from cdcd.row.layout cimport DELETE, INSERT, UPDATE, Image, Layout
+from cdcd.row.plan cimport Plan
+from cdcd.row.row_set cimport RowSet
 from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
 
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
@@ -23,29 +25,31 @@ cdef class Rows:
     """Walks the rows of one event, with the link's operations and row filter applied."""
 
     cdef int open(self, Plan plan, Transaction transaction, RowsRef* ref) except -1:
-        self.plan = plan
+        cdef Layout layout = plan.layout
+        self.layout = layout
+        self.route = plan.route
         self.transaction = transaction
         self.at = transaction.data + ref.offset
         self.end = self.at + ref.length
         self.event_kind = ref.kind
         cdef int count = self._column_count()
         cdef int bitmaps = 2 if ref.kind == UPDATE else 1
-        if count != plan.count or self.end - self.at < bitmaps * plan.present_bytes:
-            raise MalformedEvent(f"a rows event of {count} columns for a table of {plan.count}").at(
-                table=".".join(plan.source), transaction=transaction.gtid)
+        if count != layout.count or self.end - self.at < bitmaps * layout.present_bytes:
+            raise MalformedEvent(f"a rows event of {count} columns for a table of {layout.count}").at(
+                table=".".join(layout.source), transaction=transaction.gtid)
         self.present_before = self.present_after = self.at
-        self.at += plan.present_bytes
+        self.at += layout.present_bytes
         if ref.kind == UPDATE:
             self.present_after = self.at
-            self.at += plan.present_bytes
-        if not any_column(self.present_before, plan.present_bytes) or not any_column(
-                self.present_after, plan.present_bytes):
+            self.at += layout.present_bytes
+        if not any_column(self.present_before, layout.present_bytes) or not any_column(
+                self.present_after, layout.present_bytes):
             raise UnsupportedEvent(
                 "a row without any column", hint="set binlog_row_image=FULL for every session of the source",
-            ).at(table=".".join(plan.source), transaction=transaction.gtid)
-        self.is_full = plan.is_full(self.present_before) and plan.is_full(self.present_after)
+            ).at(table=".".join(layout.source), transaction=transaction.gtid)
+        self.is_full = layout.is_full(self.present_before) and layout.is_full(self.present_after)
         if self.is_full:
-            self.present_before = self.present_after = plan.every_column
+            self.present_before = self.present_after = layout.every_column
         return 0
 
     cdef int _column_count(self) except -1:
@@ -68,13 +72,13 @@ cdef class Rows:
             self.kind = self.event_kind
             if self.event_kind != INSERT:
                 self.before = Image(self.at, self.present_before)
-                self.at = self.plan.locate(self.before, self.end, self.plan.offsets_before)
+                self.at = self.layout.locate(self.before, self.end, self.layout.offsets_before)
             if self.event_kind != DELETE:
                 self.after = Image(self.at, self.present_after)
-                self.at = self.plan.locate(self.after, self.end, self.plan.offsets_after)
-            if self.plan.row_filter is not None and not self._filter():
+                self.at = self.layout.locate(self.after, self.end, self.layout.offsets_after)
+            if self.route.row_filter is not None and not self._filter():
                 continue
-            if self.plan.operations >> self.kind & 1:
+            if self.route.operations >> self.kind & 1:
                 return True
         return False
 
@@ -90,36 +94,36 @@ cdef class Rows:
 
     cdef bint _passes(self, Image image) except -1:
         try:
-            if not self.plan.is_full(image.present):
+            if not self.layout.is_full(image.present):
                 raise SchemaMismatch("a row filter needs whole rows", hint="set binlog_row_image=FULL on the source")
-            return self.plan.row_filter(self.plan.values(image, self.end))
+            return self.route.row_filter(self.layout.values(image, self.end))
         except SchemaMismatch as error:
-            raise error.at(table=".".join(self.plan.source), transaction=self.transaction.gtid)
+            raise error.at(table=".".join(self.layout.source), transaction=self.transaction.gtid)
 
 
 cdef class OrderedRows:
     """Collects changes in source order; neighbours of one table and kind form one RowSet."""
 
-    def __cinit__(self, only):
+    def __cinit__(self, dict plans not None):
         self.steps = []
-        self.only = only
+        self.plans = plans
         self.rows = Rows()
         self.last = None
 
     cdef int add(self, Transaction transaction) except -1:
         cdef int i
-        cdef TableMap table
+        cdef Plan plan
         cdef bint off
         for i in range(transaction.ref_count):
-            table = transaction.tables[transaction.refs[i].table]
+            plan = self.plans.get(transaction.tables[transaction.refs[i].table])
             off = transaction.refs[i].flags & FOREIGN_KEYS_OFF
-            if table.plan is False or (self.only is not None and table.plan not in self.only):
+            if plan is None:
                 continue
-            self.rows.open(table.plan, transaction, &transaction.refs[i])
+            self.rows.open(plan, transaction, &transaction.refs[i])
             while self.rows.next():
-                if (self.last is None or self.last.plan is not table.plan or self.last.kind != self.rows.kind
+                if (self.last is None or self.last.plan is not plan or self.last.kind != self.rows.kind
                         or self.last.foreign_keys_off != off):
-                    self.last = RowSet(table.plan, self.rows.kind, False, off)
+                    self.last = RowSet(plan, self.rows.kind, False, off)
                     self.steps.append(self.last)
                 self.last.add(self.rows.before, self.rows.after)
         return 0

@@ -1,8 +1,8 @@
 """Decide what a link does with one table: which columns go where, and how its rows may be applied.
 
-A plan is made once for each table as a TABLE_MAP event describes it, and rows are walked with it in
-compiled code. Equality of keys is decided as the target decides it; where that cannot be told from the
-bytes, the key is marked so, and the table's transactions stay together.
+A plan (``cdcd.row.plan``) is made once for each table as a TABLE_MAP event describes it, and rows are walked with it
+in compiled code. Equality of keys is decided as the target decides it; where that cannot be told from the bytes, the
+key is marked so, and the table's transactions stay together.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 
 from cdcd.errors import SchemaMismatch
 from cdcd.model.table import Column, Key, Table
@@ -20,10 +19,8 @@ from cdcd.row import cell
 from cdcd.row.cell import ColumnType, Description
 from cdcd.row.column_type import Type
 from cdcd.row.key import UniqueKey
-from cdcd.row.rows import Plan
-
-Collations = Mapping[int, tuple[str, str]]
-"""Collation id to (charset, collation), as information_schema.COLLATIONS of the source has them."""
+from cdcd.row.plan import Plan, Route, TargetPlan
+from cdcd.row.reading import HIDDEN, Collations, charset_of, layout
 
 RowFilter = Callable[[Sequence[object]], bool]
 
@@ -38,9 +35,6 @@ _ASCII_CHARSETS = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ascii"})
 _INTEGERS = frozenset({cell.TINY, cell.SHORT, cell.INT24, cell.LONG, cell.LONGLONG})
 _INTEGER_NAMES = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 _DATES = frozenset({"date", "datetime", "timestamp"})
-_HIDDEN = re.compile(r"DB_ROW_HASH_\d+")
-_PRINTED = frozenset({"uuid", "inet6", "inet4"})
-_NOT_WRITTEN = (None, b"", None)
 
 
 def build(
@@ -62,39 +56,52 @@ def build(
     of the source, as "database.table.column", whose values may change where the target's type cannot hold them.
     Raises SchemaMismatch when a change could not be carried exactly.
     """
-    if description.column_names is None:
-        raise SchemaMismatch("the event does not name its columns").at(table=".".join(description.name))
-    names = description.column_names
-    described = replace(description, columns=tuple(_complete(description, source)))
+    images = layout(description, source, collations, target)
+    described, names = images.description, images.names
     types = {i: pair for i in range(len(names)) if (pair := _types(described, i, source, target, collations))}
     _check_values(described, types, allow_loss)
-    pairs = [_pair(described, i, source, target, collations) for i in range(len(names))]
-    row_key = _row_key(described, source, target, types)
-    keys = _keys(described, source, target, collations, row_key, [pair[0] is not None for pair in pairs])
+    columns = [_written(described, i, source, target, collations) for i in range(len(names))]
+    return Plan(
+        Route(
+            description.name,
+            target.name,
+            operations=[OPERATIONS[operation] for operation in operations],
+            row_filter=row_filter,
+        ),
+        images,
+        _target_plan(described, source, target, collations, columns, types, definition),
+    )
+
+
+def _target_plan(
+    description: Description,
+    source: Table | None,
+    target: Table,
+    collations: Collations,
+    columns: Sequence[Column | None],
+    types: Mapping[int, tuple[Type, Type]],
+    definition: bytes | None,
+) -> TargetPlan:
+    assert description.column_names is not None
+    names = description.column_names
+    row_key = _row_key(description, source, target, types)
+    keys = _keys(description, source, target, collations, row_key, [column is not None for column in columns])
     if keys and keys[0] is None:
         row_key = None  # A key that the server generates is in no statement, so it tells no rows apart.
     referenced = _has_foreign_keys(target) or (source is not None and _has_foreign_keys(source))
     identical = source is not None and _is_identical(source, target)
     together = row_key is None or None in keys or _may_hold_periods(target, definition)
-    return Plan(
-        described,
+    return TargetPlan(
         target,
-        names=names,
-        columns=pairs,
-        charsets=[_text_charset(described, i, source, collations) for i in range(len(names))],
+        columns=columns,
         keys=[key for key in keys if key is not None],
-        keyed=row_key is not None,
+        row_index=row_key,
         ordered=together or referenced or _has_own_columns(target, names),
-        together=together,
         group=_group(target, referenced=referenced, together=together),
-        operations=[OPERATIONS[operation] for operation in operations],
-        row_filter=row_filter,
-        table_sql=_quoted_table(target),
-        row_key_sql=_quoted(row_key.name) if row_key is not None else b"",
         identical=identical,
+        takes_images=definition is not None and _takes_images(description, source, target),
         splits_updates=target.has_all_references,
         defaults=[_default(name, source, target, identical=identical) for name in names],
-        row_event_map=_row_event_map(description, source, target) if definition is not None else None,
         definition=definition,
     )
 
@@ -130,19 +137,18 @@ def _default(name: str, source: Table | None, target: Table, *, identical: bool)
     return "implicit" if identical else None
 
 
-def _row_event_map(description: Description, source: Table | None, target: Table) -> bytes | None:
-    """Return the TABLE_MAP body under which the target takes the source's own row images, or None if it may not.
+def _takes_images(description: Description, source: Table | None, target: Table) -> bool:
+    """Return whether the target may take the source's own row images.
 
     Both tables must have the same columns in the same order, so that each byte means the same on both sides, and
     none that is generated: the images hold the source's results.
     """
-    if source is None or [_storage(column) for column in source.columns] != [_storage(c) for c in target.columns]:
-        return None
-    if any(column.generated for column in source.columns) or source.hidden_columns or target.hidden_columns:
-        return None
-    database, table = (name.encode() for name in target.name)
-    names = bytes([len(database)]) + database + b"\0" + bytes([len(table)]) + table + b"\0"
-    return bytes(8) + names + description.layout
+    if source is None or not description.layout:
+        return False
+    if [_storage(column) for column in source.columns] != [_storage(column) for column in target.columns]:
+        return False
+    is_generated = any(column.generated for column in source.columns)
+    return not (is_generated or source.hidden_columns or target.hidden_columns)
 
 
 def _storage(column: Column) -> tuple[object, ...]:
@@ -178,104 +184,39 @@ def _group(target: Table, *, referenced: bool, together: bool) -> int:
     return zlib.crc32(repr(target.name).encode()) << 8 | 2 if together else 0
 
 
-def _quoted(name: str) -> bytes:
-    return b"`" + name.encode().replace(b"`", b"``") + b"`"
-
-
-def _quoted_table(table: Table) -> bytes:
-    return _quoted(table.name[0]) + b"." + _quoted(table.name[1])
-
-
-def _complete(description: Description, source: Table | None) -> list[ColumnType]:
-    """Fill in what a short row metadata leaves out, from the live table."""
-    assert description.column_names is not None
-    columns = []
-    for column, name in zip(description.columns, description.column_names, strict=True):
-        live = source.column(name) if source else None
-        if column.unsigned is None and column.type in cell.NUMERIC:
-            is_hash = live is None and source is not None and source.hidden_columns and _HIDDEN.fullmatch(name)
-            if live is None and not is_hash:
-                raise SchemaMismatch(
-                    f"the sign of column {name} is not known",
-                    hint="set binlog_row_metadata=FULL on the source",
-                ).at(table=".".join(description.name))
-            column = replace(column, unsigned=live is None or "unsigned" in live.type.lower())
-        columns.append(column)
-    return columns
-
-
-def _pair(
+def _written(
     description: Description, i: int, source: Table | None, target: Table, collations: Collations
-) -> tuple[bytes | None, bytes, str | None]:
-    """Return a column's quoted target name (None: not written), its introducer, and how it is written."""
+) -> Column | None:
+    """Return the target's column that a column goes to, None where it is not written; raise SchemaMismatch."""
     assert description.column_names is not None
     name, column = description.column_names[i], description.columns[i]
     live, there = source.column(name) if source else None, target.column(name)
     # What the target computes itself is not written; what only the source computes is in the log like any value.
     if there.generated if there is not None else (live is not None and live.generated):
-        return _NOT_WRITTEN
+        return None
     if there is None and _is_hidden(name, column, source, target):
-        return _NOT_WRITTEN
+        return None
     if there is None:
         raise SchemaMismatch(
             f"column {name} is missing on the target table {target.name[0]}.{target.name[1]}",
             hint=f"add it there ({live.type if live else 'as on the source'}; cdcd check prints the statement), and"
             " give its rows the values that they have on the source; or leave the table out of the link",
         ).at(table=".".join(description.name))
-    if column.type not in cell.CHARACTER:
-        return (
-            _quoted(there.name),
-            b"",
-            "single" if column.type == cell.FLOAT and there.data_type == "float" else None,
-        )
-    if (printed := (live or there).data_type) in _PRINTED and there.charset:
-        return _quoted(there.name), printed.encode(), "printed"
-    if _is_uuid(column, live, there):
-        return _quoted(there.name), b"", "uuid"
-    charset = _charset(column, live, collations, description, name)[0]
-    compressed = column.type in (cell.BLOB_COMPRESSED, cell.VARCHAR_COMPRESSED)
-    if charset == "binary":
-        return _quoted(there.name), b"", None if compressed else "binary"
-    return _quoted(there.name), b"_" + charset.encode(), None if compressed else "text"
+    is_printed = (live or there).data_type in cell.PRINTED and there.charset
+    if column.type in cell.CHARACTER and not is_printed and not _is_uuid(column, live, there):
+        charset_of(column, live, collations, description, name)  # Text is written with its charset.
+    return there
 
 
 def _is_hidden(name: str, column: ColumnType, source: Table | None, target: Table) -> bool:
     """Return whether a column is the server's own: hashes of a unique key over long columns, which each side has."""
-    if column.type != cell.LONGLONG or not _HIDDEN.fullmatch(name) or (source and source.column(name)):
+    if column.type != cell.LONGLONG or not HIDDEN.fullmatch(name) or (source and source.column(name)):
         return False
     return bool((source or target).hidden_columns)
 
 
 def _is_uuid(column: ColumnType, live: Column | None, there: Column) -> bool:
     return column.type == cell.STRING and (live or there).data_type == "uuid" and column.metadata == 16
-
-
-def _charset(
-    column: ColumnType, live: Column | None, collations: Collations, description: Description, name: str
-) -> tuple[str, str]:
-    if column.collation_id is not None:
-        if column.collation_id not in collations:
-            raise SchemaMismatch(f"collation {column.collation_id} of column {name} is not known").at(
-                table=".".join(description.name)
-            )
-        return collations[column.collation_id]
-    if live is None:
-        raise SchemaMismatch(
-            f"the charset of column {name} is not known", hint="set binlog_row_metadata=FULL on the source"
-        ).at(table=".".join(description.name))
-    return (live.charset, live.collation) if live.charset else ("binary", "binary")
-
-
-def _text_charset(description: Description, i: int, source: Table | None, collations: Collations) -> str:
-    """Return the charset in which a column's text or members are logged; "" for what is no text."""
-    assert description.column_names is not None
-    column = description.columns[i]
-    if column.type not in cell.CHARACTER | {cell.ENUM, cell.SET}:
-        return ""
-    if column.collation_id is not None:
-        return collations.get(column.collation_id, ("", ""))[0]
-    live = source.column(description.column_names[i]) if source else None
-    return live.charset if live else ""
 
 
 def _types(
@@ -289,7 +230,7 @@ def _types(
         return None
     charset, collation = "", ""
     if column.collation_id is not None or (live and live.charset):
-        charset, collation = _charset(column, live, collations, description, name)
+        charset, collation = charset_of(column, live, collations, description, name)
     here = Type.of(live) if live is not None else Type.of_event(column, charset, collation, there)
     if here.family in ("enum", "set"):
         logged = Type.of_event(column, charset, collation, there)
@@ -408,7 +349,7 @@ def _fold(description: Description, i: int, source: Table | None, target: Table,
         return "float"
     if column.type not in cell.CHARACTER or _is_uuid(column, live, there) or not there.collation:
         return "exact"
-    charset, collation = _charset(column, live, collations, description, name)
+    charset, collation = charset_of(column, live, collations, description, name)
     if charset == "binary":
         return "exact"
     if charset != there.charset or collation != there.collation:

@@ -18,6 +18,8 @@ TINY_BLOB, MEDIUM_BLOB, LONG_BLOB, BLOB, VAR_STRING, STRING, GEOMETRY = 249, 250
 NUMERIC = frozenset({TINY, SHORT, INT24, LONG, LONGLONG, FLOAT, DOUBLE, NEWDECIMAL, YEAR})
 CHARACTER = frozenset({VARCHAR, VAR_STRING, STRING, BLOB, TINY_BLOB, MEDIUM_BLOB, LONG_BLOB, BLOB_COMPRESSED,
                        VARCHAR_COMPRESSED})  # fmt: skip
+PRINTED = frozenset({"uuid", "inet6", "inet4"})
+"""Types of MariaDB's that are logged as fixed-length bytes, and printed as text of their own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ cdef class TableMap:
     cdef readonly object description    # cell.Description
     cdef readonly bint is_marker
     cdef readonly bint is_announcement
-    cdef public object plan             # set by the pipeline: a rows.Plan, or False when the link does not carry it
 
 
 cdef class Transaction:
@@ -43,5 +42,5 @@ cdef class Transaction:
     cdef int ref_capacity
     cdef void trim(self) noexcept
     cdef int cut(self, int ref_count, size_t size) except -1
-    cdef bint is_ordinary(self) except -1
+    cdef bint is_ordinary(self) noexcept
     cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind, uint8_t flags) except -1

@@ -3,7 +3,6 @@ from cdcd.model.query import Query
 from cdcd.row.cell import Description
 
 class TableMap:
-    plan: object
     @property
     def description(self) -> Description: ...
     @property

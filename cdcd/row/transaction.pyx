@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
-from cdcd.row.rows cimport INSERT
+from cdcd.row.layout cimport INSERT
 
 from cdcd.model.position import Coordinates
 
@@ -29,7 +29,7 @@ cdef bint _lacks_columns(const uint8_t* body, size_t length) noexcept:
 
 
 cdef class TableMap:
-    """A table as one TABLE_MAP event names it, and what the link decided to do with it."""
+    """A table as one TABLE_MAP event describes it, between two changes of the schema."""
 
     def __init__(self, body, description):
         self.body = body
@@ -37,7 +37,6 @@ cdef class TableMap:
         self.description = description
         self.is_marker = self.description.name == ("cdcd", "checkpoint")
         self.is_announcement = self.description.name == ("cdcd", "ddl")
-        self.plan = None
 
 
 @cython.no_gc   # It refers to nothing that could refer to it, and there are tens of thousands.
@@ -155,19 +154,10 @@ cdef class Transaction:
         del self.tables[self.refs[ref_count - 1].table + 1 if ref_count else 0:]
         return 0
 
-    cdef bint is_ordinary(self) except -1:
-        """Whether it is whole, has rows that the link carries, and the plans of its tables tell all that they need."""
-        cdef bint carries = False
-        cdef TableMap table
-        if self.query is not None or not self.complete or self.part or self.noted or self.undone:
-            return False
-        if self.rolled_back or self.has_returned:
-            return False
-        for table in self.tables:
-            if table.plan is None or (self.leaves_out and table.plan is not False and not table.plan.is_unaltered):
-                return False
-            carries |= table.plan is not False
-        return carries
+    cdef bint is_ordinary(self) noexcept:
+        """Whether it is whole and holds nothing but rows."""
+        return (self.complete and self.query is None and not self.part and not self.noted and not self.undone
+                and not self.rolled_back and not self.has_returned)
 
     @property
     def is_announcement(self):

@@ -10,6 +10,7 @@ from cdcd.batch.net import Batch
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError
 from cdcd.model.position import UNKNOWN, Coordinates, Gtid, Progress
+from cdcd.row.plan import Plans
 from cdcd.row.transaction import Transaction
 
 # What a transaction costs besides its rows: a bound in bytes must hold for a million empty ones too.
@@ -25,13 +26,17 @@ class Backlog:
 
     link: Link  # its bounds; a reload gives another one
     progress: Progress  # what is committed on the target
-    batch: Batch = field(default_factory=Batch)
+    plans: Plans
+    batch: Batch = field(init=False)
     applying: Batch | None = None
     origin: str | None = None  # of the transactions in the batch
     seen: list[Gtid] = field(default_factory=list)  # since the last batch was taken, in log order
     seen_at: Coordinates = UNKNOWN  # where the last of them ends
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while a writer moves the progress
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.batch = Batch(self.plans)
 
     @property
     def is_busy(self) -> bool:
@@ -107,7 +112,7 @@ class Backlog:
     def _drop_last(self) -> Gtid:
         """Forget the last transaction, which could not be merged whole; return which it is."""
         *earlier, bad = self.batch.transactions
-        self.batch = Batch()
+        self.batch = Batch(self.plans)
         for good in earlier:
             self.batch.add(good)
         return bad.gtid
@@ -127,7 +132,7 @@ class Backlog:
     def start_batch(self) -> tuple[Batch, list[Gtid], Coordinates]:
         """Begin to apply the batch; return it, what was seen up to its end, and where that is."""
         seen, self.seen = self.seen, []
-        self.applying, self.batch = self.batch, Batch()
+        self.applying, self.batch = self.batch, Batch(self.plans)
         return self.applying, seen, self.seen_at
 
     def commit_seen(self) -> None:

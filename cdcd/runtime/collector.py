@@ -170,7 +170,7 @@ class Collector:
             if len(self.dispatcher.writers) == self.backlog.link.writers:
                 self.dispatcher.split(self.backlog.batch)
             await self._wait_for_room()
-        if _carries(transaction):
+        if self.tables.plans.carries(transaction):
             self.backlog.add(transaction)
         else:
             self._pass_over(transaction)
@@ -188,6 +188,7 @@ class Collector:
 
     async def _change_schema(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
         await self.backlog.drained()
+        self.tables.plans.advance()
         outcome = await self.statements.take(transaction, self.dispatcher, self.backlog.progress)
         if outcome == "own":
             self.figures.suppressed_ddl += 1
@@ -203,7 +204,7 @@ class Collector:
             await self._take_part(transaction, group)
             return
         await self.tables.plan(transaction, self.backlog.progress)
-        if _carries(transaction):
+        if self.tables.plans.carries(transaction):
             self.backlog.origin = transaction.origin
             self.backlog.add(transaction)
             await self.backlog.drained()
@@ -221,7 +222,7 @@ class Collector:
         """Raise UnsupportedEvent where the target itself has executed what the link would carry there."""
         await self.tables.plan(transaction, self.backlog.progress)
         query = transaction.query
-        if _carries(transaction) or (query is not None and self.statements.concerns(query)):
+        if self.tables.plans.carries(transaction) or (query is not None and self.statements.concerns(query)):
             raise UnsupportedEvent(
                 f"{transaction.gtid} has the server_id of the link's own target: executed there, and brought to the"
                 " source by other replication, it would take back what the target has changed since",
@@ -232,7 +233,7 @@ class Collector:
     async def _meet(self, transaction: Transaction) -> None:
         """See, before another origin's rows are applied, that nothing else brings them to the target."""
         origin = transaction.origin
-        if origin is not None and origin not in self._met and _carries(transaction):
+        if origin is not None and origin not in self._met and self.tables.plans.carries(transaction):
             await self.target.meet(origin)
             self._met.add(origin)
 
@@ -247,7 +248,3 @@ class Collector:
 def _is_bookkeeping(transaction: Transaction) -> bool:
     """Whether it changes nothing but cdcd's own tables: as a reason to write, two links would answer each other."""
     return bool(transaction.tables) and all(table.description.name[0] == "cdcd" for table in transaction.tables)
-
-
-def _carries(transaction: Transaction) -> bool:
-    return any(table.plan is not False for table in transaction.tables)

@@ -11,9 +11,9 @@ from cdcd.model.query import Query
 from cdcd.model.table import Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.route.plan import OPERATIONS, Collations, build
 from cdcd.row.cell import Description
-from cdcd.row.rows import Plan
+from cdcd.row.layout import Layout
+from cdcd.row.reading import Collations, layout
 from cdcd.source.schema import read_collations
 
 TEXT_BYTES_MAX = 1024 * 1024
@@ -27,7 +27,7 @@ class Content:
 
     source: Session
     _collations: Collations = field(default_factory=dict)
-    _plans: dict[Description, Plan | str] = field(default_factory=dict)
+    _layouts: dict[Description, Layout | str] = field(default_factory=dict)
 
     async def text(self, passage: Passage) -> str:
         """Return a line for each statement, event and row, as far as they can be read; what is left out is said."""
@@ -52,28 +52,26 @@ class Content:
         if isinstance(event, Query):
             statement = event.statement.encode("utf-8", "backslashreplace").decode()
             return [f"statement in database {event.database or 'none'}: {statement}"]
-        if event.table not in self._plans:
-            self._plans[event.table] = await self._plan(event.table)
-        plan = self._plans[event.table]
-        if isinstance(plan, Plan):
+        if event.table not in self._layouts:
+            self._layouts[event.table] = await self._layout(event.table)
+        images = self._layouts[event.table]
+        if isinstance(images, Layout):
             try:
-                rows = list(_rows(plan, event))
+                rows = list(_rows(images, event))
             except (CdcdError, ValueError) as error:
-                plan = str(error)
+                images = str(error)
         what = f"{_VERBS[event.kind]} {'.'.join(event.table.name)}"
-        if isinstance(plan, str):
-            return [f"{what}: {len(event.body)} bytes of rows that cannot be read: {plan}"]
+        if isinstance(images, str):
+            return [f"{what}: {len(event.body)} bytes of rows that cannot be read: {images}"]
         return [f"{what}: {len(rows)} rows", *rows]
 
-    async def _plan(self, description: Description) -> Plan | str:
+    async def _layout(self, description: Description) -> Layout | str:
         """Return how to read a table's rows, or why they cannot be read."""
         try:
             live = await read_table(self.source, description.name)
             if live is None:
                 return "the table is gone"
-            return build(
-                _named(description, live), live, live, self._collations, operations=tuple(OPERATIONS), row_filter=None
-            )
+            return layout(_named(description, live), live, self._collations)
         except CdcdError as error:
             return error.message
 
@@ -88,10 +86,10 @@ def _named(description: Description, live: Table) -> Description:
     return replace(description, column_names=names)
 
 
-def _rows(plan: Plan, event: Rows) -> Iterator[str]:
-    for before, after in plan.changes(event.kind, event.body):
-        images = [_image(plan.names, image) for image in (before, after) if image is not None]
-        yield "  " + " -> ".join(images)
+def _rows(images: Layout, event: Rows) -> Iterator[str]:
+    for before, after in images.changes(event.kind, event.body):
+        shown = [_image(images.names, image) for image in (before, after) if image is not None]
+        yield "  " + " -> ".join(shown)
 
 
 def _image(names: Sequence[str], values: Sequence[object]) -> str:

@@ -18,8 +18,8 @@ from cdcd.model.table import TableName
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.precheck.grants import Grants
-from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
+from cdcd.row.reading import Collations
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.temporary import Temporaries
 from cdcd.sql import ddl, quote

@@ -70,7 +70,7 @@ class Parts:
         if part.part == 0:
             await self._begin(part)
         assert self._open is not None
-        opened, batch = self._open, Batch()
+        opened, batch = self._open, Batch(self.backlog.plans)
         batch.add(part)
         await opened.applied()
         opened.rows += batch.row_count

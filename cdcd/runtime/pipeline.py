@@ -156,7 +156,7 @@ def assemble(
         batch_number=claim.batch,
         open_writer=target.open_writer,
     )
-    backlog = Backlog(link, claim.progress)
+    backlog = Backlog(link, claim.progress, tables.plans)
     parts = Parts(backlog, dispatcher, figures)
     collector = Collector(source, target, tables, statements, dispatcher, backlog, parts, position_writes, figures)
     heartbeat = Heartbeat(source, target, backlog, dispatcher, collector, conflicts, position_writes, figures, clock)

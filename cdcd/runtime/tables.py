@@ -12,7 +12,7 @@ from cdcd.model.table import Table
 from cdcd.route.plan import build
 from cdcd.route.rules import Rules
 from cdcd.route.where import RowFilter
-from cdcd.row.rows import Plan
+from cdcd.row.plan import Plan, Plans, Route
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.source import contract
 
@@ -20,44 +20,46 @@ log = structlog.get_logger()
 
 
 class Tables:
-    """Plans, made when a table is first met after a connect or a schema change."""
+    """Makes plans, when a table is first met after a connect or a schema change; ``plans`` keeps them."""
 
     def __init__(self, link: Link, source: contract.Catalog, target: Catalog) -> None:
         self._link = link
+        self.plans = Plans()
         self._source = source
         self._target = target
         self.rules = Rules(link.tables, link.exclude, link.rename)
 
     async def plan(self, transaction: Transaction, before: Progress) -> None:
-        """Give every table of a transaction its plan, or False where the link does not carry it.
+        """See that every table of a transaction has its plan.
 
         ``before`` is what was applied before the transaction.
         Raises SchemaMismatch when a carried table's changes could not be applied exactly.
         """
         for table in transaction.tables:
-            if table.plan is None:
-                table.plan = await self._plan(table, transaction, before)
+            plan = self.plans.find(table)
+            if plan is None:
+                plan = await self._plan(table, transaction, before)
+                self.plans.keep(table, plan)
             # Reading the log ahead is dear, and whole rows do not need it.
-            if transaction.leaves_out and isinstance(table.plan, Plan) and not table.plan.is_unaltered:
-                name = table.description.name
-                table.plan.is_unaltered = await self._source.is_unaltered(name, transaction.gtid, before)
+            if transaction.leaves_out and plan.is_carried and not plan.is_unaltered:
+                plan.is_unaltered = await self._source.is_unaltered(table.description.name, transaction.gtid, before)
 
-    async def _plan(self, table: TableMap, transaction: Transaction, before: Progress) -> object:
+    async def _plan(self, table: TableMap, transaction: Transaction, before: Progress) -> Plan:
         name = table.description.name
         if not self.rules.carries(name):
-            return False
+            return Plan(Route(name, None))
         try:
             return await self._build(table, transaction, before)
         except SchemaMismatch as error:
             error.at(table=".".join(name), transaction=transaction.gtid)
             raise
 
-    async def _build(self, table: TableMap, transaction: Transaction, before: Progress) -> object:
+    async def _build(self, table: TableMap, transaction: Transaction, before: Progress) -> Plan:
         name = table.description.name
         description, source = await self._source.as_of(table.description, transaction.gtid, before)
         if await self._source.is_sequence(description, transaction.gtid, before):
             log.info("sequence_passed", table=".".join(name), gtid=str(transaction.gtid))
-            return False
+            return Plan(Route(name, None))
         target_name = self.rules.target_name(description.name)
         found = await self._target.table(target_name)
         if found is None:

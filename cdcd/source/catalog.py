@@ -11,8 +11,9 @@ from cdcd.model.table import Table, TableName
 from cdcd.mysql.schema import read_kind
 from cdcd.mysql.session import Session
 from cdcd.row.cell import Description
+from cdcd.row.reading import Collations
 from cdcd.source.log_ahead import LogAhead
-from cdcd.source.schema import Collations, describe, read_collations
+from cdcd.source.schema import describe, read_collations
 
 SEQUENCE_COLUMNS = (
     "next_not_cached_value",

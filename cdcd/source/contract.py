@@ -11,8 +11,8 @@ from cdcd.config.schema import Link
 from cdcd.model.position import Coordinates, Gtid, Position, Progress
 from cdcd.model.table import Table, TableName
 from cdcd.row.cell import Description
+from cdcd.row.reading import Collations
 from cdcd.row.transaction import Transaction
-from cdcd.source.schema import Collations
 
 
 @dataclass(slots=True)

@@ -224,7 +224,7 @@ async def test_deletes_of_many_rows_use_the_key(both: Both, key: tuple[str, ...]
     log = Log()
     for i in range(1, 250):
         log.commit(table.delete([str(i) if kind == "varchar" else i for kind in columns.values()]))
-    batch = Batch()
+    batch = Batch(log.plans)
     for transaction in log.read(table):
         batch.add(transaction)
     [step] = batch.partitions(1)[0].steps

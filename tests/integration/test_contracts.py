@@ -16,10 +16,11 @@ from cdcd.checkpoint.store import Checkpoint
 from cdcd.errors import Fenced, TargetLost
 from cdcd.model.position import Gtid, Position, Progress
 from cdcd.mysql.session import Session
+from cdcd.row.plan import Plans
 from tests.fixtures.fakes import FakeTarget
 from tests.fixtures.sites import site
 
-EMPTY = Batch().partitions(1)[0]
+EMPTY = Batch(Plans()).partitions(1)[0]
 
 
 class Target:

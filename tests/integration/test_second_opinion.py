@@ -93,8 +93,8 @@ async def test_the_other_decoder_reads_the_same_values(east: MariaDB, database: 
         update = f"UPDATE {name} SET v = {_judged(case)[-1]} WHERE id = 0"
         east.sql(f"{_SETTINGS}; INSERT INTO {name} VALUES {rows}; {update}", database=database)
     _, transactions = await record(east, start)
-    await plan(east, transactions)
-    ours = [(table, after[1]) for table, _, _, after in changes(transactions)]
+    plans = await plan(east, transactions)
+    ours = [(table, after[1]) for table, _, _, after in changes(transactions, plans)]
     theirs = _theirs(east, start)
     assert [table for table, _ in theirs] == [table for table, _ in ours]
     for (table, mine), (_, other) in zip(ours, theirs, strict=True):

@@ -21,6 +21,7 @@ from cdcd.model.table import Table
 from cdcd.mysql.schema import read_tables
 from cdcd.mysql.session import Session
 from cdcd.route.plan import build
+from cdcd.row.plan import Plan, Plans, Route
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.source.schema import read_collations
 from tests.fixtures.links import site
@@ -56,15 +57,13 @@ class Recording:
     tables: dict[tuple[str, str], Table]
     collations: dict[int, tuple[str, str]]
 
-    def plan(self, table: TableMap) -> object:
-        """Plan a table as a link to an equal server would; False for one that cannot be planned."""
-        live = self.tables.get(table.description.name)
-        if live is None:
-            return False
-        try:
+    def plan(self, table: TableMap) -> Plan:
+        """Plan a table as a link to an equal server would; one that cannot be planned is not carried."""
+        name = table.description.name
+        with suppress(CdcdError, KeyError):
+            live = self.tables[name]
             return build(table.description, live, live, self.collations, operations=OPERATIONS, row_filter=None)
-        except CdcdError:
-            return False
+        return Plan(Route(name, None))
 
 
 async def _record(server: MariaDB) -> Recording:
@@ -123,16 +122,17 @@ def exercise(recording: Recording, stream: bytes, **arguments: object) -> None:
     decoder = Decoder(Position(), **arguments)
     transactions = decoder.feed(stream)
     assert decoder.failure is None or isinstance(decoder.failure, BinlogError | SourceLost | ServerError)
+    plans = Plans()
     for transaction in transactions:
         for table in transaction.tables:
-            table.plan = recording.plan(table)
+            plans.keep(table, recording.plan(table))
         str(transaction.query)
         with suppress(CdcdError):
             for table, kind, body in transaction.events:
-                if table.plan:
-                    table.plan.changes(kind, body)
+                if (plan := plans.find(table)).is_carried:
+                    plan.layout.changes(kind, body)
         with suppress(CdcdError):
-            batch = Batch()
+            batch = Batch(plans)
             batch.add(transaction)
             for partition in batch.partitions(2):
                 for step in [*partition.steps, *partition.ordered_steps()]:

@@ -14,17 +14,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cdcd.apply.sql.writing import writing_of
 from cdcd.errors import ServerError, TargetAltered
 from cdcd.mysql import codes
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.schema import definition, definition_query, triggers_query
 from cdcd.mysql.session import Answer, Session
-from cdcd.row.rows import Plan
+from cdcd.row.plan import Plan
 
 
 def known_opens(plans: Collection[Plan]) -> int:
     """Return the number of opened tables under which all plans were seen to be right; -1 where there is none."""
-    numbers = {plan.opens for plan in plans}
+    numbers = {writing_of(plan).opens for plan in plans}
     return numbers.pop() if len(numbers) == 1 else -1
 
 
@@ -59,14 +60,14 @@ class Opens:
         if error.code != codes.SUBQUERY_OF_TWO_ROWS:
             return False
         for plan in self.plans:
-            plan.opens = -1
+            writing_of(plan).opens = -1
         return True
 
 
 async def look(session: Session, plans: Collection[Plan]) -> None:
     """Look at the tables that an open transaction has written to; raise TargetAltered unless they fit the plans."""
     for plan in plans:
-        name = plan.target
+        name = plan.target.name
         try:
             rows = await session.fetch(definition_query(session.flavor, name))
             triggers = await session.fetch(triggers_query(name))
@@ -74,9 +75,9 @@ async def look(session: Session, plans: Collection[Plan]) -> None:
             if error.code not in codes.GONE:
                 raise
             rows = triggers = []
-        if triggers or [plan.definition] != [definition((row[0], row[1])) for row in rows]:
+        if triggers or [plan.target.definition] != [definition((row[0], row[1])) for row in rows]:
             raise TargetAltered("the target table was altered").at(table=".".join(name))
     await session.send_opens()
     [answer] = await session.receive()
     for plan in plans:
-        plan.opens = answer.matched
+        writing_of(plan).opens = answer.matched

@@ -19,7 +19,7 @@ from cdcd.errors import ApplyFailed, CdcdError, Conflict, SchemaMismatch, Server
 from cdcd.mysql import codes
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
-from cdcd.row.rows import RowSet
+from cdcd.row.row_set import RowSet
 
 INSERT, UPDATE, DELETE = 0, 1, 2
 PACKET_HEAD = 1024  # for what goes with a statement
@@ -163,7 +163,7 @@ class RowByRow:
     async def _overwrite(self, step: RowSet, at: int, met: ServerError) -> None:
         """Write over the row that has our key; another row in the way stops the link."""
         try:
-            if step.plan.is_keyed and await self._run(step, at, "overwrite"):
+            if step.plan.target.is_keyed and await self._run(step, at, "overwrite"):
                 return
         except ServerError as error:
             if error.code != codes.DUPLICATE:
@@ -172,7 +172,7 @@ class RowByRow:
         raise self._taken(step, at, met)
 
     def _missing(self, step: RowSet, at: int, kind: str) -> None:
-        if not step.plan.is_keyed:
+        if not step.plan.target.is_keyed:
             raise Conflict(
                 "the row to change is not on the target, and its table has no key to find it by",
                 hint="add a primary key on both sides; compare the sites with cdcd verify",

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 
 from cdcd.apply.sql.statement import Statement
-from cdcd.row.rows import RowSet
+from cdcd.row.row_set import RowSet
 
 def format_description(version: bytes, event_types: int) -> bytes: ...
 def fits_row_events(row_set: RowSet) -> bool: ...

@@ -16,7 +16,9 @@ from libc.string cimport memcpy, memset
 from libc.time cimport time
 
 from cdcd.apply.sql.statement cimport Statement
-from cdcd.row.rows cimport DELETE, INSERT, UPDATE, Change, Image, Plan, RowSet, end_of
+from cdcd.apply.sql.writing cimport writing_of
+from cdcd.row.layout cimport DELETE, INSERT, UPDATE, Change, Image, Layout, end_of
+from cdcd.row.row_set cimport RowSet
 from cdcd.row.values cimport Out
 
 cdef enum:
@@ -59,19 +61,20 @@ def row_events(RowSet row_set):
 
 def fits_row_events(RowSet row_set):
     """Return whether the target can take the row images as they are: whole rows of a table that is the same there."""
-    return row_set.plan.row_event_map is not None and row_set.bitmaps == NULL
+    return row_set.plan.target.takes_images and row_set.bitmaps == NULL
 
 
 cdef object _events(RowSet row_set, size_t first):
     """A TABLE_MAP and one rows event with as many rows as fit."""
-    cdef Plan plan = row_set.plan
+    cdef Layout layout = row_set.plan.layout
+    cdef bytes table_map = writing_of(row_set.plan).row_event_map
     cdef Out out = Out()
     cdef size_t at = first, complete, begins
     cdef uint32_t size
     cdef Change change
-    _put_header(out, TABLE_MAP, HEADER + len(plan.row_event_map))
+    _put_header(out, TABLE_MAP, HEADER + len(table_map))
     begins = out.size
-    out.put_bytes(plan.row_event_map)
+    out.put_bytes(table_map)
     memcpy(out.data + begins, TABLE_ID, 6)
     begins = out.size
     _put_rows_head(out, row_set)
@@ -79,9 +82,9 @@ cdef object _events(RowSet row_set, size_t first):
         complete = out.size
         change = row_set.change(at)
         if row_set.kind != INSERT:
-            _put_image(out, plan, change.before)
+            _put_image(out, layout, change.before)
         if row_set.kind != DELETE:
-            _put_image(out, plan, change.after)
+            _put_image(out, layout, change.after)
         if at > first and out.size > EVENT_BYTES:
             out.size = complete
             break
@@ -105,7 +108,7 @@ cdef int _put_header(Out out, uint8_t kind, uint32_t size) except -1:
 
 
 cdef int _put_rows_head(Out out, RowSet row_set) except -1:
-    cdef int count = row_set.plan.count
+    cdef int count = row_set.plan.layout.count
     cdef uint16_t flags = STATEMENT_END | NO_CHECK_CONSTRAINTS
     if row_set.foreign_keys_off:
         flags |= NO_FOREIGN_KEY_CHECKS
@@ -118,12 +121,12 @@ cdef int _put_rows_head(Out out, RowSet row_set) except -1:
         out.put_char(252)
         out.put(<const uint8_t*>&count, 2)
     if row_set.kind == UPDATE:
-        out.put(row_set.plan.every_column, row_set.plan.present_bytes)
-    return out.put(row_set.plan.every_column, row_set.plan.present_bytes)
+        out.put(row_set.plan.layout.every_column, row_set.plan.layout.present_bytes)
+    return out.put(row_set.plan.layout.every_column, row_set.plan.layout.present_bytes)
 
 
-cdef int _put_image(Out out, Plan plan, Image image) except -1:
-    cdef const uint8_t* end = plan.locate(image, end_of(image), plan.offsets_after)
+cdef int _put_image(Out out, Layout layout, Image image) except -1:
+    cdef const uint8_t* end = layout.locate(image, end_of(image), layout.offsets_after)
     return out.put(image.start, end - image.start)
 
 

@@ -1,6 +1,6 @@
 from libc.stdint cimport uint8_t
 
-from cdcd.row.rows cimport RowSet
+from cdcd.row.row_set cimport RowSet
 
 
 cdef class Statement:

@@ -1,7 +1,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from cdcd.row.rows import RowSet
+from cdcd.row.row_set import RowSet
 
 class Statement:
     @property

@@ -22,7 +22,8 @@ from cdcd.errors import AccessDenied, ApplyFailed, Conflict, SchemaMismatch, Ser
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.flavor.contract import RowEvents
 from cdcd.mysql.session import Session
-from cdcd.row.rows import Plan, RowSet
+from cdcd.row.plan import Plan
+from cdcd.row.row_set import RowSet
 
 log = structlog.get_logger()
 
@@ -148,7 +149,7 @@ class Writer:
 
     def _modes(self, partition: Partition) -> list[ApplyMode]:
         """Return how to try a partition, the fastest first: as row events where the target takes them, then as SQL."""
-        rows = sum(len(step) for step in partition.steps if step.plan.row_event_map is not None)
+        rows = sum(len(step) for step in partition.steps if step.plan.target.takes_images)
         return [as_events, as_sql] if self.sends_row_events and rows >= EVENT_ROWS_MIN else [as_sql]
 
     async def begin(self, mark: Mark) -> None:

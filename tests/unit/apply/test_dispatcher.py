@@ -10,7 +10,7 @@ import pytest
 from cdcd.apply.dispatcher import ROWS_PER_WRITER_MIN, Dispatcher
 from cdcd.errors import Conflict, Fenced
 from cdcd.model.position import Gtid, Position, Progress
-from cdcd.row.rows import RowSet
+from cdcd.row.row_set import RowSet
 from tests.fixtures.fakes import FakeTarget
 
 

@@ -22,7 +22,8 @@ def a_table(**facts: object) -> LoggedTable:
 
 def statements(table: LoggedTable, *events: bytes, **target: object) -> list[Statement]:
     """Return what one transaction of these events becomes."""
-    log, batch = Log(), Batch()
+    log = Log()
+    batch = Batch(log.plans)
     log.commit(*events)
     [transaction] = log.read(table, targets=[replace(table.table, **target)])
     batch.add(transaction)
@@ -154,7 +155,8 @@ def test_a_long_row_is_a_statement_of_its_own() -> None:
 
 def test_a_row_is_described_by_its_key() -> None:
     """A message names the row without spilling what it holds."""
-    table, log, batch = a_table(), Log(), Batch()
+    table, log = a_table(), Log()
+    batch = Batch(log.plans)
     log.commit(table.insert((1, 2, "secret")))
     batch.add(log.read(table)[0])
     [step] = batch.partitions(1)[0].steps

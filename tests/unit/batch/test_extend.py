@@ -11,17 +11,19 @@ import pytest
 from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
 from cdcd.model.position import Gtid, Position
+from cdcd.row.plan import Plan, Plans, Route
 from cdcd.row.transaction import Transaction
 from tests.fixtures.binlog_bytes import Log, LoggedTable, event, format_description
 
 TABLE = LoggedTable({"id": "int", "v": "int"})
+PLANS = Plans()
 STOP = 2
 """The place of the transaction that is not ordinary, among five."""
 
 
 def ordinary(count: int = 5) -> list[Transaction]:
     """Return transactions of one row each, planned."""
-    log = Log()
+    log = Log(plans=PLANS)
     for i in range(count):
         log.commit(TABLE.insert((i, i)))
     return log.read(TABLE)
@@ -37,7 +39,7 @@ def unplanned() -> Transaction:
 def not_carried() -> Transaction:
     """Return one of a table that the link leaves out."""
     transaction = unplanned()
-    transaction.tables[0].plan = False
+    PLANS.keep(transaction.tables[0], Plan(Route(("shop", "t"), None)))
     return transaction
 
 
@@ -66,7 +68,7 @@ def extend(batch: Batch, found: list[Transaction], at: int = 0, **changes: Any) 
 
 def test_a_batch_takes_all_that_is_ordinary() -> None:
     """From where it is told to, to the end."""
-    batch, found = Batch(), ordinary()
+    batch, found = Batch(PLANS), ordinary()
     assert 5 == extend(batch, found, 2)
     assert found[2:] == batch.transactions
     assert 3 == batch.row_count
@@ -81,7 +83,7 @@ def test_a_batch_takes_all_that_is_ordinary() -> None:
 )
 def test_it_stops_before_what_needs_more(special: Any) -> None:
     """What must be planned, passed over, or applied alone, is not for a batch; what follows waits behind it."""
-    batch, found = Batch(), ordinary()
+    batch, found = Batch(PLANS), ordinary()
     found[STOP] = special()
     assert STOP == extend(batch, found) == extend(batch, found, STOP)
     assert found[:STOP] == batch.transactions
@@ -90,14 +92,14 @@ def test_it_stops_before_what_needs_more(special: Any) -> None:
 
 def test_it_stops_before_what_is_applied_already() -> None:
     """A transaction that another writer committed before a crash must not be applied again."""
-    batch, found = Batch(), ordinary()
+    batch, found = Batch(PLANS), ordinary()
     assert STOP == extend(batch, found, applied=frozenset([found[STOP].gtid, found[4].gtid]))
     assert found[:STOP] == batch.transactions
 
 
 def test_it_stops_before_another_origin() -> None:
     """A marker names one origin, so a batch has one."""
-    batch, found = Batch(), ordinary()
+    batch, found = Batch(PLANS), ordinary()
     assert 0 == extend(batch, found, origin="north")
     assert [] == batch.transactions
 
@@ -105,16 +107,16 @@ def test_it_stops_before_another_origin() -> None:
 @pytest.mark.parametrize("most", [0, 1, 4])
 def test_it_stops_when_it_is_full_by_count(most: int) -> None:
     """The cap is of the batch, whatever came before."""
-    batch, found = Batch(), ordinary()
+    batch, found = Batch(PLANS), ordinary()
     assert most == extend(batch, found, transactions_max=most) == extend(batch, found, most, transactions_max=most)
     assert most == len(batch)
 
 
 def test_it_stops_when_it_is_full_by_bytes() -> None:
     """A transaction that would pass the cap waits; one that is larger than the cap still fits alone."""
-    batch, found = Batch(), ordinary()
+    batch, found = Batch(PLANS), ordinary()
     size = found[0].size
     assert 2 == extend(batch, found, bytes_max=2 * size + 1)
     assert 2 * size == batch.size
     assert 2 == extend(batch, found, 2, bytes_max=2 * size + 1)
-    assert 1 == extend(Batch(), found, bytes_max=1)
+    assert 1 == extend(Batch(PLANS), found, bytes_max=1)

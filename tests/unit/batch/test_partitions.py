@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from cdcd.batch.net import Batch, Partition
 from cdcd.model.position import Gtid
 from cdcd.model.table import ForeignKey, Key
-from cdcd.row.transaction import Transaction
 from tests.fixtures.binlog_bytes import Log, LoggedTable, Row
 
 PRIMARY = Key("PRIMARY", ("id",), (0,))
@@ -29,10 +28,10 @@ def a_text_table(**facts: object) -> LoggedTable:
     return LoggedTable(**{"columns": {"id": "varchar", "v": "int"}, **facts})
 
 
-def split(transactions: Sequence[Transaction], writers: int = 8) -> list[Partition]:
-    """Batch transactions and split them."""
-    batch = Batch()
-    for transaction in transactions:
+def split(log: Log, *tables: LoggedTable, writers: int = 8) -> list[Partition]:
+    """Batch the transactions of a log of these tables and split them."""
+    batch = Batch(log.plans)
+    for transaction in log.read(*tables):
         batch.add(transaction)
     return batch.partitions(writers)
 
@@ -47,7 +46,7 @@ def inserted(table: LoggedTable, *transactions: Row | Sequence[Row]) -> list[lis
     log = Log()
     for row in transactions:
         log.commit(table.insert(row))
-    return sequences(split(log.read(table)))
+    return sequences(split(log, table))
 
 
 values = st.integers(1, 12)
@@ -89,7 +88,7 @@ def test_transactions_that_share_a_key_share_a_writer_in_order(
     log = Log()
     for transaction in batch:
         log.commit(*(getattr(tables[which], kind)(row) for which, (kind, row) in transaction))
-    partitions = split(log.read(*tables.values()), writers)
+    partitions = split(log, *tables.values(), writers=writers)
 
     numbers = [[gtid.sequence for gtid in partition.gtids] for partition in partitions]
     assert list(range(1, len(batch) + 1)) == sorted(chain.from_iterable(numbers))
@@ -107,7 +106,7 @@ def test_every_transaction_is_whole_in_its_share() -> None:
     log = Log()
     log.commit(a.insert((1, 1, 1)), b.insert((1, 1, 1)))
     log.commit(b.insert((2, 2, 2)))
-    partitions = split(log.read(a, b))
+    partitions = split(log, a, b)
     assert [[Gtid(0, 1, 1)], [Gtid(0, 1, 2)]] == [partition.gtids for partition in partitions]
     assert [2, 1] == [partition.row_count for partition in partitions]
 
@@ -159,7 +158,7 @@ def test_a_table_that_was_reopened_keeps_its_rows_together() -> None:
     log.commit(first.insert((1, 1, 1)))
     log.commit(second.delete((1, 1, 1)))
     log.commit(first.insert((1, 2, 3)))
-    [partition] = split(log.read(first))
+    [partition] = split(log, first)
     assert [1, 2, 3] == [gtid.sequence for gtid in partition.gtids]
     assert [0, 2, 0] == [step.kind for step in partition.steps]
 
@@ -171,7 +170,7 @@ def test_images_in_part_keep_their_table_together_and_in_order() -> None:
     log.commit(table.insert((1, 1, 1)))
     log.commit(table.update_in_part((1, 1, 1), (1, 1, 2), 0b101))
     log.commit(table.delete((1, 1, 2)))
-    [partition] = split(log.read(table))
+    [partition] = split(log, table)
     assert [0, 1, 2] == [step.kind for step in partition.steps]
 
 
@@ -180,7 +179,7 @@ def test_a_batch_without_changes_is_one_empty_share() -> None:
     table = a_table()
     log = Log()
     log.commit(table.insert((1, 1, 1)), table.delete((1, 1, 1)))
-    [partition] = split(log.read(table))
+    [partition] = split(log, table)
     assert ([], 0) == (partition.steps, partition.row_count)
 
 
@@ -190,7 +189,7 @@ def test_a_batch_is_split_once_and_takes_no_more() -> None:
     for i in range(6):
         log.commit(a_table().insert((i, i, i)))
     *earlier, last = log.read(a_table())
-    batch = Batch()
+    batch = Batch(log.plans)
     for transaction in earlier:
         batch.add(transaction)
     assert not batch.is_split

@@ -90,10 +90,10 @@ def test_transactions_come_in_order_with_their_rows() -> None:
     assert [1, 2] == [kind for _, kind, _ in second.events]
     assert first.complete
     [(table, kind, body)] = first.events
-    assert [(None, (1, "a")), (None, (2, "b"))] == table.plan.changes(kind, body)
+    assert [(None, (1, "a")), (None, (2, "b"))] == log.plans.find(table).layout.changes(kind, body)
     [(table, *update), (_, *delete)] = second.events
-    assert [((1, "a"), (1, "c"))] == table.plan.changes(*update)
-    assert [((2, "b"), None)] == table.plan.changes(*delete)
+    assert [((1, "a"), (1, "c"))] == log.plans.find(table).layout.changes(*update)
+    assert [((2, "b"), None)] == log.plans.find(table).layout.changes(*delete)
 
 
 def test_the_position_is_after_the_last_whole_transaction() -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from cdcd.errors import MalformedEvent, UnsupportedEvent
 from cdcd.model.table import Column, Table
-from cdcd.route.plan import build
 from cdcd.row import cell
 from cdcd.row.cell import ColumnType, Description
-from cdcd.row.rows import Plan
+from cdcd.row.layout import Layout
+from cdcd.row.reading import layout
 
 LATIN1, UTF8MB4, GBK, BINARY = 8, 45, 28, 63
 COLLATIONS = {
@@ -24,18 +24,17 @@ COLLATIONS = {
 }
 
 
-def a_plan(*columns: ColumnType, data_type: str = "", table_type: str = "any") -> Plan:
-    """Plan a table without a key of columns c0, c1 and so on."""
+def a_layout(*columns: ColumnType, table_type: str = "any") -> Layout:
+    """Return the layout of columns c0, c1 and so on."""
     names = tuple(f"c{n}" for n in range(len(columns)))
-    live = tuple(Column(name, table_type, data_type, "", "", True, False, False) for name in names)
+    live = tuple(Column(name, table_type, "", "", "", True, False, False) for name in names)
     table = Table(("d", "t"), live, (), (), False, (), False)
-    description = Description(("d", "t"), columns, names)
-    return build(description, table, table, COLLATIONS, operations=("insert",), row_filter=None)
+    return layout(Description(("d", "t"), columns, names), table, COLLATIONS)
 
 
 def read(column: ColumnType, stored: bytes, **facts: str) -> object:
     """Read one stored value through a row of one column."""
-    [(before, after)] = a_plan(column, **facts).changes(0, b"\x01\x01\x00" + stored)
+    [(before, after)] = a_layout(column, **facts).changes(0, b"\x01\x01\x00" + stored)
     assert before is None
     assert after is not None
     return after[0]
@@ -115,7 +114,7 @@ def test_values_of_a_fixed_size(kind: int, metadata: int, stored: bytes, value: 
 def test_members_are_named(kind: int, name: str, stored: int, value: str) -> None:
     """The event says the members; number 0 is what a server stores for a value that was none."""
     column = a_column(kind, 1, members=(b"a", b"b", b"c"))
-    assert value == read(column, bytes([stored]), data_type=name, table_type=f"{name}('a','b','c')")
+    assert value == read(column, bytes([stored]), table_type=f"{name}('a','b','c')")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,7 @@ def test_a_uuid_gets_its_zeros_back() -> None:
     """The log has it in the order of its text, without trailing zeros."""
     column = a_column(cell.STRING, 16, collation_id=BINARY)
     stored = bytes.fromhex("0e00112233445516778899aabbccdd")
-    assert "00112233-4455-1677-8899-aabbccdd0000" == read(column, stored, data_type="uuid")
+    assert "00112233-4455-1677-8899-aabbccdd0000" == read(column, stored, table_type="uuid")
 
 
 @pytest.mark.parametrize(("flags", "window"), [(0x80, zlib.MAX_WBITS), (0x88, -zlib.MAX_WBITS)])
@@ -177,29 +176,29 @@ def test_compressed_values_that_lie_are_refused(packed: bytes, error: type[Excep
 )  # fmt: skip
 def test_an_image_that_exceeds_its_event_is_refused(body: bytes) -> None:
     """No length leads out of the event."""
-    plan = a_plan(a_column(cell.LONG), a_column(cell.VARCHAR, 50))
+    images = a_layout(a_column(cell.LONG), a_column(cell.VARCHAR, 50))
     with pytest.raises(MalformedEvent):
-        assert plan.changes(0, body) is None
+        assert images.changes(0, body) is None
 
 
 def test_columns_that_an_image_lacks_are_not_mistaken() -> None:
     """NULL bits are counted over the columns that are there, not over all."""
-    plan = a_plan(*(a_column(cell.TINY) for _ in range(12)))
+    images = a_layout(*(a_column(cell.TINY) for _ in range(12)))
     present = (0b1010_0000_0010).to_bytes(2, "little")
-    assert [((None, None, None, None, None, None, None, None, None, 7, None, 9), None)] == plan.changes(
+    assert [((None, None, None, None, None, None, None, None, None, 7, None, 9), None)] == images.changes(
         2, b"\x0c" + present + b"\x01" + b"\x07\x09"
     )
 
 
 def test_an_update_has_two_images_with_columns_of_their_own() -> None:
     """A MINIMAL image finds the row by some columns and sets others."""
-    plan = a_plan(a_column(cell.LONG), a_column(cell.LONG))
+    images = a_layout(a_column(cell.LONG), a_column(cell.LONG))
     body = b"\x02\x01\x02" + b"\0" + struct.pack("<i", 5) + b"\0" + struct.pack("<i", 9)
-    assert [((5, None), (None, 9))] == plan.changes(1, body)
+    assert [((5, None), (None, 9))] == images.changes(1, body)
 
 
 @pytest.mark.parametrize("kind", [cell.TIMESTAMP, cell.TIME, cell.DATETIME])
 def test_temporal_columns_of_old_are_refused_with_the_way_out(kind: int) -> None:
     """Their format says less than the new one; rewriting the table gives them the new."""
     with pytest.raises(UnsupportedEvent, match="ALTER TABLE"):
-        a_plan(a_column(kind))
+        a_layout(a_column(kind))

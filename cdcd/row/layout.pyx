@@ -1,22 +1,21 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Walk row images: find a column's bytes, hash keys as the target compares them, write values as SQL.
+"""Walk row images: find a column's bytes, read its value, hash keys as a target compares them.
 
 An image is a bitmap of NULLs over the columns that the event carries, then their values, packed
 (MariaDB Knowledge Base, "Rows_event_v1v2"; ``Field::pack`` in ``sql/field.cc``). A value becomes a Python
 object only for a row filter, a conflict or a message.
 """
 
-cimport cython
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp
 
 from cdcd.row.key cimport (
     FOLD_EXACT, FOLD_ASCII, FOLD_FLOAT, FOLD_NEVER, UniqueKey, hash_bytes, hash_float, hash_text,
 )
 from cdcd.row.values cimport (
-    Out, big_endian, decimal_size, little_endian, render_binary, render_date, render_datetime, render_decimal,
-    render_double, render_int, render_text, render_time, render_timestamp,
+    Out, big_endian, decimal_size, little_endian, render_date, render_datetime, render_decimal, render_double,
+    render_int, render_time, render_timestamp,
 )
 
 from decimal import Decimal
@@ -27,115 +26,65 @@ from cdcd.row import cell
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
 from cdcd.row import charset
 
-cdef enum:
-    R_INT = 1
-    R_FLOAT = 2
-    R_DOUBLE = 3
-    R_DECIMAL = 4
-    R_YEAR = 5
-    R_DATE = 6
-    R_TIME = 7
-    R_DATETIME = 8
-    R_TIMESTAMP = 9
-    R_BIT = 10
-    R_SET = 11
-    R_TEXT = 12
-    R_BINARY = 13
-    R_UUID = 14
-    R_COMPRESSED = 15
-    R_ENUM = 16
-    R_PRINTED = 17    # bytes that the target writes as text, as it prints their type
-
-cdef enum:
-    F_UNSIGNED = 1
-    F_WRITTEN = 2
-    F_ROW_KEY = 4
-    F_SINGLE = 16    # a FLOAT on both sides
-    F_PADDED = 8      # fixed-length binary, UUID, INET4, INET6: the log strips trailing zeros
-
-_RENDERINGS = {
-    cell.TINY: R_INT, cell.SHORT: R_INT, cell.INT24: R_INT, cell.LONG: R_INT, cell.LONGLONG: R_INT,
-    cell.FLOAT: R_FLOAT, cell.DOUBLE: R_DOUBLE, cell.NEWDECIMAL: R_DECIMAL, cell.YEAR: R_YEAR, cell.DATE: R_DATE,
-    cell.NEWDATE: R_DATE, cell.TIME2: R_TIME, cell.DATETIME2: R_DATETIME, cell.TIMESTAMP2: R_TIMESTAMP, cell.BIT: R_BIT,
-    cell.ENUM: R_ENUM, cell.SET: R_SET, cell.GEOMETRY: R_BINARY, cell.BLOB_COMPRESSED: R_COMPRESSED,
-    cell.VARCHAR_COMPRESSED: R_COMPRESSED,
+_STORAGES = {
+    cell.TINY: AS_INT, cell.SHORT: AS_INT, cell.INT24: AS_INT, cell.LONG: AS_INT, cell.LONGLONG: AS_INT,
+    cell.FLOAT: AS_FLOAT, cell.DOUBLE: AS_DOUBLE, cell.NEWDECIMAL: AS_DECIMAL, cell.YEAR: AS_YEAR, cell.DATE: AS_DATE,
+    cell.NEWDATE: AS_DATE, cell.TIME2: AS_TIME, cell.DATETIME2: AS_DATETIME, cell.TIMESTAMP2: AS_TIMESTAMP,
+    cell.BIT: AS_BIT, cell.ENUM: AS_ENUM, cell.SET: AS_SET, cell.GEOMETRY: AS_BINARY, cell.BLOB_COMPRESSED: AS_COMPRESSED,
+    cell.VARCHAR_COMPRESSED: AS_COMPRESSED,
 }
 _INT_BYTES = {cell.TINY: 1, cell.SHORT: 2, cell.INT24: 3, cell.LONG: 4, cell.LONGLONG: 8}
 
-cdef class Plan:
-    """What one link does with one table as one TABLE_MAP describes it, in a form that rows can be walked with.
+cdef uint8_t[256] _POPCOUNT
+for _i in range(256):
+    _POPCOUNT[_i] = bin(_i).count("1")
 
-    ``columns`` holds for each source column a (target name or None, introducer, rendering override) triple,
-    ``charsets`` the charset of its text ("" of what is none);
-    ``keys`` holds the target's unique keys as :class:`UniqueKey`, the row key first when ``keyed``.
+
+cdef class Layout:
+    """How the row images of one table are stored, as one TABLE_MAP describes it: where each value is, and what it is.
+
+    It knows no target, so whoever has the description can share it. ``description`` has column names, and every
+    number's sign. ``charsets`` names the charset of each column's text or members: "binary" of bytes, "" of what is
+    neither or is not known. ``declared`` holds each column's declared type where it is known, else "": what
+    servers print as text, and log as bytes, is not told by the event. Raises UnsupportedEvent for a type without
+    a storage here. It is for one thread: walking an image fills offsets that belong to it.
     """
 
-    def __cinit__(self, description, target_table, *, names, columns, charsets, keys, bint keyed, bint ordered,
-                  bint together, uint64_t group, operations, row_filter, table_sql, row_key_sql, bint identical=False,
-                  defaults=(), bint splits_updates=True, bytes row_event_map=None, bytes definition=None):
+    def __cinit__(self, description, charsets, declared):
         self.description = description
         self.source = description.name
-        self.target_table = target_table
-        self.target = target_table.name
-        self.names = tuple(names)
-        self.is_ordered = ordered
-        self.is_keyed = keyed
-        self.stays_together = together
-        self.is_identical = identical
-        self.defaults = tuple(defaults)
-        self.is_unaltered = False
-        self.splits_updates = splits_updates
-        self.group = group
-        self.row_filter = row_filter
-        self.table_sql = table_sql
-        self.row_key_sql = row_key_sql
-        self.keys = keys
-        self.row_key = keys[0] if keyed else None
-        self.has_alternatives = len(keys) > (1 if keyed else 0)
-        self.row_event_map = row_event_map
-        self.definition = definition
-        self.opens = -1
-        self.operations = sum(1 << operation for operation in operations)
+        self.names = description.column_names
+        self.charsets = list(charsets)
+        self.declared = list(declared)
         self.count = len(description.columns)
         self.present_bytes = (self.count + 7) // 8
-        self.every_column = <uint8_t*>calloc(self.present_bytes, 1)
+        self.every_column = <uint8_t*>calloc(max(1, self.present_bytes), 1)
+        self.sizes = <uint32_t*>calloc(max(1, self.count), sizeof(uint32_t))
+        self.prefixes = <uint8_t*>calloc(max(1, self.count), 1)
+        self.storages = <uint8_t*>calloc(max(1, self.count), 1)
+        self.flags = <uint8_t*>calloc(max(1, self.count), 1)
+        self.details = <uint16_t*>calloc(max(1, self.count), sizeof(uint16_t))
+        self.offsets_before = <uint32_t*>calloc(max(1, self.count), sizeof(uint32_t))
+        self.offsets_after = <uint32_t*>calloc(max(1, self.count), sizeof(uint32_t))
         for i in range(self.count):
             self.every_column[i >> 3] |= 1 << (i & 7)
-        self.sizes = <uint32_t*>calloc(self.count, sizeof(uint32_t))
-        self.prefixes = <uint8_t*>calloc(self.count, 1)
-        self.renderings = <uint8_t*>calloc(self.count, 1)
-        self.flags = <uint8_t*>calloc(self.count, 1)
-        self.details = <uint16_t*>calloc(self.count, sizeof(uint16_t))
-        self.offsets_before = <uint32_t*>calloc(self.count, sizeof(uint32_t))
-        self.offsets_after = <uint32_t*>calloc(self.count, sizeof(uint32_t))
-        self.name_sql = []
-        self.introducers = []
-        self.charsets = charsets
-        for i, (name, introducer, rendering) in enumerate(columns):
-            self._column(i, description.columns[i], rendering)
-            self.name_sql.append(name)
-            self.introducers.append(introducer)
-            if name is not None:
-                self.flags[i] |= F_WRITTEN
-        if keyed:
-            for i in self.row_key.columns:
-                self.flags[i] |= F_ROW_KEY
+            self._column(i, description.columns[i])
 
     def __dealloc__(self):
         free(self.every_column)
         free(self.sizes)
         free(self.prefixes)
-        free(self.renderings)
+        free(self.storages)
         free(self.flags)
         free(self.details)
         free(self.offsets_before)
         free(self.offsets_after)
 
-    def _column(self, int i, column, rendering):
+    def _column(self, int i, column):
         kind, metadata = column.type, column.metadata
         self.details[i] = metadata & 0xFFFF
         self.flags[i] = F_UNSIGNED if column.unsigned else 0
-        self.renderings[i] = _RENDERINGS.get(kind, 0)
+        self.storages[i] = _STORAGES.get(kind, 0) or self._text_storage(i, kind)
         if kind in _INT_BYTES:
             self.sizes[i] = _INT_BYTES[kind]
         elif kind in (cell.FLOAT, cell.DOUBLE):
@@ -160,27 +109,19 @@ cdef class Plan:
             raise UnsupportedEvent(
                 f"column {i + 1} of {self.source[0]}.{self.source[1]} is stored as type {kind}",
                 hint="a column in the format of before MySQL 5.6 is rewritten by ALTER TABLE ... FORCE")
-        if rendering == "single":
-            self.flags[i] |= F_SINGLE
-        elif rendering is not None:
-            self.renderings[i] = {
-                "text": R_TEXT, "binary": R_BINARY, "uuid": R_UUID, "printed": R_PRINTED}[rendering]
-            if rendering != "text" and kind == cell.STRING:
-                self.flags[i] |= F_PADDED
-        elif not self.renderings[i]:
-            self.renderings[i] = R_BINARY
+        if kind == cell.STRING and (self.charsets[i] == "binary" or self.declared[i] in cell.PRINTED):
+            self.flags[i] |= F_PADDED
+
+    def _text_storage(self, int i, kind):
+        if kind == cell.STRING and self.declared[i] in cell.PRINTED:
+            return AS_UUID if self.declared[i] == "uuid" else AS_BINARY
+        return AS_BINARY if self.charsets[i] in ("", "binary") else AS_TEXT
 
     def __reduce__(self):
-        raise TypeError("a plan belongs to one process")
+        raise TypeError("a layout belongs to one process")
 
     cdef bint is_full(self, const uint8_t* present) noexcept:
         return memcmp(present, self.every_column, self.present_bytes) == 0
-
-    cdef bint writes(self, int column) noexcept:
-        return self.flags[column] & F_WRITTEN
-
-    cdef bint is_row_key(self, int column) noexcept:
-        return self.flags[column] & F_ROW_KEY
 
     cdef const uint8_t* locate(self, Image image, const uint8_t* end, uint32_t* offsets) except NULL:
         """Fill ``offsets`` (from the image's start) and return where the image ends."""
@@ -271,66 +212,32 @@ cdef class Plan:
                 return False
         return True
 
-    cdef int render(self, Out out, int column, const uint8_t* start, uint32_t offset) except -1:
-        """Write one value as SQL, text with its charset, so that it compares in the column's own collation."""
-        if offset == NULL_VALUE:
-            return out.put(b"NULL", 4)
-        if offset == ABSENT:
-            raise SchemaMismatch(
-                f"the row image lacks column {self.names[column]}",
-                hint="set binlog_row_image=FULL on the source").at(table=".".join(self.source))
-        cdef const uint8_t* p
-        cdef size_t length = self.value_at(column, start, offset, &p)
-        cdef uint8_t kind = self.renderings[column]
+    cdef int put_plain(self, Out out, int column, const uint8_t* p, size_t length) except -1:
+        """Write a number, a date or a time as SQL reads it; an ENUM or a SET as its number."""
+        cdef uint8_t kind = self.storages[column]
         cdef uint16_t detail = self.details[column]
-        cdef size_t padded
-        if kind == R_INT:
+        if kind == AS_INT:
             return render_int(out, p, length, self.flags[column] & F_UNSIGNED)
-        if kind == R_TEXT:
-            out.put_bytes(<bytes>self.introducers[column])
-            return render_text(out, p, length)
-        if kind == R_BINARY or kind == R_UUID:
-            padded = detail if self.flags[column] & F_PADDED else 0
-            return render_binary(out, <bytes>self.introducers[column], p, length, padded)
-        if kind == R_PRINTED:
-            out.put(b"CAST(", 5)
-            render_binary(out, b"", p, length, detail)
-            out.put(b" AS ", 4)
-            out.put_bytes(<bytes>self.introducers[column])
-            return out.put_char(41)
-        if kind == R_DECIMAL:
+        if kind == AS_DECIMAL:
             return render_decimal(out, p, detail >> 8, detail & 0xFF)
-        if kind == R_DATETIME:
+        if kind == AS_DATETIME:
             return render_datetime(out, p, detail)
-        if kind == R_TIMESTAMP:
+        if kind == AS_TIMESTAMP:
             return render_timestamp(out, p, detail)
-        if kind == R_SET:
+        if kind == AS_SET:
             # Servers compare a SET of 64 members as a signed number.
             return render_int(out, p, length, length < 8)
-        if kind == R_ENUM:
-            # A value that was no member: number 0, which a strict server accepts from nobody.
-            out.needs_lenience |= little_endian(p, length) == 0
+        if kind == AS_ENUM:
             return out.put_number(little_endian(p, length))
-        if kind == R_BIT:
+        if kind == AS_BIT:
             return out.put_number(big_endian(p, length))
-        if kind == R_YEAR:
+        if kind == AS_YEAR:
             return out.put_number(1900 + p[0] if p[0] else 0)
-        if kind == R_DATE:
+        if kind == AS_DATE:
             return render_date(out, p)
-        if kind == R_TIME:
+        if kind == AS_TIME:
             return render_time(out, p, detail)
-        if kind == R_FLOAT or kind == R_DOUBLE:
-            return render_double(out, p, kind == R_FLOAT)
-        plain = compression.value(p[:length])
-        out.put_bytes(<bytes>self.introducers[column])
-        return render_text(out, <const uint8_t*><const char*>plain, len(plain))
-
-    cdef int render_stored(self, Out out, int column, const uint8_t* start, uint32_t offset) except -1:
-        """Write one value as SQL to be stored: servers store a zero's sign only of what rounds to it."""
-        if (self.flags[column] & F_SINGLE and offset != NULL_VALUE and offset != ABSENT
-                and little_endian(start + offset, 4) == 0x80000000):
-            return out.put(b"-1e-46", 6)
-        return self.render(out, column, start, offset)
+        return render_double(out, p, kind == AS_FLOAT)
 
     cdef object value(self, int column, const uint8_t* start, uint32_t offset):
         """Return one value as a Python object, temporal types and labels as text; text that is not certain as bytes."""
@@ -338,25 +245,25 @@ cdef class Plan:
             return None
         cdef const uint8_t* p
         cdef size_t length = self.value_at(column, start, offset, &p)
-        cdef uint8_t kind = self.renderings[column]
-        if kind == R_TEXT or kind == R_BINARY or kind == R_PRINTED:
+        cdef uint8_t kind = self.storages[column]
+        if kind == AS_TEXT or kind == AS_BINARY:
             padded = self.details[column] if self.flags[column] & F_PADDED else 0
             return self._characters(column, p[:length].ljust(padded, b"\0"))
-        if kind == R_UUID:
+        if kind == AS_UUID:
             # Tables store the segments reversed, but the log has the bytes in the order of the text.
             return str(UUID(bytes=p[:length].ljust(16, b"\0")[:16]))
-        if kind == R_COMPRESSED:
+        if kind == AS_COMPRESSED:
             return self._characters(column, compression.value(p[:length]))
-        if kind == R_SET or kind == R_ENUM:
+        if kind == AS_SET or kind == AS_ENUM:
             return self._label(column, little_endian(p, length))
         out = Out()
-        self.render(out, column, start, offset)
+        self.put_plain(out, column, p, length)
         text = out.take().decode("ascii")
-        if kind in (R_INT, R_BIT, R_YEAR):
+        if kind in (AS_INT, AS_BIT, AS_YEAR):
             return int(text)
-        if kind == R_DECIMAL:
+        if kind == AS_DECIMAL:
             return Decimal(text)
-        if kind in (R_FLOAT, R_DOUBLE):
+        if kind in (AS_FLOAT, AS_DOUBLE):
             return float(text)
         return text.strip("'")
 
@@ -372,9 +279,8 @@ cdef class Plan:
     def _label(self, int column, number):
         members = self.description.columns[column].members
         if members is None:
-            declared = self.target_table.column(self.names[column])
             raise SchemaMismatch(
-                f"the members of column {self.names[column]} are not known (it is {declared and declared.type})",
+                f"the members of column {self.names[column]} are not known (it is {self.declared[column] or None})",
                 hint="set binlog_row_metadata=FULL on the source").at(table=".".join(self.source))
         if self.description.columns[column].type == cell.SET:
             return self._characters(column, self._comma(column).join(
@@ -419,78 +325,3 @@ cdef class Plan:
             return tuple([self.value(i, image.start, offsets[i]) for i in range(self.count)])
         finally:
             free(offsets)
-
-
-cdef uint8_t[256] _POPCOUNT
-for _i in range(256):
-    _POPCOUNT[_i] = bin(_i).count("1")
-
-
-@cython.final
-cdef class RowSet:
-    """Changes of one kind to one table, as references into their transactions' bytes.
-
-    Whoever holds it must hold the transactions. ``is_net`` says that the changes are net: no two touch one
-    row, and their order does not matter.
-    """
-
-    def __cinit__(self, Plan plan, uint8_t kind, bint is_net, bint foreign_keys_off=False):
-        self.plan = plan
-        self.foreign_keys_off = foreign_keys_off
-        self.kind = kind
-        self.is_net = is_net
-        self.count = self.capacity = 0
-        self.starts = self.bitmaps = NULL
-
-    def __dealloc__(self):
-        free(self.starts)
-        free(self.bitmaps)
-
-    def __len__(self):
-        return self.count
-
-    cdef int add(self, Image before, Image after) except -1:
-        cdef const uint8_t* whole = self.plan.every_column
-        if self.count == self.capacity:
-            self._grow()
-        if self.bitmaps == NULL and ((before.start != NULL and before.present != whole)
-                                     or (after.start != NULL and after.present != whole)):
-            self._keep_bitmaps()
-        self.starts[2 * self.count] = before.start
-        self.starts[2 * self.count + 1] = after.start
-        if self.bitmaps != NULL:
-            self.bitmaps[2 * self.count] = before.present
-            self.bitmaps[2 * self.count + 1] = after.present
-        self.count += 1
-        return 0
-
-    cdef Change change(self, size_t at) noexcept:
-        """Return a change; of an image that it does not have, the start is NULL."""
-        cdef const uint8_t* whole = self.plan.every_column
-        cdef const uint8_t** starts = self.starts + 2 * at
-        if self.bitmaps == NULL:
-            return Change(Image(starts[0], whole), Image(starts[1], whole))
-        return Change(Image(starts[0], self.bitmaps[2 * at]), Image(starts[1], self.bitmaps[2 * at + 1]))
-
-    cdef int _grow(self) except -1:
-        cdef size_t capacity = max(<size_t>8, self.capacity * 2)
-        cdef void* grown = realloc(self.starts, capacity * 2 * sizeof(void*))
-        if grown == NULL:
-            raise MemoryError("no memory for a batch's rows")
-        self.starts = <const uint8_t**>grown
-        if self.bitmaps != NULL:
-            grown = realloc(self.bitmaps, capacity * 2 * sizeof(void*))
-            if grown == NULL:
-                raise MemoryError("no memory for a batch's rows")
-            self.bitmaps = <const uint8_t**>grown
-        self.capacity = capacity
-        return 0
-
-    cdef int _keep_bitmaps(self) except -1:
-        cdef size_t i
-        self.bitmaps = <const uint8_t**>malloc(self.capacity * 2 * sizeof(void*))
-        if self.bitmaps == NULL:
-            raise MemoryError("no memory for a batch's rows")
-        for i in range(2 * self.count):
-            self.bitmaps[i] = self.plan.every_column
-        return 0
