@@ -76,6 +76,8 @@ cdef class Batch:
     cdef Plans registry
     cdef dict plans             # TableMap -> Plan, of the tables in it that the link carries
     cdef dict tables            # TableMap -> NetTable, of the same
+    cdef TableMap last_table    # neighbours are mostly of one table
+    cdef NetTable last_net
     cdef Rows rows
 
     def __cinit__(self, Plans registry not None):
@@ -143,11 +145,12 @@ cdef class Batch:
         self.size += transaction.size
         for i in range(transaction.ref_count):
             table = <TableMap>transaction.tables[transaction.refs[i].table]
-            net = self.tables.get(table)
-            if net is None:
-                net = self._open_table(table)
-            if net is not None:
-                self._merge(net, transaction, index, &transaction.refs[i])
+            if table is not self.last_table:
+                net = self.tables.get(table)
+                self.last_net = self._open_table(table) if net is None else net
+                self.last_table = table
+            if self.last_net is not None:
+                self._merge(self.last_net, transaction, index, &transaction.refs[i])
 
     cdef NetTable _open_table(self, TableMap table):
         """Begin a table; two plans for one target table (its id in the log changed) cannot merge rows."""
@@ -191,7 +194,8 @@ cdef class Batch:
         cdef UniqueKey key
         cdef uint64_t hash
         cdef Py_ssize_t i
-        cdef Py_ssize_t first = 1 if target.row_key is not None and not target.is_ordered and target.row_key.is_exact else 0
+        cdef bint has_row_key = target.row_key is not None
+        cdef Py_ssize_t first = 1 if has_row_key and not target.is_ordered and target.row_key.is_exact else 0
         for i in range(first, len(target.keys)):
             key = <UniqueKey>target.keys[i]
             hash = net.layout.hash_key(key, image.start, offsets, &net.unproven)
@@ -314,6 +318,7 @@ cdef class Batch:
 
     cdef int _forget_keys(self) except -1:
         self.tables.clear()
+        self.last_table = self.last_net = None
         free(self.hashes)
         free(self.owners)
         self.hashes = NULL
@@ -439,7 +444,7 @@ cdef class Batch:
         layout.locate(after, end_of(after), layout.offsets_after)
         for i in range(1, len(net.target.keys)):
             if not layout.same_key(<UniqueKey>net.target.keys[i], row.key, layout.offsets_before, row.after,
-                                 layout.offsets_after):
+                                   layout.offsets_after):
                 return True
         return False
 

@@ -4,7 +4,7 @@
 from cdcd.row.layout cimport DELETE, INSERT, UPDATE, Image, Layout
 from cdcd.row.plan cimport Plan
 from cdcd.row.row_set cimport RowSet
-from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
+from cdcd.row.transaction cimport RowsRef, Transaction
 
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
 

@@ -4,7 +4,8 @@ Everything here is a pure function of what the source logged and of the configur
 clock and no chance, so what a link carries can be tested without a server and is the same at every run.
 
 rules       which tables a link carries, and what each is called on the target
-plan        what a link does with one table: ``conversion`` judges its columns' types, ``keys`` its keys
+plan        what a link does with one table, as a ``cdcd.row.plan.Plan``: ``conversion`` judges its columns' types,
+            ``keys`` its keys
 announced   which statements of the log cdcd itself has run
 source_text a statement of the log as ``cdcd.sql`` reads it, in the charset and sql_mode of its session
 where       row filters: ``binding`` ties one to a table by way of ``operand``, ``collation`` and ``numbers`` hold

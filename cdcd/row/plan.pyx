@@ -9,7 +9,6 @@ cimport cython
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
-from cdcd.row.key cimport UniqueKey
 from cdcd.row.layout cimport Layout
 from cdcd.row.transaction cimport TableMap, Transaction
 
@@ -131,8 +130,9 @@ cdef class Plans:
         """Whether any of a transaction's tables is carried, and the plans of all of them tell what its rows need."""
         cdef bint carries = False
         cdef Plan plan
-        for table in transaction.tables:
-            plan = self.find(table)
+        cdef Py_ssize_t i
+        for i in range(len(transaction.tables)):
+            plan = self.find(<TableMap>transaction.tables[i])
             if plan is None or (transaction.leaves_out and plan.is_carried and not plan.is_unaltered):
                 return False
             carries |= plan.is_carried

@@ -353,7 +353,9 @@ cdef int _put_whole_value(Out out, Writing writing, int i, Image image) except -
     else:
         out.put_bytes(name + b"<=>")
     writing.render(out, i, image.start, writing.layout.offsets_before[i])
-    value = writing.layout.value(i, image.start, writing.layout.offsets_before[i]) if kind == cell.FLOAT or kind == cell.DOUBLE else None
+    if kind != cell.FLOAT and kind != cell.DOUBLE:
+        return 0
+    value = writing.layout.value(i, image.start, writing.layout.offsets_before[i])
     if value == 0:
         # Zeros compare and print alike whatever their sign.
         negative = copysign(1.0, value) < 0

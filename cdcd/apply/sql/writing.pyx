@@ -9,10 +9,10 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
 from cdcd.row.layout cimport (
-    ABSENT, AS_BINARY, AS_COMPRESSED, AS_ENUM, AS_FLOAT, AS_INT, AS_TEXT, AS_UUID, F_PADDED, F_UNSIGNED, NULL_VALUE,
+    ABSENT, AS_BINARY, AS_COMPRESSED, AS_ENUM, AS_INT, AS_TEXT, AS_UUID, F_PADDED, F_UNSIGNED, NULL_VALUE,
     Layout,
 )
-from cdcd.row.plan cimport Plan, TargetPlan
+from cdcd.row.plan cimport Plan
 from cdcd.row.values cimport Out, little_endian, render_binary, render_int, render_text
 
 from cdcd.errors import SchemaMismatch
