@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from cdcd.apply.sql import writer
 from cdcd.apply.sql.exchange import MismatchError
 from cdcd.errors import ApplyFailed
+from cdcd.mysql.flavor.mariadb import MARIADB
 from tests.fixtures import values
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
@@ -172,11 +174,16 @@ async def test_a_geometry_without_a_value_arrives(east: MariaDB, west: MariaDB, 
 
 
 @pytest.mark.usefixtures("rows_as_sql")
+@pytest.mark.parametrize("why", ["the account may not", "the flavor cannot"])
 async def test_a_geometry_without_a_value_stops_where_row_events_are_not_taken(
-    east: MariaDB, west: MariaDB, database: str, monkeypatch: pytest.MonkeyPatch
+    east: MariaDB, west: MariaDB, database: str, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
     """It says what no SQL can write, and what can be done."""
-    monkeypatch.setattr(writer, "format_description", lambda: b"SIGNAL SQLSTATE '42000'")
+    if why == "the account may not":
+        monkeypatch.setattr(writer, "format_description", lambda *_: b"SIGNAL SQLSTATE '42000'")
+    else:
+        without = replace(MARIADB, row_events_as_statements=None, without_text=None)
+        monkeypatch.setattr("cdcd.mysql.flavor.KNOWN", (without,))
     for server in (east, west):
         server.sql("CREATE TABLE t (id INT PRIMARY KEY, g GEOMETRY NOT NULL)", database=database)
     async with running(a_link(database), east, west) as link:
