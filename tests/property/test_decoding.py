@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +26,7 @@ from cdcd.source.schema import read_collations
 from tests.fixtures.links import site
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.recording import record
+from tests.fixtures.servers import ServerFactory
 
 WORK = """
 CREATE DATABASE cdcd; CREATE DATABASE d; USE d;
@@ -80,17 +81,15 @@ async def _record(server: MariaDB) -> Recording:
 
 
 @pytest.fixture(scope="module", params=[{}, COMPRESSING], ids=["plain", "compressed"])
-def recording(request: pytest.FixtureRequest, mariadb_programs: None) -> Iterator[Recording]:
+def recording(request: pytest.FixtureRequest, module_server_factory: ServerFactory) -> Recording:
     """What a server sends without checksums, so that damage reaches the decoder."""
-    with MariaDB({"binlog-checksum": "NONE", **request.param}) as server:
-        yield asyncio.run(_record(server))
+    return asyncio.run(_record(module_server_factory({"binlog-checksum": "NONE", **request.param})))
 
 
 @pytest.fixture(scope="module")
-def checked(mariadb_programs: None) -> Iterator[Recording]:
+def checked(module_server_factory: ServerFactory) -> Recording:
     """What a server sends with checksums."""
-    with MariaDB({"binlog-checksum": "CRC32"}) as server:
-        yield asyncio.run(_record(server))
+    return asyncio.run(_record(module_server_factory({"binlog-checksum": "CRC32"})))
 
 
 def facts(transactions: list[Transaction]) -> list[object]:

@@ -36,7 +36,7 @@ def shop(west):
 
 def source(server_factory, **options):
     """Start a server with its own options and a table to carry."""
-    server = server_factory(options={name.replace("_", "-"): value for name, value in options.items()})
+    server = server_factory({name.replace("_", "-"): value for name, value in options.items()})
     server.sql(TABLE)
     return server
 
