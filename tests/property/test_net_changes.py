@@ -29,6 +29,7 @@ from cdcd.apply.sql.exchange import MismatchError
 from cdcd.config.schema import Link
 from tests.fixtures.links import RunningLink, running
 from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.search import examples
 from tests.fixtures.servers import ServerFactory
 
 TABLES = """
@@ -294,7 +295,7 @@ class Trial:
 
 
 @pytest.mark.usefixtures("every_way")
-@settings(max_examples=30, derandomize=True, database=None, deadline=None,
+@settings(max_examples=examples(10, storm=300), derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(script=scripts, cap=caps)
 def test_net_changes_end_as_the_source_ended(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.pair import a_link
+from tests.fixtures.search import examples
 from tests.fixtures.servers import ServerFactory
 
 ROWS = 40
@@ -172,8 +173,7 @@ rows_of_values = st.lists(
 
 @given(first=rows_of_values, second=rows_of_values)
 @settings(
-    max_examples=12,
-    deadline=None,
+    max_examples=examples(3, storm=60),
     # A failure shows the row that differs, and each smaller example would cost seconds.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
