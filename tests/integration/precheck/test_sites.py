@@ -42,6 +42,7 @@ def source(server_factory, **options):
 
 
 def summary(problems):
+    """Return how bad each problem is, where it is, and how its text begins."""
     return [(problem.level, problem.path, problem.text.split(":")[0]) for problem in problems]
 
 
