@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures import mariadb
+from tests.fixtures import mariadb, search
 
 pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.links"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add ``--storm``."""
-    parser.addoption("--storm", action="store_true", help="run the long randomized fault runs too")
+    parser.addoption("--storm", action="store_true", help="run the long randomized runs too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let randomized tests search further in a storm."""
+    search.load_profile(storm=config.getoption("--storm"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -54,10 +54,10 @@ class LinkRunner:
         state: StateFiles | None = None,
         is_paired: bool = False,
     ) -> None:
-        """``names`` are the links of the configuration file with their sites, where there is one; ``state`` the
-        daemon's own files.
+        """Describe a link that does not run yet.
 
-        ``is_paired``: another link of the file carries the opposite way.
+        ``names`` are the links of the configuration file with their sites, where there is one; ``state`` the daemon's
+        own files. ``is_paired``: another link of the file carries the opposite way.
         """
         self.link = link
         self._is_paired = is_paired

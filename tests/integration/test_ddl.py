@@ -5,25 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fixtures.active_pair import active_pair
-from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.schema_changes import CASES, script
-
-# Nothing here depends on what a disk has kept, and every schema change flushes many times.
-FAST = {"sync-binlog": "0", "innodb-flush-log-at-trx-commit": "0"}
-
-
-@pytest.fixture(scope="module")
-def east(mariadb_programs):
-    """One of two servers of this module's own."""
-    with MariaDB(FAST) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def west(mariadb_programs):
-    """The other one."""
-    with MariaDB(FAST) as server:
-        yield server
 
 
 @pytest.mark.parametrize("case", CASES)

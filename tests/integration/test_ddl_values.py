@@ -132,7 +132,7 @@ async def test_hundreds_of_tables_are_dropped_by_one_statement(both):
 
 async def test_a_statement_that_the_target_takes_in_no_packet_stops_the_link(east, server_factory, database):
     """The target would end the connection, again and again."""
-    west = server_factory(options={"max-allowed-packet": "1M"})
+    west = server_factory({"max-allowed-packet": "1M"})
     west.sql(f"CREATE DATABASE {database}")
     async with running(a_link(database, ddl=True), east, west) as run:
         east.sql(f"/* {'x' * 1_100_000} */ CREATE TABLE t (id INT PRIMARY KEY)", database=database)

@@ -46,6 +46,7 @@ class Queries:
         self.server = server
 
     async def fetch(self, query: str) -> list[tuple[Any, ...]]:
+        """Return a query's rows."""
         return self.server.sql(query)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from cdcd.errors import ApplyFailed, Conflict
@@ -117,7 +115,7 @@ async def test_a_long_row_is_not_pushed_over_the_target_s_limit_by_its_neighbour
     server_factory: ServerFactory,
 ) -> None:
     """What the target takes alone must not stop the link because rows before it were already in the statement."""
-    both = Both(server_factory(), server_factory(options={"max-allowed-packet": "1M"}), "shop")
+    both = Both(server_factory(), server_factory({"max-allowed-packet": "1M"}), "shop")
     for server in (both.source, both.target):
         server.sql("CREATE DATABASE shop")
     both.both("CREATE TABLE t (id INT PRIMARY KEY, v LONGTEXT)")
@@ -200,11 +198,9 @@ async def test_a_value_that_the_target_refuses_is_named(both: Both) -> None:
 
 
 @pytest.fixture(scope="module")
-def lenient(mariadb_programs: None) -> Iterator[MariaDB]:
+def lenient(module_server_factory: ServerFactory) -> MariaDB:
     """A target that was told to overlook what row events contradict."""
-    options = {"slave-exec-mode": "IDEMPOTENT", "slave-type-conversions": "ALL_LOSSY", "sync-binlog": "0"}
-    with MariaDB(options) as server:
-        yield server
+    return module_server_factory({"slave-exec-mode": "IDEMPOTENT", "slave-type-conversions": "ALL_LOSSY"})
 
 
 @pytest.fixture

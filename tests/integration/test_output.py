@@ -48,6 +48,7 @@ class Pipe:
             self.read_end = -1
 
     def close(self) -> None:
+        """Close what is open of both ends."""
         for end in (self.read_end, self.write_end):
             if end >= 0:
                 os.close(end)

@@ -13,6 +13,7 @@ from cdcd.apply.sql import exchange
 from cdcd.errors import ApplyFailed, Fenced
 from tests.fixtures.links import PLAIN, Both, RunningLink, running, wait_until
 from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.servers import ServerFactory
 
 ROWS = 40
 HELD = 17
@@ -48,10 +49,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def hasty(mariadb_programs: None) -> Any:
+def hasty(module_server_factory: ServerFactory) -> MariaDB:
     """A target that waits for locks no longer than a second."""
-    with MariaDB({"innodb-lock-wait-timeout": "1", "sync-binlog": "0"}) as server:
-        yield server
+    return module_server_factory({"innodb-lock-wait-timeout": "1"})
 
 
 def equal(both: Both) -> bool:

@@ -28,7 +28,7 @@ def test_an_empty_log_ends_where_it_begins(cdcd, server_factory, west):
 
 def test_a_server_without_a_log_has_no_position(cdcd, server_factory, west):
     """An empty answer would be taken for the beginning of the log."""
-    cdcd.write(server_factory(options={"log-bin": None}), west, "shop.*")
+    cdcd.write(server_factory({"log-bin": None}), west, "shop.*")
     done = cdcd("position", "--site", "east")
 
     assert (1, "", "cdcd: site east has no binary log; set log_bin on its server\n") == (

@@ -40,7 +40,7 @@ def test_committed_rows_survive_a_kill_on_the_same_port(server_factory: ServerFa
 
 def test_options_override_the_defaults_and_the_rest_stays(server_factory: ServerFactory) -> None:
     """A test names only the setting that it is about."""
-    server = server_factory(options={"binlog_row_metadata": "MINIMAL", "sync-binlog": "0"})
+    server = server_factory({"binlog_row_metadata": "MINIMAL", "sync-binlog": "0"})
 
     rows = server.sql("SELECT @@binlog_row_metadata, @@sync_binlog, @@binlog_format, @@log_bin, @@max_allowed_packet")
 
@@ -83,7 +83,7 @@ def test_account_of_the_daemon_may_do_everything(east: MariaDB, database: str) -
 def test_server_that_cannot_start_shows_its_log(server_factory: ServerFactory) -> None:
     """A wrong option is read in the failure, not searched for in a folder that is gone."""
     with pytest.raises(ServerFailed, match="no-such-option"):
-        server_factory(options={"no-such-option": "1"})
+        server_factory({"no-such-option": "1"})
 
 
 def test_server_ends_with_the_process_that_started_it(mariadb_programs: None) -> None:

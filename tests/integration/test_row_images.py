@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from itertools import product
 
 import pytest
@@ -13,6 +12,7 @@ from cdcd.errors import Conflict, SchemaMismatch
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.pair import Pair, a_link
+from tests.fixtures.servers import ServerFactory
 
 IMAGES = ("FULL", "MINIMAL", "NOBLOB")
 METADATA = ("FULL", "MINIMAL", "NO_LOG")
@@ -54,23 +54,20 @@ LATER = "SET timestamp = UNIX_TIMESTAMP() + 5;"
 
 
 @pytest.fixture(scope="module")
-def sources(mariadb_programs: None) -> Iterator[Mapping[str, MariaDB]]:
+def sources(module_server_factory: ServerFactory) -> Mapping[str, MariaDB]:
     """One source for each logging of metadata, with compressed events where that can be told apart."""
-    with ExitStack() as stack:
-        yield {
-            "FULL": stack.enter_context(MariaDB({"binlog-checksum": "CRC32"})),
-            "MINIMAL": stack.enter_context(
-                MariaDB({"binlog-row-metadata": "MINIMAL", "log-bin-compress": "ON", "log-bin-compress-min-len": "10"})
-            ),
-            "NO_LOG": stack.enter_context(MariaDB({"binlog-row-metadata": "NO_LOG", "binlog-checksum": "NONE"})),
-        }
+    compressing = {"log-bin-compress": "ON", "log-bin-compress-min-len": "10"}
+    return {
+        "FULL": module_server_factory({"binlog-checksum": "CRC32"}),
+        "MINIMAL": module_server_factory({"binlog-row-metadata": "MINIMAL", **compressing}),
+        "NO_LOG": module_server_factory({"binlog-row-metadata": "NO_LOG", "binlog-checksum": "NONE"}),
+    }
 
 
 @pytest.fixture(scope="module")
-def target(mariadb_programs: None) -> Iterator[MariaDB]:
+def target(module_server_factory: ServerFactory) -> MariaDB:
     """The target of them all."""
-    with MariaDB() as server:
-        yield server
+    return module_server_factory()
 
 
 def a_pair(source: MariaDB, target: MariaDB, database: str) -> Pair:

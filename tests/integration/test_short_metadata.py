@@ -8,15 +8,13 @@ from cdcd.errors import SchemaMismatch
 from cdcd.source import second_reading
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import forget, running
-from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.moved_on import HISTORY, TABLE, begin, both, link, rows, stop
 
 
 @pytest.fixture(scope="module", params=["NO_LOG", "MINIMAL"])
-def short(request, mariadb_programs):
+def short(request, module_server_factory):
     """A source whose events do not name columns."""
-    with MariaDB({"binlog-row-metadata": request.param}) as server:
-        yield server
+    return module_server_factory({"binlog-row-metadata": request.param})
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from cdcd.apply.sql import writer
 from cdcd.errors import CdcdError
 from tests.fixtures.links import Both, running
 from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.servers import ServerFactory
 
 ROWS = "INSERT INTO t VALUES (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c'), (4, 40, 'd')"
 SHAPES = {
@@ -164,10 +165,9 @@ LARGE = {
 
 
 @pytest.fixture(scope="module")
-def narrow(mariadb_programs: None) -> Any:
+def narrow(module_server_factory: ServerFactory) -> MariaDB:
     """A target that takes packets of 4 MiB."""
-    with MariaDB({"max-allowed-packet": "4M"}) as server:
-        yield server
+    return module_server_factory({"max-allowed-packet": "4M"})
 
 
 @pytest.mark.parametrize("parts", [False, True])

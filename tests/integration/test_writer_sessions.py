@@ -44,7 +44,7 @@ def _every_row_splits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_every_row_splits", "either_way")
 async def test_values_arrive_whatever_the_target_s_defaults(server_factory: ServerFactory) -> None:
     """Time zone, SQL mode and charsets decide what a value means: a writer sets them, at every connect."""
-    source, target = server_factory(), server_factory(options=CONTRARY)
+    source, target = server_factory(), server_factory(CONTRARY)
     for server in (source, target):
         server.sql("CREATE DATABASE shop")
     both = Both(source, target, "shop")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +27,8 @@ from cdcd.source.schema import read_collations
 from tests.fixtures.links import site
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.recording import record
+from tests.fixtures.search import examples
+from tests.fixtures.servers import ServerFactory
 
 WORK = """
 CREATE DATABASE cdcd; CREATE DATABASE d; USE d;
@@ -79,17 +81,15 @@ async def _record(server: MariaDB) -> Recording:
 
 
 @pytest.fixture(scope="module", params=[{}, COMPRESSING], ids=["plain", "compressed"])
-def recording(request: pytest.FixtureRequest, mariadb_programs: None) -> Iterator[Recording]:
+def recording(request: pytest.FixtureRequest, module_server_factory: ServerFactory) -> Recording:
     """What a server sends without checksums, so that damage reaches the decoder."""
-    with MariaDB({"binlog-checksum": "NONE", **request.param}) as server:
-        yield asyncio.run(_record(server))
+    return asyncio.run(_record(module_server_factory({"binlog-checksum": "NONE", **request.param})))
 
 
 @pytest.fixture(scope="module")
-def checked(mariadb_programs: None) -> Iterator[Recording]:
+def checked(module_server_factory: ServerFactory) -> Recording:
     """What a server sends with checksums."""
-    with MariaDB({"binlog-checksum": "CRC32"}) as server:
-        yield asyncio.run(_record(server))
+    return asyncio.run(_record(module_server_factory({"binlog-checksum": "CRC32"})))
 
 
 def facts(transactions: list[Transaction]) -> list[object]:
@@ -143,7 +143,7 @@ def exercise(recording: Recording, stream: bytes, **arguments: object) -> None:
 DECODERS = st.sampled_from(
     [{}, {"relay_except": {"west"}}, {"relay_except": {"north"}}, {"transaction_bytes_max": 100}]
 )
-SHARED = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED = settings(max_examples=examples(150, storm=3000), suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("arguments", [{}, {"relay_except": {"west"}}, {"transaction_bytes_max": 100}])
@@ -155,7 +155,7 @@ def test_byte_by_byte_is_the_same_as_at_once(recording: Recording, arguments: di
 
 
 @given(places=st.lists(st.integers(0, 1 << 20), max_size=12), arguments=DECODERS)
-@settings(SHARED, max_examples=60)
+@settings(SHARED, max_examples=examples(30, storm=600))
 def test_any_pieces_are_the_same_as_at_once(
     checked: Recording, places: list[int], arguments: dict[str, object]
 ) -> None:
@@ -209,7 +209,7 @@ edits_of_events = st.tuples(
 
 
 @given(edits=st.lists(edits_of_events, min_size=1, max_size=4), arguments=DECODERS)
-@settings(SHARED, max_examples=1500)
+@settings(SHARED, max_examples=examples(300, storm=15_000))
 def test_events_whose_insides_lie_raise_only_our_errors(
     recording: Recording,
     edits: list[tuple[int, Callable[[bytes, int, int], bytes], int, int]],
@@ -224,7 +224,7 @@ def test_events_whose_insides_lie_raise_only_our_errors(
 
 
 @given(garbage=st.binary(max_size=400))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200, storm=5000))
 def test_garbage_raises_only_our_errors(garbage: bytes) -> None:
     """Bytes of no meaning are refused or waited on."""
     decoder = Decoder(Position())
@@ -233,7 +233,7 @@ def test_garbage_raises_only_our_errors(garbage: bytes) -> None:
 
 
 @given(place=st.integers(0, 1 << 20), bit=st.integers(0, 7))
-@settings(SHARED, max_examples=100)
+@settings(SHARED, max_examples=examples(100, storm=1000))
 def test_a_checksum_lets_no_flipped_bit_through(checked: Recording, place: int, bit: int) -> None:
     """What is handed on before the damage is right, and nothing after it is handed on."""
     damaged = bytearray(checked.stream)

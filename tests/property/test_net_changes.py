@@ -29,8 +29,8 @@ from cdcd.apply.sql.exchange import MismatchError
 from cdcd.config.schema import Link
 from tests.fixtures.links import RunningLink, running
 from tests.fixtures.mariadb import MariaDB
-
-FAST = {"sync-binlog": "0", "innodb-flush-log-at-trx-commit": "0"}
+from tests.fixtures.search import examples
+from tests.fixtures.servers import ServerFactory
 
 TABLES = """
 CREATE TABLE keyed (id INT PRIMARY KEY, v INT, w VARCHAR(8));
@@ -186,10 +186,9 @@ caps = st.sampled_from((1, 2, 3, 7))
 
 
 @pytest.fixture(scope="module")
-def servers(mariadb_programs: None) -> Iterator[tuple[MariaDB, MariaDB]]:
-    """Two servers that need not survive a power cut."""
-    with MariaDB(FAST) as source, MariaDB(FAST) as target:
-        yield source, target
+def servers(module_server_factory: ServerFactory) -> tuple[MariaDB, MariaDB]:
+    """A source and a target whose settings may be changed."""
+    return module_server_factory(), module_server_factory()
 
 
 class Way(NamedTuple):
@@ -296,7 +295,7 @@ class Trial:
 
 
 @pytest.mark.usefixtures("every_way")
-@settings(max_examples=30, derandomize=True, database=None, deadline=None,
+@settings(max_examples=examples(10, storm=300), derandomize=True, database=None,
           suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(script=scripts, cap=caps)
 def test_net_changes_end_as_the_source_ended(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -15,10 +14,11 @@ from hypothesis import strategies as st
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.pair import a_link
+from tests.fixtures.search import examples
+from tests.fixtures.servers import ServerFactory
 
 ROWS = 40
 SETTINGS = "SET sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'"
-FAST = {"sync-binlog": "0", "innodb-flush-log-at-trx-commit": "0"}
 
 
 def _hexadecimal(text: str, charset: str, codec: str) -> str:
@@ -132,11 +132,11 @@ COLUMNS: dict[str, st.SearchStrategy[str]] = {
 
 
 @pytest.fixture(scope="module")
-def servers(mariadb_programs: None) -> Iterator[tuple[MariaDB, MariaDB]]:
-    """A source and a target in different time zones, that need not survive a crash."""
-    with ExitStack() as stack:
-        east = stack.enter_context(MariaDB({**FAST, "default-time-zone": "+05:45"}))
-        yield east, stack.enter_context(MariaDB({**FAST, "default-time-zone": "-03:00"}))
+def servers(module_server_factory: ServerFactory) -> tuple[MariaDB, MariaDB]:
+    """A source and a target in different time zones."""
+    zones = ("+05:45", "-03:00")
+    east, west = (module_server_factory({"default-time-zone": zone}) for zone in zones)
+    return east, west
 
 
 def _show() -> str:
@@ -173,8 +173,7 @@ rows_of_values = st.lists(
 
 @given(first=rows_of_values, second=rows_of_values)
 @settings(
-    max_examples=12,
-    deadline=None,
+    max_examples=examples(3, storm=60),
     # A failure shows the row that differs, and each smaller example would cost seconds.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],

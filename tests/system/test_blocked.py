@@ -134,9 +134,7 @@ async def test_a_target_that_answers_and_commits_nothing_is_told(both, east, imp
 
 async def test_a_full_target_is_waited_for(east, database, server_factory):
     """Where rows find no room nothing is wrong with them: the link goes on once there is some."""
-    full = server_factory(
-        options={"innodb-file-per-table": "0", "innodb-data-file-path": "ibdata1:12M:autoextend:max:40M"}
-    )
+    full = server_factory({"innodb-file-per-table": "0", "innodb-data-file-path": "ibdata1:12M:autoextend:max:40M"})
     for server in (east, full):
         server.sql(f"CREATE OR REPLACE DATABASE {database}")
         server.sql("CREATE TABLE t (n INT PRIMARY KEY, body VARCHAR(2000))", database=database)

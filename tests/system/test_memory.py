@@ -9,29 +9,29 @@ import pytest
 
 from tests.fixtures import proxy
 from tests.fixtures.daemon import until
-from tests.fixtures.mariadb import MariaDB
 
 ROWS = 1_000_000
 PEAK_BYTES_MAX = 200_000_000
 BIG = "CREATE TABLE shop.big (id INT PRIMARY KEY, body CHAR(240) CHARACTER SET latin1) ENGINE=InnoDB"
-FAST = {"innodb-buffer-pool-size": "256M", "innodb-log-file-size": "512M", "sync-binlog": "0"}
+ROOMY = {"innodb-buffer-pool-size": "256M", "innodb-log-file-size": "512M"}
+ON_DISK = None  # A gigabyte and more for each server is too much to keep in memory.
 
 
 @pytest.fixture(scope="module")
-def source(mariadb_programs):
+def source(module_server_factory):
     """A server whose log holds one transaction of a million rows, a quarter of a gigabyte."""
-    with MariaDB(options=FAST) as server:
-        server.sql(f"CREATE DATABASE shop; {BIG}")
-        server.before = server.binlog_position()[2]
-        rows = f"SELECT seq, REPEAT(CHAR(65 + seq % 26), 240) FROM shop.seq_1_to_{ROWS}"
-        server.sql(f"INSERT INTO shop.big {rows}")
-        yield server
+    server = module_server_factory(ROOMY, within=ON_DISK)
+    server.sql(f"CREATE DATABASE shop; {BIG}")
+    server.before = server.binlog_position()[2]
+    rows = f"SELECT seq, REPEAT(CHAR(65 + seq % 26), 240) FROM shop.seq_1_to_{ROWS}"
+    server.sql(f"INSERT INTO shop.big {rows}")
+    return server
 
 
 @pytest.fixture
 def target(server_factory):
     """A server with the same table, empty."""
-    server = server_factory(options=FAST)
+    server = server_factory(ROOMY, within=ON_DISK)
     server.sql(f"CREATE DATABASE shop; {BIG}")
     return server
 
@@ -137,7 +137,7 @@ def test_a_large_transaction_cut_in_its_middle_is_applied_once(link, source, tar
 @pytest.mark.parametrize("rows", [400_000, pytest.param(4_000_000, marks=pytest.mark.storm)])
 def test_a_target_that_stands_still_holds_the_source_back(server_factory, daemon_factory, rows):
     """Under FLUSH TABLES WITH READ LOCK, for a backup, the backlog waits in the source's log, not in memory."""
-    a, b = server_factory(options=FAST), server_factory(options=FAST)
+    a, b = server_factory(ROOMY, within=ON_DISK), server_factory(ROOMY, within=ON_DISK)
     for server in (a, b):
         server.sql(f"CREATE DATABASE shop; {BIG}; CREATE TABLE shop.small (id INT PRIMARY KEY)")
     keys = {"source": "a", "target": "b", "tables": ["shop.*"], "heartbeat_seconds": 2}

@@ -78,7 +78,7 @@ async def test_check_names_a_link_beside_replication_of_the_same_servers(pair, i
 
 async def test_check_names_a_source_that_does_not_log_what_it_replicates(server_factory):
     """Its replicated changes would never be carried, and everything would look well."""
-    upstream, source, target = server_factory(), server_factory(options={"log-slave-updates": None}), server_factory()
+    upstream, source, target = server_factory(), server_factory({"log-slave-updates": None}), server_factory()
     for server in (upstream, source, target):
         server.sql(f"SET sql_log_bin = 0; {TABLE}")
     replicate(source, upstream)

@@ -234,7 +234,7 @@ async def test_a_server_says_how_long_it_keeps_its_log(server_factory, east):
         finally:
             await session.close()
 
-    assert 90 == await kept(server_factory(options={"binlog-expire-logs-seconds": "90"}))
+    assert 90 == await kept(server_factory({"binlog-expire-logs-seconds": "90"}))
     assert await kept(east) is None
 
 

@@ -25,10 +25,9 @@ TABLE = "CREATE TABLE t (n INT AUTO_INCREMENT PRIMARY KEY)"
 
 
 @pytest.fixture(scope="module")
-def private(mariadb_programs) -> Iterator[MariaDB]:
+def private(module_server_factory) -> MariaDB:
     """A source that a test may reset, rebuild and put back."""
-    with MariaDB() as server:
-        yield server
+    return module_server_factory()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def pair(server_factory):
     servers = {}
     for number, site in enumerate(SITES, 1):
         own = {"server_id": str(number), "auto_increment_offset": str(number)}
-        server = servers[site] = server_factory(options={**options, **own})
+        server = servers[site] = server_factory({**options, **own})
         server.sql("DROP USER cdcd@'%'; CREATE DATABASE shop")
         server.sql("CREATE TABLE shop.orders (id INT PRIMARY KEY AUTO_INCREMENT, total INT)")
         server.sql(grants.replace("…", PASSWORD))

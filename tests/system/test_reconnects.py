@@ -93,7 +93,7 @@ def dump_session(server):
 
 async def test_a_row_locked_by_the_application_is_waited_for(server_factory):
     """Past innodb_lock_wait_timeout the server gives up on the statement; the link does not."""
-    east, west = server_factory(), server_factory(options={"innodb-lock-wait-timeout": "1"})
+    east, west = server_factory(), server_factory({"innodb-lock-wait-timeout": "1"})
     for server in (east, west):
         server.sql(
             "CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, n INT); INSERT INTO shop.t VALUES (1, 0)"
@@ -175,7 +175,7 @@ def test_the_reading_id_of_a_link_is_its_own(database):
 
 async def test_a_transaction_that_a_crash_cut_off_in_the_log_is_not_applied(server_factory):
     """The source never committed it, though its log shows the beginning: enough of it to be sent in parts."""
-    east, west = server_factory(options={"sync-binlog": "0"}), server_factory()
+    east, west = server_factory(), server_factory()
     for server in (east, west):
         server.sql("CREATE DATABASE shop; CREATE TABLE shop.t (id INT PRIMARY KEY, body CHAR(250))")
     file, start, position = east.binlog_position()

@@ -46,10 +46,12 @@ class Process:
             )
 
     def signal(self, number):
+        """Send a signal."""
         self._process.send_signal(number)
 
     @property
     def lives(self):
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def ended(self):
@@ -57,6 +59,7 @@ class Process:
         return self._process.wait(60), self.log.read_text()
 
     def close(self):
+        """End the process."""
         self._process.kill()
         self._process.wait()
 

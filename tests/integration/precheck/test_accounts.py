@@ -29,6 +29,7 @@ def on(server, problem):
 
 
 def granted(server, account):
+    """Return what an account has been granted."""
     return {row[0].partition(" TO ")[0] for row in server.sql(f"SHOW GRANTS FOR {account['user']}@'%'")}
 
 

@@ -20,7 +20,7 @@ LATIN = {"skip-character-set-client-handshake": "1", "character-set-server": "la
 
 async def test_a_target_that_folds_names_is_checked_and_written_to(server_factory):
     """It reports its tables under other names than it was asked for, and knows them all the same."""
-    east, west = server_factory(options=LATIN), server_factory(options=LOWER)
+    east, west = server_factory(LATIN), server_factory(LOWER)
     for server in (east, west):
         server.sql(f"SET NAMES utf8mb4; {TABLES}")
     config = configure(east, west, "Dätä")

@@ -36,12 +36,13 @@ def shop(west):
 
 def source(server_factory, **options):
     """Start a server with its own options and a table to carry."""
-    server = server_factory(options={name.replace("_", "-"): value for name, value in options.items()})
+    server = server_factory({name.replace("_", "-"): value for name, value in options.items()})
     server.sql(TABLE)
     return server
 
 
 def summary(problems):
+    """Return how bad each problem is, where it is, and how its text begins."""
     return [(problem.level, problem.path, problem.text.split(":")[0]) for problem in problems]
 
 

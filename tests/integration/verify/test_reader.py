@@ -29,7 +29,7 @@ def encrypted(server_factory: ServerFactory, tmp_path: Path) -> MariaDB:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -keyout {key} -out {certificate}"
     subprocess.run([openssl, *made.split()], check=True, capture_output=True)
-    return server_factory(options={"ssl-key": str(key), "ssl-cert": str(certificate)})
+    return server_factory({"ssl-key": str(key), "ssl-cert": str(certificate)})
 
 
 async def test_a_reader_encrypts_what_it_must(encrypted: MariaDB) -> None:

@@ -22,12 +22,15 @@ class Partition:
 
     @property
     def steps(self) -> list[RowSet]:
+        """No rows."""
         return []
 
     def ordered_steps(self) -> list[RowSet]:
+        """Return no rows."""
         return []
 
     def gtid_of(self, _step: RowSet, _at: int) -> Gtid | None:
+        """Return None: there is no row to ask for."""
         return None
 
 
@@ -39,9 +42,11 @@ class Batch:
 
     @property
     def row_count(self) -> int:
+        """How many rows the dispatcher takes it for."""
         return ROWS_PER_WRITER_MIN * len(self.gtids)
 
     def partitions(self, writers: int) -> Sequence[Partition]:
+        """Deal the transactions out to the writers."""
         return [Partition(self.gtids[at::writers]) for at in range(writers)]
 
 
@@ -57,7 +62,6 @@ def at(sequence: int) -> Progress:
 
 async def a_dispatcher(target: FakeTarget, writers: int) -> Dispatcher:
     """Return a dispatcher of a fake target."""
-
     return Dispatcher(
         [await target.open_writer(slot) for slot in range(writers)],
         link="forward",

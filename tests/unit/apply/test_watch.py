@@ -37,31 +37,37 @@ class Server:
         self.opened = self.asked = 0
 
     async def open(self):
+        """Connect, unless that is refused."""
         self.opened += 1
         if self.refusal:
             raise self.refusal
         return self
 
     async def fetch(self, query):
+        """Answer, and count it."""
         self.asked += 1
         return self.threads if "processlist" in query else [(self.me, self.name, str(self.uptime))]
 
     def abort(self):
+        """Do nothing: there is no connection."""
         pass
 
 
 @pytest.fixture
 def server():
+    """A server whose only thread sleeps."""
     return Server()
 
 
 @pytest.fixture
 def session():
+    """A session that has waited for an answer for long."""
     return Session(Waiting(number=1, seconds=LONG, bytes_sent=100, bytes_held=0))
 
 
 @pytest.fixture
 def watch(server, session):
+    """The watch of that session."""
     return Watch([session], server.open, "west")
 
 

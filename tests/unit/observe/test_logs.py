@@ -21,17 +21,20 @@ class Stdout:
 
     @property
     def text(self):
+        """All of it."""
         logs.flush(20)
         self._written += self._capture.readouterr().out
         return self._written.decode()
 
     @property
     def events(self):
+        """Its lines, decoded."""
         return [orjson.loads(line) for line in self.text.splitlines()]
 
 
 @pytest.fixture
 def stdout(capsysbinary, monkeypatch):
+    """What the test logs, through loggers of its own."""
     monkeypatch.setattr(logs, "_writer", None)
     monkeypatch.setattr(logs, "_dropped_before", 0)
     monkeypatch.setattr(logging.getLogger(), "handlers", list(logging.getLogger().handlers))

@@ -25,10 +25,12 @@ async def ask(port, request):
 
 
 async def get(port, path):
+    """Ask for a path; return the status and the body."""
     return await ask(port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 
 
 def listening(*links):
+    """Return a server of some links on a free port."""
     return StatusServer("127.0.0.1:0", lambda: links)
 
 

@@ -9,6 +9,7 @@ TO = "TO `cdcd`@`%`"
 
 
 def allows(line, privilege="SELECT", name=("my_db", "t")):
+    """Return whether a line of SHOW GRANTS allows something on a table."""
     return Grants.parse([line], MARIADB.privileges.synonyms).allow(privilege, name)
 
 
@@ -53,7 +54,7 @@ def test_other_grants_give_nothing(line):
 
 
 def test_an_escaped_wildcard_stands_for_itself():
-    """`my\\_db` is one database and no pattern."""
+    r"""`my\_db` is one database and no pattern."""
     assert not allows(f"GRANT SELECT ON `my\\_db`.* {TO}", name=("myxdb", "t"))
     assert allows(f"GRANT SELECT ON `my_db`.* {TO}", name=("myxdb", "t"))
 

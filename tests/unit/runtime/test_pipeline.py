@@ -33,15 +33,19 @@ class NoStatements:
     """No transaction here holds any."""
 
     def announce(self, transaction):
+        """No link announces any."""
         raise AssertionError("an announcement")
 
     def concerns(self, query):
+        """There is none."""
         return False
 
     async def check_beside(self, transaction, earlier):
+        """There is none."""
         raise AssertionError("statements beside rows")
 
     async def take(self, transaction, dispatcher, progress):
+        """There is none."""
         raise AssertionError("a statement")
 
 
