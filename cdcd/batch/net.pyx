@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp
 
+from cdcd.batch.admission cimport FULL, JOINS, admit
 from cdcd.batch.net_table cimport NetRow, NetTable, existed, transaction_of
 from cdcd.batch.walk cimport Rows, OrderedRows
 from cdcd.row.key cimport UniqueKey
@@ -12,6 +13,8 @@ from cdcd.row.layout cimport DELETE, INSERT, UPDATE, Image, Layout, end_of
 from cdcd.row.plan cimport Plan, Plans, TargetPlan
 from cdcd.row.row_set cimport RowSet
 from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
+
+from cdcd.batch.admission import Admission
 
 
 cdef class Partition:
@@ -107,23 +110,26 @@ cdef class Batch:
 
     def extend(self, list transactions, Py_ssize_t at, *, origin, applied, Py_ssize_t transactions_max,
                size_t bytes_max):
-        """Merge transactions in from ``at`` on, as many as need no more than that; return where it stopped.
+        """Merge transactions in from ``at`` on, as many as may join; return where it stopped, and why.
 
-        It stops at one that is not ordinary (a statement, a part, a table without a plan), that leaves nothing
-        to apply, is in ``applied`` or has another ``origin``; and when the batch is full.
+        ``origin`` is the batch's, ``applied`` what the target has after the position. A batch that has nothing takes
+        a transaction of any size.
         """
         cdef Transaction transaction
-        cdef Py_ssize_t count = len(transactions)
-        while at < count and len(self.transactions) < transactions_max and not self.is_split:
+        cdef Py_ssize_t count = len(transactions), held = len(self.transactions)
+        cdef int answer
+        while at < count:
             transaction = transactions[at]
-            if self.size and self.size + transaction.size > bytes_max:
-                break
-            if (not transaction.is_ordinary() or not self.registry.suffice(transaction)
-                    or transaction.origin != origin or (applied and transaction.gtid in applied)):
-                break
+            answer = admit(transaction, self.registry, origin, applied)
+            if answer == JOINS and held and (
+                    self.is_split or held >= transactions_max or self.size + transaction.size > bytes_max):
+                answer = FULL
+            if answer != JOINS:
+                return at, Admission(answer)
             self.add(transaction)
+            held += 1
             at += 1
-        return at
+        return at, Admission.JOINS
 
     cpdef add(self, Transaction transaction):
         """Merge one transaction in. Every table in it must have its plan by now."""

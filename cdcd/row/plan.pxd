@@ -49,4 +49,3 @@ cdef class Plans:
     cdef void* _recent[RECENT]              # their plans
     cpdef Plan find(self, TableMap table)
     cpdef bint carries(self, Transaction transaction) except -1
-    cdef bint suffice(self, Transaction transaction) except -1

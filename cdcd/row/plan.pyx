@@ -125,15 +125,3 @@ cdef class Plans:
             if plan is None or plan.is_carried:
                 return True
         return False
-
-    cdef bint suffice(self, Transaction transaction) except -1:
-        """Whether any of a transaction's tables is carried, and the plans of all of them tell what its rows need."""
-        cdef bint carries = False
-        cdef Plan plan
-        cdef Py_ssize_t i
-        for i in range(len(transaction.tables)):
-            plan = self.find(<TableMap>transaction.tables[i])
-            if plan is None or (transaction.leaves_out and plan.is_carried and not plan.is_unaltered):
-                return False
-            carries |= plan.is_carried
-        return carries

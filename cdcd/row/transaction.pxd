@@ -27,6 +27,8 @@ cdef class Transaction:
     cdef readonly bint rolled_back
     cdef public bint has_returned       # the link's target has executed it: native replication brought it here
     cdef readonly bint leaves_out       # new rows in it lack columns
+    cdef public bint is_judged          # the link's rules let pass what it holds besides rows that stay
+    cdef public bint is_planned         # all is known of its tables that can be
     cdef dict savepoints                # name -> (rows events, bytes) before it; None while there are none
     cdef readonly list tables
     cdef readonly int part
@@ -42,5 +44,4 @@ cdef class Transaction:
     cdef int ref_capacity
     cdef void trim(self) noexcept
     cdef int cut(self, int ref_count, size_t size) except -1
-    cdef bint is_ordinary(self) noexcept
     cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind, uint8_t flags) except -1

@@ -11,6 +11,8 @@ class TableMap:
     def is_announcement(self) -> bool: ...
 
 class Transaction:
+    is_judged: bool
+    is_planned: bool
     received: float
     has_returned: bool
     def __init__(self, gtid: Gtid, timestamp: int, origin: str | None = None, part: int = 0) -> None: ...

@@ -58,7 +58,7 @@ cdef class Transaction:
         self.tables = []
         self.noted = ()
         self.undone = ()
-        self.rolled_back = self.has_returned = self.leaves_out = False
+        self.rolled_back = self.has_returned = self.leaves_out = self.is_judged = self.is_planned = False
         self.savepoints = None
         self.part = part
         self.complete = False
@@ -153,11 +153,6 @@ cdef class Transaction:
         self.size = size
         del self.tables[self.refs[ref_count - 1].table + 1 if ref_count else 0:]
         return 0
-
-    cdef bint is_ordinary(self) noexcept:
-        """Whether it is whole and holds nothing but rows."""
-        return (self.complete and self.query is None and not self.part and not self.noted and not self.undone
-                and not self.rolled_back and not self.has_returned)
 
     @property
     def is_announcement(self):

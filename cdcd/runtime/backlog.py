@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from cdcd.batch.admission import Admission
 from cdcd.batch.net import Batch
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError
@@ -62,17 +63,6 @@ class Backlog:
         """Whether so much is held that nothing more is read."""
         return self.bytes_held > self.link.queue_bytes_max
 
-    def has_room(self, transaction: Transaction) -> bool:
-        """Whether the batch may grow by a transaction; one always fits."""
-        batch = self.batch
-        if not len(batch):
-            return True
-        if batch.is_split:
-            return False
-        if len(batch) >= self.link.batch_transactions_max:
-            return False
-        return batch.size + transaction.size <= self.link.batch_bytes_max
-
     def notify(self) -> None:
         """Wake everyone who waits for a change."""
         self._changed.set()
@@ -82,8 +72,8 @@ class Backlog:
         self._changed.clear()
         await self._changed.wait()
 
-    def extend(self, transactions: list[Transaction], at: int) -> int:
-        """Add from ``at`` on what needs no more than that, each whole or not at all; return where it stopped."""
+    def extend(self, transactions: list[Transaction], at: int) -> tuple[int, Admission]:
+        """Add from ``at`` on what may join the batch, each whole or not at all; return where it stopped, and why."""
         before = len(self.batch)
         try:
             return self.batch.extend(

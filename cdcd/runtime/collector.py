@@ -14,6 +14,7 @@ from typing import Protocol
 
 from cdcd.apply.contract import Target
 from cdcd.apply.dispatcher import Dispatcher
+from cdcd.batch.admission import Admission
 from cdcd.errors import CdcdError, UnsupportedEvent
 from cdcd.model.position import Progress
 from cdcd.model.query import Query
@@ -110,81 +111,83 @@ class Collector:
         finally:
             self._reading = None
 
-    async def _wait_for_room(self) -> None:
-        self.backlog.notify()
-        with self.figures.batch_blocked:
-            await self.backlog.wait()
-
     async def _take(self, chunk: Chunk, group: asyncio.TaskGroup) -> None:
         if chunk.abandoned:
             await self.parts.abandon()
         transactions, at = chunk.transactions, 0
         while at < len(transactions):
-            if not self.parts.is_open:
-                with self.figures.batch_busy:
-                    at = self.backlog.extend(transactions, at)
-            if at < len(transactions):
+            if self.parts.is_open and not transactions[at].part:
+                await self.parts.abandon()
+            with self.figures.batch_busy:
+                at, admission = self.backlog.extend(transactions, at)
+            if admission is not Admission.JOINS:
                 self.in_hand = transactions[at]
-                await self._take_alone(transactions[at], group)
+                at += await self._take_alone(transactions[at], admission, group)
                 self.in_hand = None
-                at += 1
         if not self.backlog.is_busy and not self.parts.is_open and not self.backlog.writing.locked():
             self.backlog.commit_seen()
         self.backlog.notify()
         await asyncio.sleep(0)  # The writers' next statements go before the next chunk is merged.
 
-    async def _take_alone(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
-        if not transaction.part:
-            await self.parts.abandon()
-        if transaction.gtid in self.backlog.progress.applied:
-            self._pass_over(transaction)
-        elif transaction.is_announcement:
-            self.statements.announce(transaction)
-            self._pass_over(transaction, own=True)
-        else:
-            await self._take_content(transaction, group)
+    async def _take_alone(self, transaction: Transaction, admission: Admission, group: asyncio.TaskGroup) -> bool:
+        """Do what a transaction needs that may not join; return whether it is done with, or else to be asked again."""
+        match admission:
+            case Admission.FULL:
+                await self._make_room()
+            case Admission.OTHER_ORIGIN:
+                await self._meet(transaction)
+                await self.backlog.drained()
+                self.backlog.origin = transaction.origin
+            case Admission.UNPLANNED:
+                await self.tables.plan(transaction, self.backlog.progress)
+                transaction.is_planned = True
+            case Admission.UNJUDGED:
+                await self._judge(transaction)
+                transaction.is_judged = True
+            case _:
+                await self._finish(transaction, admission, group)
+                return True
+        return False
 
-    async def _take_content(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
+    async def _finish(self, transaction: Transaction, admission: Admission, group: asyncio.TaskGroup) -> None:
+        match admission:
+            case Admission.PART:
+                await self._take_part(transaction, group)
+            case Admission.STATEMENT:
+                await self._change_schema(transaction, group)
+            case Admission.ANNOUNCES:
+                self.statements.announce(transaction)
+                self._pass_over(transaction, own=True)
+            case Admission.UNDONE:
+                await self.parts.abandon()
+                self._pass_over(transaction)
+            case Admission.APPLIED | Admission.NOT_CARRIED:
+                self._pass_over(transaction)
+            case _:
+                raise AssertionError(f"a transaction that is {admission.name}")
+
+    async def _make_room(self) -> None:
+        # The writers are busy with the batch before; their number changes before one that is not split.
+        if len(self.dispatcher.writers) == self.backlog.link.writers:
+            self.dispatcher.split(self.backlog.batch)
+        await self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
+        self.backlog.notify()
+        with self.figures.batch_blocked:
+            await self.backlog.wait()
+
+    async def _judge(self, transaction: Transaction) -> None:
         if transaction.has_returned:
             await self._refuse_returned(transaction)
         if transaction.noted or transaction.undone or transaction.rolled_back:
             await self.statements.check_beside(transaction, self.parts.tables)
-        if transaction.query is not None:
-            await self._change_schema(transaction, group)
-        elif transaction.rolled_back:
-            await self._take_back(transaction)
-        elif transaction.part or not transaction.complete:
-            await self._take_part(transaction, group)
-        else:
-            await self._take_rows(transaction)
-
-    async def _take_rows(self, transaction: Transaction) -> None:
-        """Add a whole transaction to the batch once its tables have plans and the batch has room."""
-        await self.tables.plan(transaction, self.backlog.progress)
-        if transaction.origin != self.backlog.origin:
-            await self._meet(transaction)
-            await self.backlog.drained()
-            self.backlog.origin = transaction.origin
-        while not self.backlog.has_room(transaction):
-            # The writers are busy with the one before; their number changes before a batch that is not split.
-            if len(self.dispatcher.writers) == self.backlog.link.writers:
-                self.dispatcher.split(self.backlog.batch)
-            await self._wait_for_room()
-        if self.tables.plans.carries(transaction):
-            self.backlog.add(transaction)
-        else:
-            self._pass_over(transaction)
 
     async def _take_part(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
         await self.tables.plan(transaction, self.backlog.progress)
         if transaction.part == 0:
             await self._meet(transaction)
         await self.parts.take(transaction, group)
-
-    async def _take_back(self, transaction: Transaction) -> None:
-        """Take a transaction that was rolled back as a whole, some of it maybe applied in parts."""
-        await self.parts.abandon()
-        self._pass_over(transaction)
 
     async def _change_schema(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
         await self.backlog.drained()
@@ -196,7 +199,7 @@ class Collector:
         elif outcome == "passed" or (outcome == "carried" and transaction.ref_count):
             await self._take_rows_of(transaction, group)
         else:
-            await self._finish(transaction)
+            await self._note_applied(transaction)
 
     async def _take_rows_of(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
         """Apply the rows that follow a statement in its own transaction (CREATE TABLE ... SELECT)."""
@@ -211,7 +214,7 @@ class Collector:
         else:
             self._pass_over(transaction)
 
-    async def _finish(self, transaction: Transaction) -> None:
+    async def _note_applied(self, transaction: Transaction) -> None:
         """Make it durable that a statement is applied, which no row says."""
         after = self.backlog.progress.after([transaction.gtid], transaction.coordinates)
         await self.dispatcher.move(after)
