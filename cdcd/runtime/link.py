@@ -17,6 +17,7 @@ from cdcd.checkpoint.store import Checkpoint
 from cdcd.checkpoint.witness import StateFiles
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Fenced, Lost, OnError, SourceLost, TargetLost
+from cdcd.model.backoff import Backoff
 from cdcd.model.position import Gtid, Progress
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
@@ -149,7 +150,7 @@ class LinkRunner:
     async def run(self) -> None:
         """Run until drained; raise the error that stops the link. The one place where retry or stop is decided."""
         structlog.contextvars.bind_contextvars(link=self.link.name)
-        attempt = 0
+        backoff = Backoff(BACKOFF_SECONDS)
         while not self._draining.is_set():
             began = self.transactions
             try:
@@ -162,8 +163,7 @@ class LinkRunner:
                 if self._draining.is_set():
                     self._log.warning("drain_ended_early", error=str(error))
                     break
-                attempt = 0 if self.transactions > began else attempt + 1
-                await self._back_off(error, attempt)
+                await self._back_off(error, backoff.after(went_well=self.transactions > began))
         self._become(State.DRAINING)
         self._become(State.STOPPED)
         self._log.info("link_stopped", position=self.position, transactions=self.transactions)
@@ -193,12 +193,11 @@ class LinkRunner:
         self._become(State.FAILED)
         self._log.error("link_failed", error=reason)
 
-    async def _back_off(self, error: CdcdError, attempt: int) -> None:
+    async def _back_off(self, error: CdcdError, seconds: float) -> None:
         # Its frames hold what the failed run had in memory, which may be a good part of a large transaction.
         traceback.clear_frames(error.__traceback__)
         self._error = str(error)
         self._become(State.RECONNECTING)
-        seconds = BACKOFF_SECONDS[min(attempt, len(BACKOFF_SECONDS) - 1)]
         self._log.warning("link_retried", error=str(error), retry_seconds=seconds)
         try:
             async with asyncio.timeout(seconds):

@@ -12,6 +12,7 @@ import structlog
 from cdcd.binlog.decoder import Decoder
 from cdcd.config.schema import Link, Site
 from cdcd.errors import BinlogError, CdcdError, Lost, SourceLost, SourceRewound
+from cdcd.model.backoff import Backoff
 from cdcd.model.position import Coordinates, Gtid, Position
 from cdcd.mysql.identity import read_identity
 from cdcd.mysql.session import Session
@@ -54,7 +55,8 @@ class BinlogStream:
     _decoder: Decoder | None = None
     _abandoned: bool = False
     _suppressed_before: tuple[int, int] = (0, 0)
-    _attempt: int = 0
+    _backoff: Backoff = field(default_factory=lambda: Backoff(BACKOFF_SECONDS))
+    _retry_seconds: float = 0.0
     _connected_at: float = 0.0
     _connected_at_position: Position = field(default_factory=Position)
     _silence_seconds_max: float = 0.0
@@ -81,7 +83,7 @@ class BinlogStream:
                 if self._abandoned:
                     self._abandoned = False
                     return Chunk([], abandoned=True)
-                await asyncio.sleep(BACKOFF_SECONDS[self._attempt])
+                await asyncio.sleep(self._retry_seconds)
                 continue
             if chunk.transactions:
                 return chunk
@@ -192,12 +194,12 @@ class BinlogStream:
             self._abandoned = self._decoder.open_parts
             self._suppressed_before = self.figures.suppressed, self.figures.suppressed_outside
         lasted = self.figures.connected and self.clock() - self._connected_at > BACKOFF_SECONDS[-1]
-        self._attempt = 0 if lasted else min(self._attempt + 1, len(BACKOFF_SECONDS) - 1)
+        self._retry_seconds = self._backoff.after(went_well=lasted)
         self.close()
         self.figures.reconnects += 1
         self.figures.error = str(error)
         self.lost.set()
-        log.warning("source_lost", error=str(error), retry_seconds=BACKOFF_SECONDS[self._attempt])
+        log.warning("source_lost", error=str(error), retry_seconds=self._retry_seconds)
 
     def reload(self, link: Link) -> None:
         """Take over the reloadable keys of a changed link."""
