@@ -76,7 +76,11 @@ class _Reader:
         return self._block[self._at :]
 
     def text(self, length: int) -> str:
-        return self.take(length).decode("utf-8", "replace")
+        """Read a name, which servers keep in UTF-8 whatever the charset of a client."""
+        try:
+            return self.take(length).decode()
+        except UnicodeDecodeError:
+            raise MalformedEvent("a TABLE_MAP event with a name that is not UTF-8") from None
 
 
 def parse(body: bytes) -> Description:

@@ -18,12 +18,10 @@ from cdcd.route.conversion import is_as_fine, judge
 from cdcd.route.keys import HINT, tells_apart
 from cdcd.row import cell
 from cdcd.row.cell import ColumnType, Description
+from cdcd.row.charset import Collations
 from cdcd.row.column_type import Type
 from cdcd.row.key import UniqueKey
 from cdcd.row.rows import Plan
-
-Collations = Mapping[int, tuple[str, str]]
-"""Collation id to (charset, collation), as information_schema.COLLATIONS of the source has them."""
 
 RowFilter = Callable[[Sequence[object]], bool]
 

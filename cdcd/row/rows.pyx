@@ -382,7 +382,7 @@ cdef class Plan:
         return self._characters(column, members[number - 1] if 0 < number <= len(members) else b"")
 
     def _comma(self, int column):
-        return ",".encode(charset.codec(self.charsets[column]) or "ascii")
+        return charset.named(self.charsets[column]).write(",")
 
     def changes(self, int kind, const uint8_t[::1] body):
         """Return a rows event's changes as (before, after) pairs of value tuples; a side that it lacks is None.

@@ -11,8 +11,9 @@ from cdcd.model.query import Query
 from cdcd.model.table import Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.route.plan import OPERATIONS, Collations, build
+from cdcd.route.plan import OPERATIONS, build
 from cdcd.row.cell import Description
+from cdcd.row.charset import Collations
 from cdcd.row.rows import Plan
 from cdcd.source.schema import read_collations
 

@@ -18,9 +18,9 @@ from cdcd.model.table import TableName
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.precheck.grants import Grants
-from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
+from cdcd.row.charset import Collations
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.temporary import Temporaries
 from cdcd.sql import ddl, quote

@@ -19,8 +19,8 @@ from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
-from cdcd.route.plan import Collations
 from cdcd.route.source_text import SourceText
+from cdcd.row.charset import Collations
 from cdcd.row.transaction import Transaction
 from cdcd.source.second_reading import read_again
 from cdcd.source.start import current_position

@@ -18,9 +18,9 @@ from cdcd.model.table import TableName
 from cdcd.mysql.session import Session
 from cdcd.route import filtered
 from cdcd.route.announced import Announced, Announcement
-from cdcd.route.plan import Collations
 from cdcd.route.rules import Rules
 from cdcd.route.source_text import SourceText
+from cdcd.row.charset import Collations
 from cdcd.row.transaction import Transaction
 from cdcd.runtime.crossing import Crossings
 from cdcd.runtime.foreign import Foreign

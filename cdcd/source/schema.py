@@ -8,7 +8,7 @@ Where that proof fails, the link stops.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from cdcd.errors import SchemaMismatch, ServerError
@@ -17,9 +17,9 @@ from cdcd.mysql import codes
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.row.cell import Description
+from cdcd.row.charset import Collations
 from cdcd.row.column_type import is_stored_as, is_told_by_events
 
-Collations = Mapping[int, tuple[str, str]]
 _FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name their columns"
 
 
