@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from cdcd.errors import SchemaMismatch
+from cdcd.model.change import OPERATIONS, Operation
 from cdcd.model.table import Column, Key, Table
 from cdcd.route.conversion import is_as_fine, judge
 from cdcd.route.keys import HINT, tells_apart
@@ -26,7 +27,6 @@ from cdcd.row.rows import Plan
 RowFilter = Callable[[Sequence[object]], bool]
 
 FOREIGN_KEY_GROUP = 1
-OPERATIONS = {"insert": 0, "update": 1, "delete": 2}
 # Collations that tell printable ASCII apart by letter alone, and charsets whose ASCII is one byte.
 _ASCII_FOLDING = re.compile(
     r".*_(general|unicode|unicode_520|0900_a[is]|uca1400(_nopad)?_a[is]|general_nopad|unicode_nopad"
@@ -47,7 +47,7 @@ def build(
     target: Table,
     collations: Collations,
     *,
-    operations: Sequence[str],
+    operations: Sequence[Operation],
     row_filter: RowFilter | None,
     definition: bytes | None = None,
     allow_loss: Collection[str] = (),
@@ -85,7 +85,7 @@ def build(
         ordered=together or referenced or _has_own_columns(target, names),
         together=together,
         group=_group(target, referenced=referenced, together=together),
-        operations=[OPERATIONS[operation] for operation in operations],
+        operations=[OPERATIONS.index(operation) for operation in operations],
         row_filter=row_filter,
         table_sql=_quoted_table(target),
         row_key_sql=_quoted(row_key.name) if row_key is not None else b"",

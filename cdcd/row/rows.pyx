@@ -25,6 +25,7 @@ from uuid import UUID
 from cdcd.row import compression
 from cdcd.row import cell
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
+from cdcd.model import change as kinds
 from cdcd.row import charset
 
 cdef enum:
@@ -61,6 +62,9 @@ _RENDERINGS = {
     cell.VARCHAR_COMPRESSED: R_COMPRESSED,
 }
 _INT_BYTES = {cell.TINY: 1, cell.SHORT: 2, cell.INT24: 3, cell.LONG: 4, cell.LONGLONG: 8}
+
+assert (INSERT, UPDATE, DELETE) == (kinds.INSERT, kinds.UPDATE, kinds.DELETE), "constants that differ"
+
 
 cdef class Plan:
     """What one link does with one table as one TABLE_MAP describes it, in a form that rows can be walked with.

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from cdcd.binlog.passage import Passage, Rows
 from cdcd.errors import CdcdError, SchemaMismatch
+from cdcd.model.change import OPERATIONS
 from cdcd.model.query import Query
 from cdcd.model.table import Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
-from cdcd.route.plan import OPERATIONS, build
+from cdcd.route.plan import build
 from cdcd.row.cell import Description
 from cdcd.row.charset import Collations
 from cdcd.row.rows import Plan
@@ -73,7 +74,7 @@ class Content:
             if live is None:
                 return "the table is gone"
             return build(
-                _named(description, live), live, live, self._collations, operations=tuple(OPERATIONS), row_filter=None
+                _named(description, live), live, live, self._collations, operations=OPERATIONS, row_filter=None
             )
         except CdcdError as error:
             return error.message

@@ -14,6 +14,7 @@ from cdcd.row.values cimport Out
 
 from cdcd.row import cell
 from cdcd.errors import SchemaMismatch
+from cdcd.model.change import OPERATIONS
 
 cdef enum:
     STATEMENT_BYTES = 256 * 1024    # large enough that parsing, not round trips, is the cost
@@ -114,7 +115,7 @@ def describe(RowSet row_set, size_t at):
     if plan.is_keyed:
         values = plan.values(image, end_of(image))
         facts["row"] = ", ".join([f"{plan.names[i]} = {values[i]!r}"[:80] for i in plan.row_key.columns])
-    facts["change"] = ("insert", "update", "delete")[row_set.kind]
+    facts["change"] = OPERATIONS[row_set.kind]
     return facts
 
 
