@@ -20,11 +20,12 @@ from cdcd.checkpoint.witness import StateFiles
 from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Fenced, Lost, OnError, ServerError, SourceLost, TargetLost
 from cdcd.model.position import Gtid, Progress
+from cdcd.model.states import State
 from cdcd.mysql.flavor import MARIADB
 from cdcd.mysql.session import Session
 from cdcd.runtime.backlog import Backlog
 from cdcd.runtime.foreign import Foreign
-from cdcd.runtime.lifecycle import State, check
+from cdcd.runtime.lifecycle import check
 from cdcd.runtime.pipeline import Pipeline
 from cdcd.runtime.position_writes import PositionWrites
 from cdcd.runtime.resume import Resumption
