@@ -26,7 +26,7 @@ STANDALONE = 1
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A rows event: ``kind`` 0 is an insert, 1 an update, 2 a delete; ``body`` is what follows table id and flags."""
+    """A rows event: ``kind`` is one of ``model.change``; ``body`` is what follows table id and flags."""
 
     table: Description
     kind: int

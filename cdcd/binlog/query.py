@@ -95,14 +95,14 @@ def parse(body: bytes, compressed: bool, generated: bool = False, flags: int = 0
     options = int.from_bytes(settings.get(0, b""), "little")
     charset = settings.get(4)
     return Query(
-        database=body[13 + status_length : text_at - 1].decode("utf-8", "replace"),
+        database=_name(body[13 + status_length : text_at - 1]),
         statement=text.decode("utf-8", "surrogateescape"),
         thread_id=thread_id,
         sql_mode=int.from_bytes(settings[1], "little") if 1 in settings else None,
         foreign_key_checks=not options & OPTION_NO_FOREIGN_KEY_CHECKS,
         explicit_defaults_for_timestamp=bool(options & OPTION_EXPLICIT_DEFAULTS_FOR_TIMESTAMP),
         charset=_charset(charset, generated) if charset else None,
-        time_zone=settings.get(5, b"\0")[1:].decode("ascii", "replace"),
+        time_zone=_name(settings.get(5, b"\0")[1:]),
         unique_checks=not options & OPTION_RELAXED_UNIQUE_CHECKS,
         check_constraint_checks=not options & OPTION_NO_CHECK_CONSTRAINT_CHECKS,
         if_exists=bool(options & OPTION_IF_EXISTS),
@@ -113,6 +113,14 @@ def parse(body: bytes, compressed: bool, generated: bool = False, flags: int = 0
         thread_specific=bool(flags & LOG_EVENT_THREAD_SPECIFIC_F),
         unknown=unknown,
     )
+
+
+def _name(text: bytes) -> str:
+    """Read the name of a database or a time zone, which servers keep in UTF-8 whatever the charset of a client."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise MalformedEvent("a QUERY event with a name that is not UTF-8") from None
 
 
 def _charset(value: bytes, generated: bool) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ Layout: MariaDB Knowledge Base, "TABLE_MAP_EVENT"; the optional metadata (binlog
 from __future__ import annotations
 
 from cdcd.errors import MalformedEvent, UnsupportedEvent
+from cdcd.model.change import UPDATE
 from cdcd.row import compression
 from cdcd.row.cell import (
     BIT,
@@ -76,7 +77,11 @@ class _Reader:
         return self._block[self._at :]
 
     def text(self, length: int) -> str:
-        return self.take(length).decode("utf-8", "replace")
+        """Read a name, which servers keep in UTF-8 whatever the charset of a client."""
+        try:
+            return self.take(length).decode()
+        except UnicodeDecodeError:
+            raise MalformedEvent("a TABLE_MAP event with a name that is not UTF-8") from None
 
 
 def parse(body: bytes) -> Description:
@@ -219,12 +224,12 @@ def _primary_key(fields: dict[int, bytes], count: int) -> tuple[tuple[int, int],
 def decompress_rows(body: bytes, kind: int) -> bytes:
     """Return a compressed rows event's body as its plain twin has it (``Rows_log_event::uncompress_buf``).
 
-    Only what follows the header and the column bitmaps is compressed; ``kind`` 1, an update, has two bitmaps.
+    Only what follows the header and the column bitmaps is compressed; an update has two bitmaps.
     """
     reader = _Reader(body)
     reader.take(8)
     columns = reader.packed()
-    reader.take((columns + 7) // 8 * (2 if kind == 1 else 1))
+    reader.take((columns + 7) // 8 * (2 if kind == UPDATE else 1))
     head = len(body) - len(reader.rest())
     return body[:head] + compression.event(reader.rest())
 
@@ -240,12 +245,12 @@ def marker_origin(description: Description, body: bytes, kind: int) -> str:
 def own_rows(description: Description, body: bytes, kind: int) -> list[list[bytes]]:
     """Return the newest image of each row of an event about one of cdcd's own tables, values as stored.
 
-    ``body`` is a rows event after its table id and flags, ``kind`` 0 an insert, 1 an update, 2 a delete. The
+    ``body`` is a rows event after its table id and flags, ``kind`` one of ``model.change``. The
     images must be full, which an active-active pair demands.
     """
     reader = _Reader(body)
     count = reader.packed()
-    images = 2 if kind == 1 else 1
+    images = 2 if kind == UPDATE else 1
     if count != len(description.columns):
         raise MalformedEvent("a row of cdcd's own tables that does not fit its table")
     full = bytes((1 << min(8, count - at)) - 1 for at in range(0, count, 8))

@@ -9,19 +9,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from cdcd.config import values
+from cdcd.config import schema, values
 from cdcd.config.grammar import Place, each, named, pairs, section, suggestion
 from cdcd.config.password import Surroundings, take_password
 from cdcd.config.schema import Config, Daemon, Link, Site
 from cdcd.config.ways import Carrier, two_ways
 from cdcd.errors import ConfigError
+from cdcd.model.change import OPERATIONS
 
 DAEMON = {
     "listen": values.listen,
-    "log_level": values.one_of("debug", "info", "warning", "error"),
-    "log_format": values.one_of("json", "console"),
+    "log_level": values.one_of(*get_args(schema.LogLevel)),
+    "log_format": values.one_of(*get_args(schema.LogFormat)),
 }
 
 SITE = {
@@ -32,7 +33,7 @@ SITE = {
     "password": values.secret,
     "password_file": values.secret,
     "password_env": values.secret,
-    "tls": values.one_of("auto", "off", "required", "verify"),
+    "tls": values.one_of(*get_args(schema.Tls)),
     "tls_ca": values.text,
 }
 
@@ -44,12 +45,12 @@ LINK = {
     "rename": pairs(values.rename),
     "where": pairs(values.where),
     "allow_loss": each(values.column),
-    "operations": each(values.one_of("insert", "update", "delete"), at_least=1),
+    "operations": each(values.one_of(*OPERATIONS), at_least=1),
     "ddl": values.flag,
     "relay": values.flag,
-    "stages": each(values.one_of("stream"), at_least=1),
+    "stages": each(values.one_of(*get_args(schema.Stage)), at_least=1),
     "start": values.start,
-    "conflict": values.one_of("overwrite"),
+    "conflict": values.one_of(*get_args(schema.Policy)),
     "conflict_column": values.only_empty("since no policy of conflict needs a column"),
     "writers": values.whole(1, 64),
     "batch_transactions_max": values.whole(1),

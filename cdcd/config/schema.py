@@ -6,17 +6,24 @@ from typing import Literal
 
 import msgspec
 
+from cdcd.model.change import OPERATIONS, Operation
+
 MIB = 1024 * 1024
 
-Operation = Literal["insert", "update", "delete"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["json", "console"]
+Tls = Literal["auto", "off", "required", "verify"]
+Stage = Literal["stream"]
+Policy = Literal["overwrite"]
+"""What a link does where the target's row is not what a change expects."""
 
 
 class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What concerns the process: its listener and its logs."""
 
     listen: str = "127.0.0.1:9180"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    log_level: LogLevel = "info"
+    log_format: LogFormat = "json"
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,7 +39,7 @@ class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 3306
     socket: str = ""
     password: str = ""
-    tls: Literal["auto", "off", "required", "verify"] = "auto"
+    tls: Tls = "auto"
     tls_ca: str = ""
 
     def __repr__(self) -> str:
@@ -56,12 +63,12 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rename: dict[str, str] = {}
     where: dict[str, str] = {}
     allow_loss: tuple[str, ...] = ()
-    operations: tuple[Operation, ...] = ("insert", "update", "delete")
+    operations: tuple[Operation, ...] = OPERATIONS
     ddl: bool = False
     relay: bool = False
-    stages: tuple[Literal["stream"], ...] = ("stream",)
+    stages: tuple[Stage, ...] = ("stream",)
     start: str = "now"
-    conflict: Literal["overwrite"] = "overwrite"
+    conflict: Policy = "overwrite"
     writers: int = 4
     batch_transactions_max: int = 5000
     batch_bytes_max: int = 16 * MIB

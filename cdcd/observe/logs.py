@@ -13,19 +13,17 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import orjson
 import structlog
 
+from cdcd.config.schema import LogFormat, LogLevel
 from cdcd.observe import lines
 from cdcd.observe.lines import LineWriter
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
-
-Level = Literal["debug", "info", "warning", "error"]
-Format = Literal["json", "console"]
 
 SECRETS = frozenset({"password", "secret", "token"})
 MASK = "***"
@@ -35,7 +33,7 @@ _writer: LineWriter | None = None
 _dropped_before = 0  # by earlier writers
 
 
-def configure(level: Level, format: Format, out: TextIO | None = None) -> None:
+def configure(level: LogLevel, format: LogFormat, out: TextIO | None = None) -> None:
     """Set up structlog for the whole process, on ``out`` (stdout unless given); a later call replaces all."""
     global _writer, _dropped_before
     stream = out or sys.stdout
@@ -125,7 +123,7 @@ def _sink(stream: TextIO) -> lines.Write:
     return write
 
 
-def _renderers(format: Format, stream: TextIO) -> list[Processor]:
+def _renderers(format: LogFormat, stream: TextIO) -> list[Processor]:
     if format == "console":
         # The default formatter prints local variables, and with them whatever secret a frame holds.
         plain = structlog.dev.plain_traceback

@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cdcd.model.states import State
 from cdcd.observe import logs
-from cdcd.observe.status import STATES, LinkView
+from cdcd.observe.status import LinkView
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -70,8 +71,8 @@ def _gauges(links: list[LinkView]) -> Iterator[Metric]:
         # An unknown lag has no sample: a zero would be a lie.
         if link.lag_seconds is not None:
             lag.add_metric([link.name], link.lag_seconds)
-        up.add_metric([link.name], link.state == "streaming")
-        for name in STATES:
+        up.add_metric([link.name], link.state == State.STREAMING)
+        for name in State:
             state.add_metric([link.name, name], link.state == name)
     yield from (lag, up, state, blocked)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+from cdcd.model.states import State
 from cdcd.observe import logs
-
-State = Literal["starting", "streaming", "reconnecting", "draining", "stopped", "failed"]
-STATES: tuple[State, ...] = ("starting", "streaming", "reconnecting", "draining", "stopped", "failed")
 
 
 class LinkView(Protocol):
@@ -20,7 +18,7 @@ class LinkView(Protocol):
 
     @property
     def state(self) -> str:
-        """One of ``STATES``."""
+        """One of ``model.states``."""
 
     @property
     def lag_seconds(self) -> float | None:
@@ -74,7 +72,7 @@ def unhealthy(links: Iterable[LinkView]) -> list[str]:
     return [
         f"{link.name}: {link.state}" + (f": {reason}" if (reason := link.error or link.blocked) else "")
         for link in links
-        if link.state != "streaming" or link.blocked
+        if link.state != State.STREAMING or link.blocked
     ]
 
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cdcd.binlog.table_map import own_rows
+from cdcd.model.change import DELETE
 from cdcd.model.position import Gtid
 from cdcd.model.query import Query
 from cdcd.model.table import TableName
 from cdcd.row.transaction import Transaction
 
-_DELETE = 2
 _STATE_BEFORE = 7  # its column in cdcd.ddl
 _MICROSECONDS = 1_000_000
 
@@ -101,7 +101,7 @@ def announcements(transaction: Transaction) -> list[Announcement]:
     return [
         _from_log(row)
         for table, kind, body in transaction.events
-        if table.is_announcement and kind != _DELETE
+        if table.is_announcement and kind != DELETE
         for row in own_rows(table.description, body, kind)
         if row[_STATE_BEFORE]
     ]

@@ -173,6 +173,8 @@ class Binder:
 
     def _like(self, node: Node) -> Truth:
         value, pattern = self._bind(node.args[0]), node.args[1]
+        if value.unread:
+            raise self._refuse(node, f"is asked of {value.unread}")
         if value.kind not in ("text", "bytes") or pattern.op != "string":
             raise self._refuse(node, "needs a text column and a string")
         column = value.column
@@ -268,4 +270,4 @@ def _is_unsigned(node: Node, left: Operand, right: Operand) -> bool:
 
 
 def _describe(operand: Operand) -> str:
-    return operand.column.type if operand.column else f"a {operand.kind}"
+    return operand.unread or (operand.column.type if operand.column else f"a {operand.kind}")

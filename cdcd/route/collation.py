@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from cdcd.row.charset import named
 from cdcd.sql.expression import UndecidableFilter
 
 Order = Callable[[str, str], int]
@@ -23,7 +24,6 @@ _ASCII_AGREES = re.compile(
     r"|0900_a[is]_c[is]|uca1400_(?:nopad_)?a[is]_c[is])|latin1_swedish_(?:nopad_)?ci"
 )
 _PRINTABLE = re.compile(r"[ -~]*")
-_CODE_POINT_ORDER = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
 
 
 class Collation(NamedTuple):
@@ -41,7 +41,7 @@ class Collation(NamedTuple):
         if not exact and not _ASCII_AGREES.fullmatch(name):
             return None
         pads = name != "binary" and "nopad" not in name and "_0900_" not in name
-        return cls(exact, name.endswith("_ci"), pads, charset in _CODE_POINT_ORDER)
+        return cls(exact, name.endswith("_ci"), pads, named(charset).is_ordered)
 
     def order(self, ordered: bool) -> Order | None:
         """Return how two texts compare, or None when their order is wanted and is not known."""

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from cdcd.row.column_type import GEOMETRIES, WIDTHS, Type
+from cdcd.row.charset import named
+from cdcd.row.column_type import GEOMETRIES, Type
 
 Verdict = Literal["exact", "checked", "lossy", "refused"]
 
-_EVERY_CHARACTER = frozenset({"utf8mb4", "utf16", "utf16le", "utf32"})
 _FLOAT_BITS, _FLOAT_DIGITS = {"float": 24, "double": 53}, {"float": 6, "double": 15}
 
 
@@ -107,13 +107,12 @@ def _of_timestamp(here: Type, there: Type) -> Verdict:
 
 def _of_text(here: Type, there: Type) -> Verdict:
     if there.family == "binary":
-        wide = here.length * WIDTHS.get(here.charset, 1)
+        wide = here.length * named(here.charset).width
         return "exact" if not there.is_fixed and wide <= there.length_sure else "lossy"
     # Spaces at the end are cut without an error: all of them by CHAR, those that find no room by the others.
     if there.family != "text" or not _has_room(here, there) or (there.is_fixed and not here.is_fixed):
         return "lossy"
-    fits = here.charset == there.charset or there.charset in _EVERY_CHARACTER
-    return "exact" if fits or _is_basic(here.charset, there.charset) else "checked"
+    return "exact" if here.charset == there.charset or _holds_all(there.charset, here.charset) else "checked"
 
 
 def _has_room(here: Type, there: Type) -> bool:
@@ -122,9 +121,10 @@ def _has_room(here: Type, there: Type) -> bool:
     return here.length <= there.length_sure or same
 
 
-def _is_basic(here: str, there: str) -> bool:
-    """Return whether a charset of the basic plane takes every character of another."""
-    return there in ("utf8mb3", "utf8", "ucs2") and here in ("latin1", "ascii", "utf8mb3", "utf8", "ucs2")
+def _holds_all(charset: str, of: str) -> bool:
+    """Return whether a charset has every character of another."""
+    there, here = named(charset).unicode, named(of).unicode
+    return there == "all" or (there == "basic" and here in ("latin", "basic"))
 
 
 def _of_binary(here: Type, there: Type) -> Verdict:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from cdcd.model.table import Column
 from cdcd.route.numbers import SCALE_MAX
-from cdcd.row.charset import codec
+from cdcd.row.charset import named
 from cdcd.sql.expression import Node, UndecidableFilter
 
 Row = Sequence[object]
@@ -53,6 +53,13 @@ class Operand:
         """Whether this is a column of type YEAR."""
         return self.column is not None and self.column.data_type == "year"
 
+    @property
+    def unread(self) -> str:
+        """What this is, where it is text that cannot be read; "" for anything else."""
+        if self.kind != "opaque" or self.column is None or not self.column.charset:
+            return ""
+        return f"text in charset {self.column.charset}, which cannot be read exactly"
+
 
 def constant(kind: Kind, value: object, node: Node, **facts: Any) -> Operand:
     """Return an operand that is the same for every row."""
@@ -66,7 +73,7 @@ def column_operand(node: Node, index: int, column: Column) -> Operand:
         kind = "opaque"  # DOUBLE(M,D) compares with a tolerance.
     size = [int(number) for number in re.findall(r"\d+", column.type.partition(")")[0])]
     convert: Callable[[Any], Any] | None = None
-    if kind == "text" and codec(column.charset) is None:
+    if kind == "text" and not named(column.charset).codec:
         kind = "opaque"
     elif kind == "text":
         convert = partial(_certain, column)
@@ -142,8 +149,8 @@ def _adapt_string(operand: Operand, other: Operand) -> Operand:
             return constant("bytes", text.encode("ascii"), operand.node)
         case "temporal":
             return constant("temporal", _moment(text), operand.node)
-    if other.column is not None and other.column.charset:
-        raise ValueError(f"is compared with text in charset {other.column.charset}, which cannot be read exactly")
+    if other.unread:
+        raise ValueError(f"is compared with {other.unread}")
     raise ValueError("is a string, and can't be compared with this")
 
 

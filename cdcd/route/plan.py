@@ -12,20 +12,21 @@ import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from cdcd.errors import SchemaMismatch
+from cdcd.model.change import OPERATIONS, Operation
 from cdcd.model.table import Column, Key, Table
 from cdcd.route.conversion import is_as_fine, judge
 from cdcd.route.keys import HINT, tells_apart
 from cdcd.row import cell
 from cdcd.row.cell import ColumnType, Description
+from cdcd.row.charset import Collations
 from cdcd.row.column_type import Type
 from cdcd.row.key import UniqueKey
 from cdcd.row.plan import Plan, Route, TargetPlan
-from cdcd.row.reading import HIDDEN, Collations, charset_of, layout
+from cdcd.row.reading import HIDDEN, charset_of, layout
 
 RowFilter = Callable[[Sequence[object]], bool]
 
 FOREIGN_KEY_GROUP = 1
-OPERATIONS = {"insert": 0, "update": 1, "delete": 2}
 # Collations that tell printable ASCII apart by letter alone, and charsets whose ASCII is one byte.
 _ASCII_FOLDING = re.compile(
     r".*_(general|unicode|unicode_520|0900_a[is]|uca1400(_nopad)?_a[is]|general_nopad|unicode_nopad"
@@ -43,7 +44,7 @@ def build(
     target: Table,
     collations: Collations,
     *,
-    operations: Sequence[str],
+    operations: Sequence[Operation],
     row_filter: RowFilter | None,
     definition: bytes | None = None,
     allow_loss: Collection[str] = (),
@@ -65,7 +66,7 @@ def build(
         Route(
             description.name,
             target.name,
-            operations=[OPERATIONS[operation] for operation in operations],
+            operations=[OPERATIONS.index(operation) for operation in operations],
             row_filter=row_filter,
         ),
         images,

@@ -12,17 +12,12 @@ from dataclasses import dataclass, replace
 from cdcd.model.table import Column
 from cdcd.row import cell
 from cdcd.row.cell import ColumnType
-from cdcd.row.charset import decode
+from cdcd.row.charset import decode, named
 
 GEOMETRIES = (
     "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection",
 )  # fmt: skip
 """Kinds of geometry, each at its number in an event (``Field::geometry_type`` of MariaDB's ``sql/field.h``)."""
-WIDTHS = {
-    "utf8mb4": 4, "utf8mb3": 3, "utf8": 3, "utf16": 4, "utf16le": 4, "utf32": 4, "ucs2": 2, "gbk": 2, "gb2312": 2,
-    "big5": 2, "sjis": 2, "cp932": 2, "euckr": 2, "ujis": 3, "eucjpms": 3,
-}  # fmt: skip
-"""The most bytes of a character, where that is not one."""
 
 _TYPE = re.compile(r"(\w+)(?: ?\(([^)']*)\))?")
 _MEMBER = re.compile(r"'((?:[^'\\]|''|\\.)*)'", re.DOTALL)
@@ -183,7 +178,7 @@ def _string(shown: str, length: int, charset: str, collation: str, *, is_fixed: 
         shown,
         length=length,
         length_sure=length,
-        size=length * WIDTHS.get(charset, 1),
+        size=length * named(charset).width,
         is_fixed=is_fixed,
         charset=charset,
         collation=collation,
@@ -193,7 +188,7 @@ def _string(shown: str, length: int, charset: str, collation: str, *, is_fixed: 
 def _blob(shown: str, size: int, charset: str, collation: str, *, is_compressed: bool) -> Type:
     """A compressed one has room for a byte less, where a value cannot be compressed."""
     room = size - is_compressed
-    family, sure = "text" if charset else "binary", room // WIDTHS.get(charset, 1)
+    family, sure = "text" if charset else "binary", room // named(charset).width
     return Type(family, shown, length=size, length_sure=sure, size=room, charset=charset, collation=collation)
 
 
@@ -211,7 +206,7 @@ def _event_string(column: ColumnType, charset: str, collation: str) -> Type:
         shown = f"{name}{'text' if charset else 'blob'}{shown}"
         return _blob(shown, size, charset, collation, is_compressed=is_compressed)
     # A compressed VARCHAR has a byte that says how.
-    length = (column.metadata - is_compressed) // WIDTHS.get(charset, 1)
+    length = (column.metadata - is_compressed) // named(charset).width
     is_fixed = column.type == cell.STRING
     name = ("" if is_fixed else "var") + ("char" if charset else "binary")
     return _string(f"{name}({length}){shown}", length, charset, collation, is_fixed=is_fixed)

@@ -4,7 +4,7 @@ from cdcd.row.key cimport UniqueKey
 from cdcd.row.values cimport Out
 
 
-cdef enum:
+cdef enum:              # as in model.change
     INSERT = 0
     UPDATE = 1
     DELETE = 2

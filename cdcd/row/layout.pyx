@@ -24,6 +24,7 @@ from uuid import UUID
 from cdcd.row import compression
 from cdcd.row import cell
 from cdcd.errors import MalformedEvent, SchemaMismatch, UnsupportedEvent
+from cdcd.model import change as kinds
 from cdcd.row import charset
 
 _STORAGES = {
@@ -38,6 +39,8 @@ _INT_BYTES = {cell.TINY: 1, cell.SHORT: 2, cell.INT24: 3, cell.LONG: 4, cell.LON
 cdef uint8_t[256] _POPCOUNT
 for _i in range(256):
     _POPCOUNT[_i] = bin(_i).count("1")
+
+assert (INSERT, UPDATE, DELETE) == (kinds.INSERT, kinds.UPDATE, kinds.DELETE), "constants that differ"
 
 
 cdef class Layout:
@@ -288,7 +291,7 @@ cdef class Layout:
         return self._characters(column, members[number - 1] if 0 < number <= len(members) else b"")
 
     def _comma(self, int column):
-        return ",".encode(charset.codec(self.charsets[column]) or "ascii")
+        return charset.named(self.charsets[column]).write(",")
 
     def changes(self, int kind, const uint8_t[::1] body):
         """Return a rows event's changes as (before, after) pairs of value tuples; a side that it lacks is None.

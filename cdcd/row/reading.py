@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from re import compile as regex
 
@@ -10,10 +9,8 @@ from cdcd.errors import SchemaMismatch
 from cdcd.model.table import Column, Table
 from cdcd.row import cell
 from cdcd.row.cell import ColumnType, Description
+from cdcd.row.charset import Collations
 from cdcd.row.layout import Layout
-
-Collations = Mapping[int, tuple[str, str]]
-"""Collation id to (charset, collation), as information_schema.COLLATIONS of the source has them."""
 
 HIDDEN = regex(r"DB_ROW_HASH_\d+")
 """Names of columns that a server keeps for itself: hashes of a unique key over long columns."""

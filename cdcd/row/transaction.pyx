@@ -166,7 +166,7 @@ cdef class Transaction:
 
     @property
     def events(self):
-        """The rows events as (table, kind, body) for tests and tools; kind is 0 insert, 1 update, 2 delete."""
+        """The rows events as (table, kind, body) for tests and tools; kind is one of ``model.change``."""
         return [
             (self.tables[self.refs[i].table], self.refs[i].kind,
              self.data[self.refs[i].offset:self.refs[i].offset + self.refs[i].length])

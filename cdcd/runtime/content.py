@@ -12,8 +12,9 @@ from cdcd.model.table import Table
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.row.cell import Description
+from cdcd.row.charset import Collations
 from cdcd.row.layout import Layout
-from cdcd.row.reading import Collations, layout
+from cdcd.row.reading import layout
 from cdcd.source.schema import read_collations
 
 TEXT_BYTES_MAX = 1024 * 1024

@@ -19,7 +19,7 @@ from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.precheck.grants import Grants
 from cdcd.route.rules import Rules
-from cdcd.row.reading import Collations
+from cdcd.row.charset import Collations
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.temporary import Temporaries
 from cdcd.sql import ddl, quote

@@ -19,11 +19,12 @@ from cdcd.config.schema import Link, Site
 from cdcd.errors import CdcdError, Fenced, Lost, OnError, SourceLost, TargetLost
 from cdcd.model.backoff import Backoff
 from cdcd.model.position import Gtid, Progress
+from cdcd.model.states import State
 from cdcd.mysql.session import Session
 from cdcd.route.rules import Rules
 from cdcd.runtime.figures import Figures, stage_figures
 from cdcd.runtime.foreign import Foreign
-from cdcd.runtime.lifecycle import State, check
+from cdcd.runtime.lifecycle import check
 from cdcd.runtime.pipeline import Pipeline, assemble
 from cdcd.runtime.position_writes import PositionWrites
 from cdcd.runtime.resume import Resumption

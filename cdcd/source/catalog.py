@@ -11,7 +11,7 @@ from cdcd.model.table import Table, TableName
 from cdcd.mysql.schema import read_kind
 from cdcd.mysql.session import Session
 from cdcd.row.cell import Description
-from cdcd.row.reading import Collations
+from cdcd.row.charset import Collations
 from cdcd.source.log_ahead import LogAhead
 from cdcd.source.schema import describe, read_collations
 

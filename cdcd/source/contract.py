@@ -11,7 +11,7 @@ from cdcd.config.schema import Link
 from cdcd.model.position import Coordinates, Gtid, Position, Progress
 from cdcd.model.table import Table, TableName
 from cdcd.row.cell import Description
-from cdcd.row.reading import Collations
+from cdcd.row.charset import Collations
 from cdcd.row.transaction import Transaction
 
 

@@ -18,7 +18,7 @@ from cdcd.config.schema import Link, Site
 from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import TableName
 from cdcd.mysql.session import Session
-from cdcd.row.reading import Collations
+from cdcd.row.charset import Collations
 from cdcd.row.transaction import Transaction
 from cdcd.source.second_reading import read_again
 from cdcd.source.start import current_position

@@ -17,8 +17,8 @@ from cdcd.mysql import codes
 from cdcd.mysql.schema import read_table
 from cdcd.mysql.session import Session
 from cdcd.row.cell import Description
+from cdcd.row.charset import Collations
 from cdcd.row.column_type import is_stored_as, is_told_by_events
-from cdcd.row.reading import Collations
 
 _FULL_HINT = "set binlog_row_metadata=FULL on the source, so that events name their columns"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from cdcd.model.table import TableName
 from cdcd.sql.tokens import Token
+
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # Bytes of a statement that its charset does not have.
 
 Role = Literal["object", "read", "parent"]
 """``object``: changed; ``read``: LIKE's source, a sequence, a MERGE member; ``parent``: of a foreign key."""
@@ -68,7 +71,7 @@ class Cursor:
 
     def _identifier(self) -> Token:
         token = self._peek()
-        if token is None or not token.is_identifier:
+        if token is None or not token.is_identifier or _NO_TEXT.search(token.value):
             raise UnknownStatement
         self._next += 1
         return token

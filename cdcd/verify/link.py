@@ -7,8 +7,9 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
 
-from cdcd.config.schema import Link, Operation
+from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, ConfigError
+from cdcd.model.change import OPERATIONS
 from cdcd.model.table import Table, TableName
 from cdcd.mysql.reader import Reader
 from cdcd.mysql.schema import list_tables, read_table
@@ -20,7 +21,6 @@ from cdcd.verify.report import Report, TableReport
 from cdcd.verify.side import NotComparable, Side
 
 FIRST_WAIT_SHARE = 1 / 64  # Of settle_seconds; each wait is twice the one before.
-_OPERATIONS: frozenset[Operation] = frozenset({"insert", "update", "delete"})
 
 Check = KeyedCheck | MultisetCheck
 
@@ -59,7 +59,7 @@ async def verify(link: Link, source: Reader, target: Reader, limits: Limits | No
 
 
 async def _pairs(link: Link, source: Reader) -> list[tuple[TableName, TableName]]:
-    if missing := sorted(_OPERATIONS - set(link.operations)):
+    if missing := sorted(set(OPERATIONS) - set(link.operations)):
         raise ConfigError(
             [
                 f"links.{link.name}.operations: without {' and '.join(missing)} the two sides are meant to"

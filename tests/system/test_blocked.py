@@ -7,8 +7,8 @@ from contextlib import closing
 
 import pytest
 
+from cdcd.model.states import State
 from cdcd.observe import status
-from cdcd.runtime.lifecycle import State
 from tests.fixtures import proxy
 from tests.fixtures.links import running, wait_until
 from tests.system.conftest import a_link

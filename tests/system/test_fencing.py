@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cdcd.errors import Fenced
-from cdcd.runtime.lifecycle import State
+from cdcd.model.states import State
 from tests.fixtures.daemon import until
 from tests.fixtures.links import forget, running
 from tests.system import ledger

@@ -8,7 +8,7 @@ from contextlib import closing
 import pymysql
 import pytest
 
-from cdcd.runtime.lifecycle import State
+from cdcd.model.states import State
 from cdcd.source.stream import SILENT_HEARTBEATS, replica_server_id
 from tests.fixtures import proxy
 from tests.fixtures.daemon import until

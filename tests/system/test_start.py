@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdcd.errors import BinlogPurged
-from cdcd.runtime.lifecycle import State
+from cdcd.model.states import State
 from tests.fixtures.links import running
 from tests.system.conftest import a_link
 

@@ -12,10 +12,10 @@ from cdcd.apply.sql.altered import Opens
 from cdcd.apply.sql.marker import check
 from cdcd.apply.sql.statement import Statement
 from cdcd.errors import ServerError, TargetBusy
+from cdcd.model.change import UPDATE
 from cdcd.mysql import codes
 from cdcd.mysql.session import Answer, Session
 
-UPDATE = 1  # ``Statement.kind``
 # Sent and not answered: enough that the server never waits for the next command.
 UNANSWERED_BYTES_MAX = 1024 * 1024
 

@@ -16,12 +16,12 @@ from cdcd.apply.conflicts import DELETE_MISSED, INSERT_FOUND, UPDATE_MET, UPDATE
 from cdcd.apply.sql.exchange import MismatchError
 from cdcd.apply.sql.statement import can_insert_after, describe, moves_row_key, render, render_one
 from cdcd.errors import ApplyFailed, CdcdError, Conflict, SchemaMismatch, ServerError
+from cdcd.model.change import INSERT, UPDATE
 from cdcd.mysql import codes
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.row.row_set import RowSet
 
-INSERT, UPDATE, DELETE = 0, 1, 2
 PACKET_HEAD = 1024  # for what goes with a statement
 Verb = Literal["insert", "update", "overwrite", "delete"]
 _NARROW = (

@@ -17,6 +17,7 @@ from cdcd.row.values cimport Out
 
 from cdcd.row import cell
 from cdcd.errors import SchemaMismatch
+from cdcd.model.change import OPERATIONS
 
 cdef enum:
     STATEMENT_BYTES = 256 * 1024    # large enough that parsing, not round trips, is the cost
@@ -122,7 +123,7 @@ def describe(RowSet row_set, size_t at):
         values = plan.layout.values(image, end_of(image))
         facts["row"] = ", ".join(
             [f"{plan.layout.names[i]} = {values[i]!r}"[:80] for i in plan.target.row_key.columns])
-    facts["change"] = ("insert", "update", "delete")[row_set.kind]
+    facts["change"] = OPERATIONS[row_set.kind]
     return facts
 
 

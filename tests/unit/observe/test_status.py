@@ -2,6 +2,7 @@
 
 import pytest
 
+from cdcd.model.states import State
 from cdcd.observe import logs, status
 
 
@@ -42,7 +43,7 @@ def test_links_are_healthy_only_while_all_stream(link):
     assert not status.healthy([link(), link(name="reverse", state="reconnecting")])
 
 
-@pytest.mark.parametrize("state", [state for state in status.STATES if state != "streaming"])
+@pytest.mark.parametrize("state", [state for state in State if state != "streaming"])
 def test_every_other_state_is_unhealthy(link, state):
     """Nothing but streaming counts as doing what a link should."""
     assert not status.healthy([link(state=state)])
