@@ -18,7 +18,7 @@ from cdcd.errors import ApplyFailed
 from tests.fixtures import values
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.pair import a_link
+from tests.fixtures.sites import a_link
 from tests.fixtures.values import CASES, Case
 
 _AS_GIVEN = "sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', check_constraint_checks = 0"
