@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures import mariadb, search
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.links"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.links", "tests.fixtures.interrupted"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,13 +10,14 @@ import re
 
 import pytest
 
-from cdcd.apply import dispatcher
 from cdcd.apply.sql.statement import render
 from cdcd.batch.net import Batch
 from cdcd.errors import ApplyFailed
 from cdcd.model.table import Key
 from tests.fixtures.binlog_bytes import Log, LoggedTable
 from tests.fixtures.links import PLAIN, Both, Outcome
+
+pytestmark = pytest.mark.usefixtures("every_row_splits")
 
 KINDS = {
     "int": ("INT", "-1", "0", "2147483647"),
@@ -63,12 +64,6 @@ SHAPES = {
     "unique": "UNIQUE (k)",
     "without": "KEY (v)",
 }
-
-
-@pytest.fixture(autouse=True)
-def _every_row_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small transactions are shared out too, as only large batches are otherwise."""
-    monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
 
 
 def facts(outcome: Outcome) -> dict[str, int]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from cdcd.apply import dispatcher
 from cdcd.errors import Conflict
 from tests.fixtures.links import Both
+
+pytestmark = pytest.mark.usefixtures("every_row_splits")
 
 SHAPES = {
     "merged": "CREATE TABLE t (id INT PRIMARY KEY, u INT, v INT)",
@@ -20,12 +21,6 @@ SHAPES = {
     "in order": "CREATE TABLE t (id INT PRIMARY KEY, u INT, v INT, r INT REFERENCES t (id))",
 }
 ROWS = "INSERT INTO t (id, u, v) VALUES (1, 10, 1), (2, 20, 2), (3, 30, 3), (4, 40, 4)"
-
-
-@pytest.fixture(autouse=True)
-def _every_row_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small transactions are shared out too, as only large batches are otherwise."""
-    monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
 
 
 @pytest.mark.parametrize("writers", [1, 4])

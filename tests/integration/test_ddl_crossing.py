@@ -7,7 +7,7 @@ import pytest
 from cdcd.errors import Conflict
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import running
-from tests.integration.test_ddl_restarts import link
+from tests.fixtures.sites import one_way
 
 CROSSING = {
     "truncate": "TRUNCATE TABLE t",
@@ -28,7 +28,10 @@ async def both(east, west, database):
     """Give both sides the same tables, and both links a place in the logs after that."""
     for server in (east, west):
         server.sql(TABLES, database=database)
-    async with running(link(database, "forward"), east, west), running(link(database, "reverse"), west, east):
+    async with (
+        running(one_way(database, "forward"), east, west),
+        running(one_way(database, "reverse"), west, east),
+    ):
         pass
     return east, west
 
@@ -40,9 +43,9 @@ async def test_rows_that_crossed_a_change_stop_the_link_that_carried_them(both, 
     table = "p" if case == "partition" else "t"
     east.sql(CROSSING[case], database=database)
     west.sql(f"INSERT INTO {table} (id, v) VALUES (7, 'west')", database=database)
-    async with running(link(database, "reverse"), west, east) as back:
+    async with running(one_way(database, "reverse"), west, east) as back:
         await back.caught_up()
-        async with running(link(database, "forward"), east, west) as run:
+        async with running(one_way(database, "forward"), east, west) as run:
             await run.caught_up()
         error = await back.stopped()
     assert isinstance(error, Conflict)
@@ -68,14 +71,17 @@ async def test_changes_that_depend_on_other_rows_or_columns_cross(east, west, da
     )
     for server in (east, west):
         server.sql(tables, database=database)
-    async with running(link(database, "forward"), east, west), running(link(database, "reverse"), west, east):
+    async with (
+        running(one_way(database, "forward"), east, west),
+        running(one_way(database, "reverse"), west, east),
+    ):
         pass
     change, rows = FOREIGN_KEYS[case]
     east.sql(change, database=database)
     west.sql(rows, database=database)
-    async with running(link(database, "reverse"), west, east) as back:
+    async with running(one_way(database, "reverse"), west, east) as back:
         await back.caught_up()
-        async with running(link(database, "forward"), east, west) as run:
+        async with running(one_way(database, "forward"), east, west) as run:
             await run.caught_up()
         assert isinstance(await back.stopped(20), Conflict)
 
@@ -83,20 +89,20 @@ async def test_changes_that_depend_on_other_rows_or_columns_cross(east, west, da
 async def test_a_restart_does_not_forget_rows_that_crossed(both, database):
     """Until somebody has looked at both sides, the link stays where it is."""
     await test_rows_that_crossed_a_change_stop_the_link_that_carried_them(both, database, "truncate")
-    async with running(link(database, "reverse"), *reversed(both)) as back:
+    async with running(one_way(database, "reverse"), *reversed(both)) as back:
         assert isinstance(await back.stopped(), Conflict)
 
 
 async def test_rows_in_order_and_rows_of_other_tables_do_not_cross(both, database):
     """What came before the original there, and after the statement here, is in the same order on both sides."""
     east, west = both
-    async with running(link(database, "reverse"), west, east) as back:
+    async with running(one_way(database, "reverse"), west, east) as back:
         west.sql("INSERT INTO t VALUES (1, 'before')", database=database)
         await back.caught_up()
         east.sql("TRUNCATE TABLE t", database=database)
         west.sql("INSERT INTO other VALUES (2, 'beside')", database=database)
         await back.caught_up()
-        async with running(link(database, "forward"), east, west) as run:
+        async with running(one_way(database, "forward"), east, west) as run:
             await run.caught_up()
             west.sql("INSERT INTO t VALUES (3, 'after')", database=database)
             await back.caught_up()
@@ -110,9 +116,9 @@ async def test_a_change_that_rows_may_cross_disturbs_no_link(both, database):
     east, west = both
     east.sql("ALTER TABLE t ADD c INT NOT NULL DEFAULT 4", database=database)
     west.sql("INSERT INTO t (id, v) VALUES (7, 'west')", database=database)
-    async with running(link(database, "reverse"), west, east) as back:
+    async with running(one_way(database, "reverse"), west, east) as back:
         await back.caught_up()
-        async with running(link(database, "forward"), east, west) as run:
+        async with running(one_way(database, "forward"), east, west) as run:
             await run.caught_up()
         await back.caught_up()
     assert contents(east, database) == contents(west, database)
@@ -123,8 +129,8 @@ async def test_changes_of_both_sides_to_one_table_are_told(both, database):
     east, west = both
     east.sql("RENAME TABLE t TO x, u TO t, x TO u", database=database)
     west.sql("TRUNCATE TABLE t", database=database)
-    async with running(link(database, "reverse"), west, east) as back:
+    async with running(one_way(database, "reverse"), west, east) as back:
         await back.caught_up()
-        async with running(link(database, "forward"), east, west) as run:
+        async with running(one_way(database, "forward"), east, west) as run:
             assert isinstance(await run.stopped(), Conflict)
         assert isinstance(await back.stopped(), Conflict)

@@ -9,8 +9,9 @@ import pytest
 from cdcd.apply.sql import schema_change
 from cdcd.errors import ApplyFailed, UnsupportedEvent
 from tests.fixtures.active_pair import announcements, contents
-from tests.fixtures.interrupted import checkpoint_held, crash, end_waiting, link, make_tables, unchangeable, waiting
+from tests.fixtures.interrupted import checkpoint_held, crash, interrupt, unchangeable, waiting
 from tests.fixtures.links import running, wait_until
+from tests.fixtures.sites import one_way
 
 CHANGES = {
     "alter": "ALTER TABLE t ADD c INT DEFAULT 5",
@@ -25,18 +26,11 @@ CHANGES = {
 }
 
 
-@pytest.fixture
-def both(east, west, database):
-    """Give both sides the same two tables of the same definition."""
-    make_tables(database, east, west)
-    return east, west
-
-
 @pytest.mark.parametrize("change", CHANGES)
-async def test_a_change_that_was_announced_and_not_run_runs_once(both, database, change):
+async def test_a_change_that_was_announced_and_not_run_runs_once(alterable, database, change):
     """The statement of the earlier run may still wait for a lock when the next run begins: it must not run too."""
-    east, west = both
-    forward, reverse = link(database, "forward"), link(database, "reverse")
+    east, west = alterable
+    forward, reverse = one_way(database, "forward"), one_way(database, "reverse")
     async with running(reverse, west, east) as back:
         with unchangeable(west, database, "w" if change == "create_select" else "t"):
             async with running(forward, east, west) as run:
@@ -59,10 +53,10 @@ async def test_a_change_that_was_announced_and_not_run_runs_once(both, database,
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_a_change_that_ran_before_its_position_was_written_is_not_run_again(both, database, change):
+async def test_a_change_that_ran_before_its_position_was_written_is_not_run_again(alterable, database, change):
     """Rows that the target's applications write after it must survive."""
-    east, west = both
-    forward, reverse = link(database, "forward"), link(database, "reverse")
+    east, west = alterable
+    forward, reverse = one_way(database, "forward"), one_way(database, "reverse")
     async with running(reverse, west, east) as back:
         with ExitStack() as later:
             async with running(forward, east, west) as run:
@@ -86,10 +80,10 @@ async def test_a_change_that_ran_before_its_position_was_written_is_not_run_agai
     assert contents(east, database) == contents(west, database)
 
 
-async def test_a_reverse_link_that_begins_between_announcement_and_statement_drops_it(both, database):
+async def test_a_reverse_link_that_begins_between_announcement_and_statement_drops_it(alterable, database):
     """What is announced before the place where reading begins is read from the table."""
-    east, west = both
-    forward, reverse = link(database, "forward"), link(database, "reverse")
+    east, west = alterable
+    forward, reverse = one_way(database, "forward"), one_way(database, "reverse")
     async with running(forward, east, west) as run:
         async with running(reverse, west, east) as back:
             with unchangeable(west, database, "t"):
@@ -109,16 +103,11 @@ async def test_a_reverse_link_that_begins_between_announcement_and_statement_dro
 
 
 @pytest.mark.parametrize("change", ["ALTER TABLE t DROP v, ADD v VARCHAR(9)", "DROP TABLE t, u"])
-async def test_a_change_that_may_leave_no_trace_is_not_guessed(both, database, change):
+async def test_a_change_that_may_leave_no_trace_is_not_guessed(alterable, database, change):
     """A statement that ended at an unknown place is neither run twice nor taken for done."""
-    east, west = both
-    forward = link(database, "forward")
-    with unchangeable(west, database, "u" if "DROP TABLE" in change else "t"):
-        async with running(forward, east, west) as run:
-            east.sql(change, database=database)
-            await wait_until(lambda: waiting(west))
-            await crash(run)
-        await end_waiting(west)
+    east, west = alterable
+    forward = one_way(database, "forward")
+    await interrupt(forward, east, west, database, change, table="u" if "DROP TABLE" in change else "t")
     if "DROP TABLE" in change:  # As a server does that is killed between two tables of a list.
         west.sql("DROP TABLE t", database=database)
     async with running(forward, east, west) as run:
@@ -128,31 +117,26 @@ async def test_a_change_that_may_leave_no_trace_is_not_guessed(both, database, c
     assert f"cdcd skip --link {database}_forward --gtid " in str(error)
 
 
-async def test_a_truncate_is_not_guessed_by_an_account_that_sees_no_table_ids(both, database, monkeypatch):
+async def test_a_truncate_is_not_guessed_by_an_account_that_sees_no_table_ids(alterable, database, monkeypatch):
     """Without PROCESS nothing tells an emptied table from one that is still to be emptied."""
 
     async def hidden(*_):
         return []
 
     monkeypatch.setattr(schema_change, "_identity", hidden)
-    east, west = both
-    forward = link(database, "forward")
-    with unchangeable(west, database, "t"):
-        async with running(forward, east, west) as run:
-            east.sql("TRUNCATE TABLE t", database=database)
-            await wait_until(lambda: waiting(west))
-            await crash(run)
-        await end_waiting(west)
+    east, west = alterable
+    forward = one_way(database, "forward")
+    await interrupt(forward, east, west, database, "TRUNCATE TABLE t")
     async with running(forward, east, west) as run:
         error = await run.stopped()
     assert isinstance(error, UnsupportedEvent)
     assert [(1,)] == west.sql("SELECT id FROM t", database=database)
 
 
-async def test_a_refused_change_stops_the_link_and_says_the_ways_out(both, database):
+async def test_a_refused_change_stops_the_link_and_says_the_ways_out(alterable, database):
     """What the target cannot do is for somebody to decide."""
-    east, west = both
-    async with running(link(database, "forward"), east, west) as run:
+    east, west = alterable
+    async with running(one_way(database, "forward"), east, west) as run:
         west.sql("INSERT INTO t VALUES (2, 't')", database=database)
         east.sql("ALTER TABLE t ADD UNIQUE (v)", database=database)
         error = await run.stopped()
@@ -161,10 +145,10 @@ async def test_a_refused_change_stops_the_link_and_says_the_ways_out(both, datab
     assert f"cdcd skip --link {database}_forward --gtid " in str(error)
 
 
-async def test_an_announcement_of_before_a_restart_hides_no_statement_of_an_application(both, database):
+async def test_an_announcement_of_before_a_restart_hides_no_statement_of_an_application(alterable, database):
     """A server that starts again gives its connection numbers to others."""
-    east, west = both
-    async with running(link(database, "forward"), east, west):
+    east, west = alterable
+    async with running(one_way(database, "forward"), east, west):
         pass
     with west.connect(database=database) as session, session.cursor() as cursor:
         cursor.execute(
@@ -172,25 +156,20 @@ async def test_an_announcement_of_before_a_restart_hides_no_statement_of_an_appl
             f" VALUES ('{database}_forward', '0-1-1', 'east', 'TRUNCATE TABLE', '{database}\tt', '', 'state',"
             " CONNECTION_ID(), NOW(6) - INTERVAL 5 SECOND)"
         )
-        async with running(link(database, "reverse"), west, east) as back:
+        async with running(one_way(database, "reverse"), west, east) as back:
             cursor.execute("TRUNCATE TABLE t")
             await back.caught_up()
     assert [] == east.sql("SELECT id FROM t", database=database)
 
 
-async def test_inserts_on_the_target_do_not_make_a_change_look_done(both, database):
+async def test_inserts_on_the_target_do_not_make_a_change_look_done(alterable, database):
     """The next AUTO_INCREMENT value is part of a definition, and moves while the link does not run."""
-    east, west = both
-    for server in both:
+    east, west = alterable
+    for server in alterable:
         server.sql("CREATE TABLE a (id INT PRIMARY KEY AUTO_INCREMENT)", database=database)
-    forward = link(database, "forward")
-    with unchangeable(west, database, "a"):
-        async with running(forward, east, west) as run:
-            east.sql("ALTER TABLE a ADD c INT", database=database)
-            await wait_until(lambda: waiting(west))
-            await crash(run)
-        await end_waiting(west)
-        west.sql("INSERT INTO a VALUES (40)", database=database)
+    forward = one_way(database, "forward")
+    await interrupt(forward, east, west, database, "ALTER TABLE a ADD c INT", table="a")
+    west.sql("INSERT INTO a VALUES (40)", database=database)
     async with running(forward, east, west) as run:
         await run.caught_up()
     assert "`c` int" in contents(west, database)[f"{database}.a"][0]
@@ -199,16 +178,11 @@ async def test_inserts_on_the_target_do_not_make_a_change_look_done(both, databa
 @pytest.mark.parametrize(
     "other", ["digest = 'x'", "verb = 'DROP TABLE'", "announced_at = announced_at - INTERVAL 1 DAY"]
 )
-async def test_an_announcement_of_another_log_hides_no_statement(both, database, other):
+async def test_an_announcement_of_another_log_hides_no_statement(alterable, database, other):
     """A source that was reset or restored numbers other statements as the link has met them before."""
-    east, west = both
-    forward = link(database, "forward")
-    with unchangeable(west, database, "t"):
-        async with running(forward, east, west) as run:
-            east.sql("ALTER TABLE t ADD c INT", database=database)
-            await wait_until(lambda: waiting(west))
-            await crash(run)
-        await end_waiting(west)
+    east, west = alterable
+    forward = one_way(database, "forward")
+    await interrupt(forward, east, west, database, "ALTER TABLE t ADD c INT")
     west.sql(f"UPDATE cdcd.ddl SET {other}, state_before = 'another' WHERE link = '{forward.name}'")
     async with running(forward, east, west) as run:
         await run.caught_up()

@@ -9,8 +9,9 @@ from itertools import count
 import pytest
 
 from tests.fixtures.active_pair import ActivePair
+from tests.fixtures.interrupted import crash
 from tests.fixtures.links import running
-from tests.integration.test_ddl_restarts import crash, link
+from tests.fixtures.sites import one_way
 
 SECONDS = 20
 OWN = "CREATE TABLE {0} (id INT PRIMARY KEY AUTO_INCREMENT, v INT, at TIMESTAMP(6) NULL)"
@@ -62,7 +63,7 @@ async def test_both_sides_end_equal(east, west, database):
         for table in ("t0", "t0_2", "t1", "t1_2"):
             server.sql(OWN.format(table), database=database)
         server.sql("CREATE TABLE both_write (id INT PRIMARY KEY, v INT)", database=database)
-    forward, reverse = link(database, "forward"), link(database, "reverse")
+    forward, reverse = one_way(database, "forward"), one_way(database, "reverse")
     for each, source, target in ((forward, east, west), (reverse, west, east)):
         async with running(each, source, target):
             pass  # It has its place in the log, so that nothing comes before it.

@@ -11,28 +11,22 @@ from pymysql.err import MySQLError
 
 from cdcd.errors import UnsupportedEvent
 from tests.fixtures.active_pair import announcements, contents
-from tests.fixtures.interrupted import crash, end_waiting, link, make_tables, unchangeable, waiting
-from tests.fixtures.links import running, wait_until
+from tests.fixtures.interrupted import interrupt
+from tests.fixtures.links import running
+from tests.fixtures.sites import one_way
 
 DEADLINE_TRIES = 60
 NO_TIME = "SET timestamp = 0.5; "
 CHANGES = ["CREATE TABLE w (id INT PRIMARY KEY, ts TIMESTAMP)", "ALTER TABLE t ADD c INT DEFAULT 5", "DROP TABLE u"]
 
 
-@pytest.fixture
-def both(east, west, database):
-    """Give both sides the same two tables of the same definition."""
-    make_tables(database, east, west)
-    return east, west
-
-
 @pytest.mark.parametrize("change", CHANGES)
-async def test_a_change_without_a_time_runs_and_does_not_come_back(both, database, change):
+async def test_a_change_without_a_time_runs_and_does_not_come_back(alterable, database, change):
     """It runs at the target's time, which is announced like any other."""
-    east, west = both
+    east, west = alterable
     async with (
-        running(link(database, "forward"), east, west) as run,
-        running(link(database, "reverse"), west, east) as back,
+        running(one_way(database, "forward"), east, west) as run,
+        running(one_way(database, "reverse"), west, east) as back,
     ):
         east.sql(NO_TIME + change, database=database)
         await run.caught_up()
@@ -41,18 +35,13 @@ async def test_a_change_without_a_time_runs_and_does_not_come_back(both, databas
     assert contents(east, database) == contents(west, database)
 
 
-async def test_a_run_after_a_crash_takes_the_time_that_was_announced(both, database):
+async def test_a_run_after_a_crash_takes_the_time_that_was_announced(alterable, database):
     """The reverse link then meets the very statement that it was told of."""
-    east, west = both
-    forward, reverse = link(database, "forward"), link(database, "reverse")
+    east, west = alterable
+    forward, reverse = one_way(database, "forward"), one_way(database, "reverse")
     at = f"SELECT announced_at FROM cdcd.ddl WHERE link = '{forward.name}'"
     async with running(reverse, west, east) as back:
-        with unchangeable(west, database, "t"):
-            async with running(forward, east, west) as run:
-                east.sql(NO_TIME + "ALTER TABLE t ADD c INT DEFAULT 5", database=database)
-                await wait_until(lambda: waiting(west))
-                await crash(run)
-            await end_waiting(west)
+        await interrupt(forward, east, west, database, NO_TIME + "ALTER TABLE t ADD c INT DEFAULT 5")
         announced = west.sql(at)
         async with running(forward, east, west) as run:
             await run.caught_up()
@@ -63,10 +52,10 @@ async def test_a_run_after_a_crash_takes_the_time_that_was_announced(both, datab
     assert contents(east, database) == contents(west, database)
 
 
-async def test_a_change_that_may_depend_on_its_time_stops_the_link(both, database):
+async def test_a_change_that_may_depend_on_its_time_stops_the_link(alterable, database):
     """Rows would get another time than the source's."""
-    east, west = both
-    async with running(link(database, "forward"), east, west) as run:
+    east, west = alterable
+    async with running(one_way(database, "forward"), east, west) as run:
         east.sql(NO_TIME + "ALTER TABLE t ADD c DATETIME DEFAULT NOW()", database=database)
         error = await run.stopped()
     assert isinstance(error, UnsupportedEvent)
@@ -88,11 +77,11 @@ RECOVERED = "SET pseudo_thread_id = 0, timestamp = 0.5, @@sql_mode = DEFAULT; " 
     ],
 )
 async def test_a_change_logged_in_recovery_does_not_run_under_settings_that_are_not_its_own(
-    both, database, change, unknown
+    alterable, database, change, unknown
 ):
     """The log has the server's settings in their place; what they may change is for somebody to do by hand."""
-    east, west = both
-    async with running(link(database, "forward"), east, west) as run:
+    east, west = alterable
+    async with running(one_way(database, "forward"), east, west) as run:
         east.sql(RECOVERED + change, database=database)
         error = await run.stopped()
     assert isinstance(error, UnsupportedEvent)
@@ -100,25 +89,25 @@ async def test_a_change_logged_in_recovery_does_not_run_under_settings_that_are_
     assert "cdcd skip --link" in str(error)
 
 
-async def test_a_change_logged_in_recovery_is_carried(both, database):
+async def test_a_change_logged_in_recovery_is_carried(alterable, database):
     """Most depend on no setting."""
-    east, west = both
-    async with running(link(database, "forward"), east, west) as run:
+    east, west = alterable
+    async with running(one_way(database, "forward"), east, west) as run:
         east.sql(RECOVERED + "ALTER TABLE t ADD c VARCHAR(9) DEFAULT 'x', ADD INDEX (c)", database=database)
         await run.caught_up()
     assert contents(east, database) == contents(west, database)
 
 
-async def test_a_change_that_the_target_logged_in_its_recovery_does_not_come_back(both, database):
+async def test_a_change_that_the_target_logged_in_its_recovery_does_not_come_back(alterable, database):
     """It may be the one that cdcd ran there when the server crashed: run again, it could drop a later table."""
-    east, west = both
-    async with running(link(database, "forward"), east, west):
+    east, west = alterable
+    async with running(one_way(database, "forward"), east, west):
         pass
     west.sql(
         "INSERT INTO cdcd.ddl (link, gtid, origin, verb, objects, digest, state_before, session, announced_at)"
         f" VALUES ('{database}_forward', '0-1-1', 'east', 'DROP TABLE', '{database}\tt', '', 'state', 7, NOW(6))"
     )
-    async with running(link(database, "reverse"), west, east) as back:
+    async with running(one_way(database, "reverse"), west, east) as back:
         west.sql(RECOVERED + "DROP TABLE t", database=database)
         error = await back.stopped()
     assert isinstance(error, UnsupportedEvent)
@@ -133,7 +122,7 @@ async def test_a_change_that_a_crash_of_the_source_cut_off_is_carried(server_fac
     east.sql(f"CREATE DATABASE {database}")
     for server in (east, west):
         server.sql("CREATE TABLE t (id INT PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 1)", database=database)
-    forward = link(database, "forward")
+    forward = one_way(database, "forward")
     async with running(forward, east, west) as run:
         await run.caught_up()
     for number in range(DEADLINE_TRIES):

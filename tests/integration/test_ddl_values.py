@@ -6,7 +6,7 @@ import pytest
 
 from cdcd.errors import ApplyFailed, UnsupportedEvent
 from tests.fixtures.links import running
-from tests.system.conftest import a_link
+from tests.fixtures.sites import a_link
 
 ROWS = (
     "CREATE TABLE t (id INT PRIMARY KEY, v INT, ts TIMESTAMP NULL); INSERT INTO t VALUES (5, 1, NULL), (1, 2, NULL),"

@@ -8,18 +8,12 @@ from contextlib import nullcontext, suppress
 import pytest
 from pymysql.err import Error
 
-from cdcd.config.schema import Link
 from cdcd.errors import UnsupportedEvent
 from tests.fixtures.links import running
+from tests.fixtures.sites import a_link
 
 STATEMENTS = "SET SESSION binlog_format = STATEMENT"
 MIXED = "SET SESSION binlog_format = MIXED"
-
-
-def link(database, **keys):
-    """Describe a link over the database, and not over the one beside it."""
-    facts = {"name": database, "source": "east", "target": "west", "tables": (f"{database}.*",)}
-    return Link(**{**facts, "heartbeat_seconds": 1, **keys})
 
 
 @pytest.fixture
@@ -72,7 +66,7 @@ ELSEWHERE = {
 @pytest.mark.parametrize("case", ELSEWHERE)
 async def test_what_happens_in_databases_that_are_not_carried_stops_no_link(east, west, database, other, case):
     """A link is not wedged for good by what others do with their own tables."""
-    async with running(link(database, ddl=True), east, west) as run:
+    async with running(a_link(database, ddl=True), east, west) as run:
         with east.connect(database=other) as session, session.cursor() as cursor:
             for statement in ELSEWHERE[case]:
                 with pytest.raises(Error) if "OR REPLACE" in statement else nullcontext():
@@ -86,7 +80,7 @@ async def test_a_file_loaded_elsewhere_by_statement_stops_no_link(east, west, da
     """The file's blocks and the statement that reads them are events of their own."""
     file = tmp_path / "rows.txt"
     file.write_text("1\tone\n2\ttwo\n")
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         with east.connect(database=other, local_infile=True) as session, session.cursor() as cursor:
             cursor.execute("SET GLOBAL local_infile = 1")
             cursor.execute(STATEMENTS)
@@ -112,7 +106,7 @@ CARRIED = {
 @pytest.mark.parametrize("case", CARRIED)
 async def test_rows_that_the_log_takes_back_are_not_applied(east, west, database, other, case):
     """Both sides end the same, whether the transaction is taken back as a whole or from a savepoint on."""
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         run_all(
             east,
             other,
@@ -132,7 +126,7 @@ async def test_a_transaction_in_parts_is_taken_back_as_a_whole(east, west, datab
     """What was sent to the target already is rolled back there; a part of it alone cannot be."""
     rows = "INSERT INTO t (v) SELECT REPEAT('x', 40) FROM seq_1_to_5000"
     script = ["BEGIN", "SAVEPOINT a", rows, rows, TEMP, *([] if end == "ROLLBACK" else ["ROLLBACK TO a", rows]), end]
-    async with running(link(database, transaction_bytes_max=65536), east, west) as run:
+    async with running(a_link(database, transaction_bytes_max=65536), east, west) as run:
         run_all(east, database, ["INSERT INTO t (v) VALUES ('before')", script[0], ROW, *script[1:]])
         if end == "ROLLBACK":
             await run.caught_up()
@@ -160,7 +154,7 @@ REFUSED = {
 async def test_a_statement_that_may_reach_a_carried_table_stops_the_link(east, west, database, other, case):
     """Triggers, views, functions and cascades change rows of tables that the statement does not name."""
     west.sql("CREATE TABLE c (id INT)", database=database)
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         run_all(east, other, [s.replace("{carried}", database).replace("{other}", other) for s in REFUSED[case]])
         error = await run.stopped()
     if case == "cascade":
@@ -173,7 +167,7 @@ async def test_a_statement_that_may_reach_a_carried_table_stops_the_link(east, w
 
 async def test_a_failed_create_or_replace_drops_the_carried_table(east, west, database, other):
     """The table is gone on the source, though the log says ROLLBACK after its DROP."""
-    async with running(link(database, ddl=True), east, west) as run:
+    async with running(a_link(database, ddl=True), east, west) as run:
         east.sql("CREATE TABLE c (id INT)", database=database)
         with pytest.raises(Error, match="Duplicate"):
             east.sql(
@@ -214,7 +208,7 @@ def a_transaction(chance, place):
 async def test_random_transactions_leave_both_sides_equal(east, west, database, other, seed):
     """Whatever sessions mix, carried tables end the same, and what is not carried stops nothing."""
     chance = random.Random(seed)
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         for _ in range(150):
             elsewhere = chance.random() < 0.5
             with east.connect(database=other if elsewhere else database) as session, session.cursor() as cursor:

@@ -17,8 +17,9 @@ from cdcd.runtime.link import LinkRunner
 from cdcd.verify import verify
 from tests.fixtures.links import RunningLink, wait_until
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.pair import AT_ONCE, site
+from tests.fixtures.pair import AT_ONCE
 from tests.fixtures.servers import ServerFactory
+from tests.fixtures.sites import site
 
 ACCOUNT = """
 CREATE USER plain@'%' IDENTIFIED BY 'x';

@@ -11,7 +11,8 @@ from cdcd.checkpoint.store import Checkpoint, Held
 from cdcd.errors import Fenced, LayoutMismatch, TargetLost
 from cdcd.model.position import Progress
 from cdcd.mysql.session import Session
-from tests.fixtures.links import running, site, wait_until
+from tests.fixtures.links import running, wait_until
+from tests.fixtures.sites import site
 
 # As the first published layout created them.
 LAYOUT_1 = """\

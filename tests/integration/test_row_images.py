@@ -9,9 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from cdcd.errors import Conflict, SchemaMismatch
-from tests.fixtures.links import running
+from tests.fixtures.links import Both
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.pair import Pair, a_link
 from tests.fixtures.servers import ServerFactory
 
 IMAGES = ("FULL", "MINIMAL", "NOBLOB")
@@ -70,11 +69,11 @@ def target(module_server_factory: ServerFactory) -> MariaDB:
     return module_server_factory()
 
 
-def a_pair(source: MariaDB, target: MariaDB, database: str) -> Pair:
+def a_pair(source: MariaDB, target: MariaDB, database: str) -> Both:
     """Give both servers an empty database of that name."""
     for server in (source, target):
         server.sql(f"CREATE DATABASE {database}")
-    return Pair(source, target, database)
+    return Both(source, target, database)
 
 
 @pytest.mark.parametrize(("image", "metadata"), [*product(IMAGES, METADATA)])
@@ -85,13 +84,13 @@ async def test_every_row_image_with_every_metadata(
     pair = a_pair(sources[metadata], target, f"images_{image}_{metadata}".lower())
     pair.both(TABLES)
     settings = f"SET binlog_row_image = {image}; {LATER}"
-    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+    async with pair.running() as link:
         for phase in PHASES:
-            pair.only_east(settings + phase)
+            pair.only_source(settings + phase)
             await link.caught_up()
             for show in SHOWN.values():
-                rows = repr(pair.east.sql(show, database=pair.database))
-                assert rows == repr(pair.west.sql(show, database=pair.database))
+                rows = repr(pair.on_source(show))
+                assert rows == repr(pair.on_target(show))
                 assert rows != "[]"
         assert link.runner.conflicts == 0
 
@@ -101,13 +100,13 @@ async def test_a_default_that_differs_stops_an_insert_that_leaves_it_out(
 ) -> None:
     """A MINIMAL image has no constant defaults, so the target would put its own."""
     pair = a_pair(sources["FULL"], target, "defaults")
-    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 1)")
-    pair.only_west("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 2)")
-    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
-        pair.only_east("INSERT INTO t (id) VALUES (1); SET binlog_row_image = MINIMAL; INSERT INTO t VALUES (2, 2)")
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 1)")
+    pair.only_target("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 2)")
+    async with pair.running() as link:
+        pair.only_source("INSERT INTO t (id) VALUES (1); SET binlog_row_image = MINIMAL; INSERT INTO t VALUES (2, 2)")
         await link.caught_up()
-        assert [(1, 1), (2, 2)] == pair.west.sql("SELECT * FROM t", database=pair.database)
-        pair.only_east("SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (3)")
+        assert [(1, 1), (2, 2)] == pair.on_target("SELECT * FROM t")
+        pair.only_source("SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (3)")
         error = await link.stopped()
     assert isinstance(error, SchemaMismatch)
     assert "leaves out column n" in str(error)
@@ -120,32 +119,32 @@ async def test_a_default_that_was_altered_since_stops_an_insert_that_leaves_it_o
     """Both sides' defaults may be equal today, and the row older than today's."""
     pair = a_pair(sources["FULL"], target, f"altered_{ddl}".lower())
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 1)")
-    begun = pair.east.binlog_position()[2]
-    pair.only_east("SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (1)")
-    [stopped_at] = pair.east.binlog_position()[2].split(",")
-    pair.only_east("ALTER TABLE t ALTER n SET DEFAULT 2; INSERT INTO t (id) VALUES (2)")
+    begun = pair.source.binlog_position()[2]
+    pair.only_source("SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (1)")
+    [stopped_at] = pair.source.binlog_position()[2].split(",")
+    pair.only_source("ALTER TABLE t ALTER n SET DEFAULT 2; INSERT INTO t (id) VALUES (2)")
     if not ddl:
-        pair.only_west("ALTER TABLE t ALTER n SET DEFAULT 2")
-    async with running(a_link(pair.database, name=pair.database, start=begun, ddl=ddl), pair.east, pair.west) as link:
+        pair.only_target("ALTER TABLE t ALTER n SET DEFAULT 2")
+    async with pair.running(start=begun, ddl=ddl) as link:
         error = await link.stopped()
     assert isinstance(error, SchemaMismatch)
     assert {"table": f"{pair.database}.t", "transaction": stopped_at}.items() <= error.where.items()
     assert "leaves out column n" in str(error)
     assert "by hand" in str(error)
-    assert [] == pair.west.sql("SELECT * FROM t", database=pair.database)
+    assert [] == pair.on_target("SELECT * FROM t")
 
 
 async def test_whole_rows_are_carried_past_an_altered_default(sources: Mapping[str, MariaDB], target: MariaDB) -> None:
     """Nothing has to be proven of what the log says, and the log is not read ahead for it."""
     pair = a_pair(sources["FULL"], target, "whole")
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, n INT DEFAULT 1)")
-    begun = pair.east.binlog_position()[2]
-    pair.only_east("INSERT INTO t (id) VALUES (1); SET binlog_row_image = MINIMAL; INSERT INTO t VALUES (2, 5)")
+    begun = pair.source.binlog_position()[2]
+    pair.only_source("INSERT INTO t (id) VALUES (1); SET binlog_row_image = MINIMAL; INSERT INTO t VALUES (2, 5)")
     pair.both("ALTER TABLE t ALTER n SET DEFAULT 2")
     with capture_logs() as logs:
-        async with running(a_link(pair.database, name=pair.database, start=begun), pair.east, pair.west) as link:
+        async with pair.running(start=begun) as link:
             await link.caught_up()
-    assert [(1, 1), (2, 5)] == pair.west.sql("SELECT * FROM t ORDER BY id", database=pair.database)
+    assert [(1, 1), (2, 5)] == pair.on_target("SELECT * FROM t ORDER BY id")
     assert [] == [each for each in logs if each["event"] == "table_checked"]
 
 
@@ -154,11 +153,11 @@ async def test_a_proven_default_is_proven_once(sources: Mapping[str, MariaDB], t
     pair = a_pair(sources["FULL"], target, "proven")
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL DEFAULT 1, m INT)")
     with capture_logs() as logs:
-        async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
+        async with pair.running() as link:
             for n in range(5):
-                pair.only_east(f"SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES ({n})")
+                pair.only_source(f"SET binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES ({n})")
                 await link.caught_up()
-    assert [(n, 1, None) for n in range(5)] == pair.west.sql("SELECT * FROM t ORDER BY id", database=pair.database)
+    assert [(n, 1, None) for n in range(5)] == pair.on_target("SELECT * FROM t ORDER BY id")
     assert 1 == len([each for each in logs if each["event"] == "table_checked"])
 
 
@@ -185,15 +184,15 @@ async def test_a_column_without_a_default_gets_what_its_type_implies(
     pair.both(
         f"CREATE TABLE t (id INT PRIMARY KEY, {columns});CREATE TABLE k (a INT AUTO_INCREMENT, b INT NOT NULL, KEY (a))"
     )
-    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
-        pair.only_east(
+    async with pair.running() as link:
+        pair.only_source(
             "SET sql_mode = '', binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (1), (2);"
             "INSERT INTO k (a) VALUES (7), (3); INSERT INTO k () VALUES ()"
         )
         await link.caught_up()
     for query in ("SELECT *, c2 + 0, HEX(c10) FROM t ORDER BY id", "SELECT * FROM k ORDER BY a"):
-        rows = pair.east.sql(query, database=pair.database)
-        assert repr(rows) == repr(pair.west.sql(query, database=pair.database))
+        rows = pair.on_source(query)
+        assert repr(rows) == repr(pair.on_target(query))
         assert len(rows) > 1
 
 
@@ -202,11 +201,9 @@ async def test_a_column_without_a_default_that_differs_stops_an_insert_that_leav
 ) -> None:
     """Another type may imply another value."""
     pair = a_pair(sources["FULL"], target, "implied_otherwise")
-    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL)")
-    pair.only_west("CREATE TABLE t (id INT PRIMARY KEY, n VARCHAR(20) NOT NULL)")
-    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
-        pair.only_east("SET sql_mode = '', binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (1)")
-        error = await link.stopped()
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY, n INT NOT NULL)")
+    pair.only_target("CREATE TABLE t (id INT PRIMARY KEY, n VARCHAR(20) NOT NULL)")
+    error = await pair.stopped_by("SET sql_mode = '', binlog_row_image = MINIMAL; INSERT INTO t (id) VALUES (1)")
     assert isinstance(error, SchemaMismatch)
     assert "leaves out column n" in str(error)
     assert "transaction" in error.where
@@ -218,10 +215,8 @@ async def test_a_missing_row_is_a_conflict_where_the_image_is_minimal(
     """A row that is gone cannot be written anew from some of its columns."""
     pair = a_pair(sources["FULL"], target, "missing")
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, n INT, m INT); INSERT INTO t VALUES (1, 1, 1)")
-    pair.only_west("DELETE FROM t")
-    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
-        pair.only_east("SET binlog_row_image = MINIMAL; UPDATE t SET n = 2")
-        error = await link.stopped()
+    pair.only_target("DELETE FROM t")
+    error = await pair.stopped_by("SET binlog_row_image = MINIMAL; UPDATE t SET n = 2")
     assert isinstance(error, Conflict)
     assert "binlog_row_image=FULL" in str(error)
 
@@ -252,13 +247,13 @@ async def test_a_table_without_a_key_loses_the_very_row(
     show = (
         "SELECT HEX(v), ATAN2(f, -1e0), ATAN2(d, -1e0), HEX(c), HEX(b), HEX(e), n FROM t ORDER BY 1, 2, 3, 4, 5, 6, 7"
     )
-    async with running(a_link(pair.database, name=pair.database), pair.east, pair.west) as link:
-        pair.only_east(f"INSERT INTO t VALUES {','.join(rows)}")
+    async with pair.running() as link:
+        pair.only_source(f"INSERT INTO t VALUES {','.join(rows)}")
         await link.caught_up()
         # The other way round, so that whoever takes the first of those that look alike takes a wrong one.
-        pair.only_west(f"DELETE FROM t; INSERT INTO t VALUES {','.join(reversed(rows))}")
+        pair.only_target(f"DELETE FROM t; INSERT INTO t VALUES {','.join(reversed(rows))}")
         for change in ("UPDATE t SET n = 2 WHERE n = 1 LIMIT 1", "DELETE FROM t LIMIT 1"):
             for _ in range(len(rows) // 2):
-                pair.only_east(f"SET binlog_row_image = {image}; {change}")
+                pair.only_source(f"SET binlog_row_image = {image}; {change}")
             await link.caught_up()
-            assert pair.east.sql(show, database=pair.database) == pair.west.sql(show, database=pair.database)
+            assert pair.on_source(show) == pair.on_target(show)

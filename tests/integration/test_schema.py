@@ -9,15 +9,16 @@ from cdcd.errors import SchemaMismatch
 from cdcd.mysql.flavor.mariadb import MARIADB
 from cdcd.mysql.schema import read_table
 from tests.fixtures.active_pair import contents
-from tests.fixtures.links import running
-from tests.fixtures.moved_on import HISTORY, begin, both, link, rows, stop
+from tests.fixtures.links import running, stopped
+from tests.fixtures.moved_on import HISTORY, begin, both, rows
+from tests.fixtures.sites import a_link
 
 
 async def test_a_column_that_the_target_has_first_lets_rows_go_on(east, west, database):
     """With ddl = false, the target is altered first: a change on the source is logged, and its rows fit."""
     both((east, west), database)
     with capture_logs() as logs:
-        async with running(link(database), east, west) as run:
+        async with running(a_link(database), east, west) as run:
             rows_before = "INSERT INTO t VALUES (1, 1, 1, 'x')"
             east.sql(rows_before, database=database)
             await run.caught_up()
@@ -34,7 +35,7 @@ async def test_a_column_that_the_target_has_first_lets_rows_go_on(east, west, da
 async def test_a_column_dropped_on_the_source_gets_its_default(east, west, database):
     """A column that only the target has is left to the target."""
     both((east, west), database)
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         east.sql("INSERT INTO t VALUES (1, 1, 1, 'x')", database=database)
         await run.caught_up()
         west.sql("ALTER TABLE t ALTER a SET DEFAULT 9", database=database)
@@ -49,14 +50,14 @@ async def test_a_column_that_the_target_lacks_stops_the_link_until_it_is_there(e
     await begin(east, west, database)
     statements = "INSERT INTO t (id) VALUES (1); ALTER TABLE t ADD c INT; INSERT INTO t (id, c) VALUES (2, 22)"
     east.sql(statements, database=database)
-    error = await stop(east, west, database)
+    error = await stopped(east, west, a_link(database))
     assert isinstance(error, SchemaMismatch)
     assert "column c is missing on the target table" in str(error)
     assert "add it there (int(11); cdcd check prints the statement)" in str(error)
     assert [(1,)] == rows(west, database, "SELECT id FROM t")
 
     west.sql("ALTER TABLE t ADD c INT", database=database)
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         await run.caught_up()
     assert rows(east, database) == rows(west, database)
 
@@ -65,7 +66,7 @@ async def test_a_new_table_that_the_target_lacks_stops_the_link(east, west, data
     """Rows of a carried table are never dropped because there is no place for them."""
     await begin(east, west, database)
     east.sql("CREATE TABLE n (id INT PRIMARY KEY); INSERT INTO n VALUES (1)", database=database)
-    error = await stop(east, west, database)
+    error = await stopped(east, west, a_link(database))
     assert isinstance(error, SchemaMismatch)
     assert f"the target has no table {database}.n" in str(error)
     assert "ddl = true" in error.hint
@@ -122,7 +123,7 @@ PASSING = """
 async def test_what_is_no_table_of_the_link_passes(east, west, database, ddl):
     """Views, routines, accounts, sequences and foreign tables are in the log, and do not stop a link."""
     both((east, west), database)
-    async with running(link(database, ddl=ddl), east, west) as run:
+    async with running(a_link(database, ddl=ddl), east, west) as run:
         with east.connect(database=database) as session, session.cursor() as cursor:
             for number, line in enumerate(PASSING.strip().splitlines()):
                 cursor.execute(line.strip().replace("{d}", database))
@@ -143,7 +144,7 @@ SEQUENCE_LIKE = (
 async def test_a_table_that_looks_like_a_sequence_is_carried(east, west, database, key):
     """What it is, the source says, not the names of its columns."""
     both((east, west), database, SEQUENCE_LIKE.format(key=key))
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         east.sql("INSERT INTO q VALUES (1, 2, 3, 4, 5, 6, 0, 0)", database=database)
         await run.caught_up()
     assert [(1, 2, 3, 4, 5, 6, 0, 0)] == rows(west, database, "SELECT * FROM q")
@@ -154,14 +155,14 @@ async def test_what_was_a_sequence_is_told_by_how_it_ended(east, west, database)
     both((east, west), database)
     await begin(east, west, database)
     east.sql("CREATE SEQUENCE s; DO NEXTVAL(s); INSERT INTO t (id) VALUES (1); DROP SEQUENCE s", database=database)
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         await run.caught_up()
     assert 1 == len(rows(west, database))
     east.sql(
         f"{SEQUENCE_LIKE.format(key='')}; INSERT INTO q VALUES (1, 2, 3, 4, 5, 6, 0, 0); DROP TABLE q",
         database=database,
     )
-    error = await stop(east, west, database)
+    error = await stopped(east, west, a_link(database))
     assert isinstance(error, SchemaMismatch)
     assert "nothing tells whether it was one" in str(error)
 
@@ -169,7 +170,7 @@ async def test_what_was_a_sequence_is_told_by_how_it_ended(east, west, database)
 async def test_statements_are_logged_without_the_secrets_in_them(east, west, database):
     """What passes is logged by its kind alone."""
     with capture_logs() as logs:
-        async with running(link(database), east, west) as run:
+        async with running(a_link(database), east, west) as run:
             east.sql(f"CREATE USER {database}@localhost IDENTIFIED BY 'hush'; DROP USER {database}@localhost")
             await run.caught_up()
     assert ["CREATE USER", "DROP USER"] == [e["verb"] for e in logs if e["event"] == "statement_passed"]
@@ -181,7 +182,7 @@ async def test_a_link_that_was_away_follows_the_tables_as_they_were(east, west, 
     both((east, west), database)
     await begin(east, west, database, ddl=True)
     east.sql(HISTORY, database=database)
-    async with running(link(database, ddl=True), east, west) as run:
+    async with running(a_link(database, ddl=True), east, west) as run:
         await run.caught_up()
     assert contents(east, database) == contents(west, database)
 
@@ -194,7 +195,7 @@ async def test_members_of_an_enum_are_those_of_the_event(east, west, database):
     east.sql("INSERT INTO e VALUES (1, 'a', 'x'), (2, '\\\\', 'x,y')", database=database)
     reordered = "ALTER TABLE e MODIFY e ENUM('\\\\','it''s','a') CHARACTER SET latin1"
     east.sql(reordered, database=database)
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         await run.caught_up()
         assert [(1, "a", "x"), (2, "\\", "x,y")] == rows(west, database, "SELECT * FROM e ORDER BY id")
         east.sql("INSERT INTO e VALUES (3, 'a', 'y')", database=database)
@@ -211,7 +212,7 @@ async def test_a_key_that_moves_later_is_not_taken_for_that_of_the_rows(east, we
     east.sql(
         f"INSERT INTO t VALUES (1, 1, 1, 'x'); UPDATE t SET v = 'y'; {moves}; UPDATE t SET id = 2", database=database
     )
-    async with running(link(database, ddl=True), east, west) as run:
+    async with running(a_link(database, ddl=True), east, west) as run:
         await run.caught_up()
     assert contents(east, database) == contents(west, database)
 
@@ -222,7 +223,7 @@ async def test_another_key_on_the_target_stops_the_link(east, west, database):
     west.sql("CREATE TABLE t (id INT NOT NULL, v INT PRIMARY KEY)", database=database)
     await begin(east, west, database)
     east.sql("INSERT INTO t VALUES (1, 1); ALTER TABLE t ADD w INT", database=database)
-    error = await stop(east, west, database)
+    error = await stopped(east, west, a_link(database))
     assert isinstance(error, SchemaMismatch)
     assert "the target's key (v) does not tell the source's rows apart" in str(error)
 
@@ -233,7 +234,7 @@ async def test_a_column_generated_later_still_brings_its_rows(east, west, databa
     await begin(east, west, database)
     later = "ALTER TABLE t MODIFY a INT AS (id + 1) STORED"
     east.sql(f"INSERT INTO t VALUES (1, 77, 1, 'x'); {later}; INSERT INTO t (id) VALUES (2)", database=database)
-    async with running(link(database), east, west) as run:
+    async with running(a_link(database), east, west) as run:
         await run.caught_up()
     assert [(1, 77, 1, "x"), (2, 3, None, None)] == rows(west, database)
 
@@ -245,7 +246,7 @@ async def test_a_column_generated_later_is_not_left_out_of_earlier_rows(east, we
     later = "ALTER TABLE t MODIFY a INT AS (id + 1) STORED"
     east.sql(f"INSERT INTO t VALUES (1, 77, 1, 'x'); {later}", database=database)
     west.sql("ALTER TABLE t DROP a", database=database)
-    error = await stop(east, west, database)
+    error = await stopped(east, west, a_link(database))
     assert isinstance(error, SchemaMismatch)
     assert "column a is missing" in str(error)
 

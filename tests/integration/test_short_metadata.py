@@ -7,8 +7,9 @@ import pytest
 from cdcd.errors import SchemaMismatch
 from cdcd.source import second_reading
 from tests.fixtures.active_pair import contents
-from tests.fixtures.links import forget, running
-from tests.fixtures.moved_on import HISTORY, TABLE, begin, both, link, rows, stop
+from tests.fixtures.links import forget, running, stopped
+from tests.fixtures.moved_on import HISTORY, TABLE, begin, both, rows
+from tests.fixtures.sites import a_link
 
 
 @pytest.fixture(scope="module", params=["NO_LOG", "MINIMAL"])
@@ -30,7 +31,7 @@ def shop(short, west):
 async def test_short_metadata_works_while_the_table_is_provably_the_same(short, west, shop):
     """A table created in the second of its rows is proven by the log, since clocks cannot tell."""
     both((short, west), shop)
-    async with running(link(shop), short, west) as run:
+    async with running(a_link(shop), short, west) as run:
         short.sql("INSERT INTO t VALUES (1, -1, 2, 'é'); UPDATE t SET a = 5", database=shop)
         short.sql("CREATE TABLE other (id INT); DROP TABLE other", database=shop)
         await run.caught_up()
@@ -39,7 +40,7 @@ async def test_short_metadata_works_while_the_table_is_provably_the_same(short, 
 
 async def test_short_metadata_follows_changes_step_by_step(short, west, shop):
     """A link that keeps up reads the table after each change, and before the next."""
-    async with running(link(shop, ddl=True), short, west) as run:
+    async with running(a_link(shop, ddl=True), short, west) as run:
         for statement in [TABLE, *HISTORY.split(";")]:
             short.sql(statement, database=shop)
             await run.caught_up()
@@ -50,7 +51,7 @@ async def test_short_metadata_works_with_keys_over_long_columns(short, west, sho
     """Row images hold a hidden column for each such key, which no description of the table names."""
     for server in (short, west):
         server.sql("CREATE TABLE t (id INT PRIMARY KEY, x TEXT UNIQUE, y BLOB, UNIQUE (y, id))", database=shop)
-    async with running(link(shop), short, west) as run:
+    async with running(a_link(shop), short, west) as run:
         short.sql(
             "INSERT INTO t VALUES (1, 'é', 'b'), (2, NULL, NULL); UPDATE t SET x = 'c' WHERE id = 2", database=shop
         )
@@ -61,7 +62,7 @@ async def test_short_metadata_works_with_keys_over_long_columns(short, west, sho
 async def test_short_metadata_passes_sequences(short, west, shop):
     """A sequence is told by its columns, which the live one names."""
     both((short, west), shop)
-    async with running(link(shop), short, west) as run:
+    async with running(a_link(shop), short, west) as run:
         short.sql("CREATE SEQUENCE s; DO NEXTVAL(s); INSERT INTO t (id) VALUES (1)", database=shop)
         await run.caught_up()
     assert [(1, None, None, None)] == rows(west, shop)
@@ -88,7 +89,7 @@ async def test_short_metadata_stops_where_the_table_may_be_another(short, west, 
     both((short, west), shop)
     await begin(short, west, shop, ddl=ddl)
     short.sql("INSERT INTO t VALUES (1, 10, 20, 'x');" + DRIFT[drift], database=shop)
-    error = await stop(short, west, shop, ddl=ddl)
+    error = await stopped(short, west, a_link(shop, ddl=ddl))
     assert isinstance(error, SchemaMismatch)
     assert "set binlog_row_metadata=FULL on the source" in error.hint
     assert f"table {shop}.t" in str(error)
@@ -101,7 +102,7 @@ async def test_a_table_altered_at_the_turn_of_a_second_is_not_taken_for_the_same
     await begin(short, west, shop)
     late = "SET timestamp = UNIX_TIMESTAMP() + 1; INSERT INTO t VALUES (1, 10, 20, 'x'); SET timestamp = DEFAULT"
     short.sql(f"{late}; {DRIFT['swapped']}", database=shop)
-    assert isinstance(await stop(short, west, shop), SchemaMismatch)
+    assert isinstance(await stopped(short, west, a_link(shop)), SchemaMismatch)
 
 
 @pytest.mark.parametrize("drift", ["swapped", "ghost"])
@@ -112,7 +113,7 @@ async def test_a_time_in_the_future_proves_nothing(short, west, shop, drift):
     late = "SET timestamp = UNIX_TIMESTAMP() + 3600; INSERT INTO t VALUES (1, 10, 20, 'x')"
     after = "INSERT INTO other VALUES (1); SET timestamp = UNIX_TIMESTAMP() + 9000; INSERT INTO other VALUES (2)"
     short.sql(f"CREATE TABLE other (id INT PRIMARY KEY); {late}; {after}; {DRIFT[drift]}", database=shop)
-    assert isinstance(await stop(short, west, shop, exclude=("shop.other",)), SchemaMismatch)
+    assert isinstance(await stopped(short, west, a_link(shop, exclude=("shop.other",))), SchemaMismatch)
 
 
 async def test_the_log_is_read_ahead_only_once(short, west, shop, monkeypatch):
@@ -130,7 +131,7 @@ async def test_the_log_is_read_ahead_only_once(short, west, shop, monkeypatch):
     both((short, west), shop, "; ".join(f"CREATE TABLE t{n} LIKE t" for n in range(5)))
     await begin(short, west, shop)
     short.sql("; ".join(f"INSERT INTO t{n} (id) VALUES (1)" for n in range(5)), database=shop)
-    async with running(link(shop), short, west) as run:
+    async with running(a_link(shop), short, west) as run:
         await run.caught_up()
     assert 1 == len(opened)
 
@@ -144,6 +145,6 @@ async def test_full_metadata_carries_what_short_metadata_cannot(east, west, data
         keys = {"name": name, "tables": (f"{database}.*",), "ddl": True}
         await begin(east, west, database, **keys)
         east.sql("INSERT INTO t VALUES (1, 10, 20, 'x');" + statements, database=database)
-        async with running(link(database, **keys), east, west) as run:
+        async with running(a_link(database, **keys), east, west) as run:
             await run.caught_up()
         assert contents(east, database) == contents(west, database), drift

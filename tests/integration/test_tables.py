@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from cdcd.errors import ApplyFailed
-from tests.fixtures.links import running
+from tests.fixtures.links import Both
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.pair import Pair, a_link
 from tests.fixtures.servers import ServerFactory
 
 GENERATED = """CREATE TABLE t (
@@ -23,25 +22,25 @@ HIDDEN = """CREATE TABLE t (
 
 
 @pytest.fixture
-def pair(east: MariaDB, west: MariaDB, database: str) -> Pair:
+def pair(east: MariaDB, west: MariaDB, database: str) -> Both:
     """The shared servers with the test's database."""
-    return Pair(east, west, database)
+    return Both(east, west, database)
 
 
-async def carry(pair: Pair, *phases: str, show: str = "SELECT * FROM t ORDER BY 1") -> list[object]:
+async def carry(pair: Both, *phases: str, show: str = "SELECT * FROM t ORDER BY 1") -> list[object]:
     """Run each phase on the source under a running link; the rows must be equal after each. Return the last."""
     rows: list[object] = []
-    async with running(a_link(pair.database), pair.east, pair.west) as link:
+    async with pair.running() as link:
         for statements in phases:
-            pair.only_east(statements)
+            pair.only_source(statements)
             await link.caught_up()
-            rows = pair.east.sql(show, database=pair.database)
-            assert rows == pair.west.sql(show, database=pair.database)
+            rows = pair.on_source(show)
+            assert rows == pair.on_target(show)
         assert link.runner.conflicts == 0
     return rows
 
 
-async def test_generated_columns_are_left_to_the_target(pair: Pair) -> None:
+async def test_generated_columns_are_left_to_the_target(pair: Both) -> None:
     """Virtual and stored columns, also amid the others and indexed, are computed there and equal."""
     pair.both(GENERATED)
     rows = await carry(
@@ -53,7 +52,7 @@ async def test_generated_columns_are_left_to_the_target(pair: Pair) -> None:
     assert [(1, 3, 6, 12, "c", "C", 1), (2, 2, 4, 8, "a", "A", None), (9, 3, 7, 14, None, None, 3)] == rows
 
 
-async def test_a_table_with_generated_columns_and_no_key_is_matched_by_the_others(pair: Pair) -> None:
+async def test_a_table_with_generated_columns_and_no_key_is_matched_by_the_others(pair: Both) -> None:
     """What the server computes is not in the condition, so rows are found."""
     pair.both("CREATE TABLE t (half INT AS (n DIV 2) VIRTUAL, n INT, twice BIGINT AS (n * 2) STORED)")
     rows = await carry(
@@ -66,7 +65,7 @@ async def test_a_table_with_generated_columns_and_no_key_is_matched_by_the_other
     assert [(None, None, None), (4, 8, 16)] == rows
 
 
-async def test_what_the_source_made_up_is_what_arrives(pair: Pair) -> None:
+async def test_what_the_source_made_up_is_what_arrives(pair: Both) -> None:
     """Defaults, also of invisible columns, are the source's values and are not made anew."""
     pair.both(HIDDEN)
     show = "SELECT id, secret, n, made, token, roll, hidden FROM t ORDER BY id"
@@ -80,7 +79,7 @@ async def test_what_the_source_made_up_is_what_arrives(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("count", [249, 250, 251, 260, 800])
-async def test_tables_of_many_columns(pair: Pair, count: int) -> None:
+async def test_tables_of_many_columns(pair: Both, count: int) -> None:
     """Past 250 columns the event's own count of columns takes more than one byte."""
     pair.both(f"CREATE TABLE t (id INT PRIMARY KEY, {', '.join(f'c{n} TINYINT' for n in range(count - 1))})")
     values = ",".join("NULL" if n % 7 == 0 else str(n % 100) for n in range(count - 1))
@@ -93,7 +92,7 @@ async def test_tables_of_many_columns(pair: Pair, count: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["a`b", "a.b", "日本", " 1", "select", "%_\\", "a'b\"c", "ÿ" * 63])
-async def test_odd_names(pair: Pair, name: str) -> None:
+async def test_odd_names(pair: Both, name: str) -> None:
     """Tables and columns may be called anything that a server lets them be called."""
     quoted = "`" + name.replace("`", "``") + "`"
     pair.both(f"CREATE TABLE {quoted} ({quoted} VARCHAR(9) PRIMARY KEY, n INT)")
@@ -107,13 +106,13 @@ async def test_odd_names(pair: Pair, name: str) -> None:
     assert [("b", 3)] == rows
 
 
-async def test_text_is_converted_where_the_charsets_differ(pair: Pair) -> None:
+async def test_text_is_converted_where_the_charsets_differ(pair: Both) -> None:
     """A latin1 column on the source fills a utf8mb4 column of the target with the same characters."""
-    pair.only_east(
+    pair.only_source(
         "CREATE TABLE t (id VARCHAR(9), v VARCHAR(50), w CHAR(9), PRIMARY KEY (id)) CHARACTER SET latin1;"
         "CREATE TABLE w (v VARCHAR(50), n INT) CHARACTER SET latin1"
     )
-    pair.only_west(
+    pair.only_target(
         "CREATE TABLE t (id VARCHAR(9) COLLATE utf8mb4_bin, v VARCHAR(50), w CHAR(9), PRIMARY KEY (id))"
         " CHARACTER SET utf8mb4;"
         "CREATE TABLE w (v VARCHAR(50), n INT) CHARACTER SET utf8mb4"
@@ -128,39 +127,37 @@ async def test_text_is_converted_where_the_charsets_differ(pair: Pair) -> None:
     assert [("é", "ö€", "ä"), ("é", "2", "1")] == rows
 
 
-async def test_columns_are_found_by_name(pair: Pair) -> None:
+async def test_columns_are_found_by_name(pair: Both) -> None:
     """Another order of columns, and a further nullable column, on the target do no harm."""
-    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY, a INT, b VARCHAR(9)); CREATE TABLE w (a INT, b VARCHAR(9))")
-    pair.only_west(
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY, a INT, b VARCHAR(9)); CREATE TABLE w (a INT, b VARCHAR(9))")
+    pair.only_target(
         "CREATE TABLE t (b VARCHAR(9), more INT, A INT, id INT PRIMARY KEY);"
         "CREATE TABLE w (more INT NULL, b VARCHAR(9), a INT)"
     )
-    async with running(a_link(pair.database), pair.east, pair.west) as link:
-        pair.only_east("INSERT INTO t VALUES (1, 2, 'x'), (2, 3, 'y'); INSERT INTO w VALUES (1, 'x'), (1, 'x')")
+    async with pair.running() as link:
+        pair.only_source("INSERT INTO t VALUES (1, 2, 'x'), (2, 3, 'y'); INSERT INTO w VALUES (1, 'x'), (1, 'x')")
         await link.caught_up()
-        pair.only_west("UPDATE t SET more = 8; UPDATE w SET more = 8")
-        pair.only_east(
+        pair.only_target("UPDATE t SET more = 8; UPDATE w SET more = 8")
+        pair.only_source(
             "UPDATE t SET a = 4, b = NULL WHERE id = 1; DELETE FROM t WHERE id = 2;"
             "UPDATE w SET a = 9 LIMIT 1; DELETE FROM w WHERE a = 1"
         )
         await link.caught_up()
-    assert [(None, 8, 4, 1)] == pair.west.sql("SELECT * FROM t", database=pair.database)
-    assert [(8, "x", 9)] == pair.west.sql("SELECT * FROM w", database=pair.database)
+    assert [(None, 8, 4, 1)] == pair.on_target("SELECT * FROM t")
+    assert [(8, "x", 9)] == pair.on_target("SELECT * FROM w")
 
 
-async def test_an_enum_that_is_no_member_is_refused_where_definitions_differ(pair: Pair) -> None:
+async def test_an_enum_that_is_no_member_is_refused_where_definitions_differ(pair: Both) -> None:
     """Only between columns of one definition can strictness be given up without a risk to other values."""
-    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a'), n INT)")
-    pair.only_west("CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a', 'b'), n BIGINT)")
-    async with running(a_link(pair.database), pair.east, pair.west) as link:
-        pair.only_east("SET sql_mode = ''; INSERT INTO t VALUES (1, 'no member', 1)")
-        error = await link.stopped()
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a'), n INT)")
+    pair.only_target("CREATE TABLE t (id INT PRIMARY KEY, e ENUM('a', 'b'), n BIGINT)")
+    error = await pair.stopped_by("SET sql_mode = ''; INSERT INTO t VALUES (1, 'no member', 1)")
     assert isinstance(error, ApplyFailed)
     assert "compare both definitions" in str(error)
 
 
 @pytest.mark.parametrize("size", [(1 << 24) - 1, 1 << 24, 17 << 20])
-async def test_values_around_the_size_of_a_packet(pair: Pair, size: int) -> None:
+async def test_values_around_the_size_of_a_packet(pair: Both, size: int) -> None:
     """An event of 16 MiB and more comes in several packets."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, v LONGBLOB)")
     show = "SELECT id, LENGTH(v), MD5(v) FROM t"
@@ -173,7 +170,7 @@ async def test_values_around_the_size_of_a_packet(pair: Pair, size: int) -> None
     assert [(1, size)] == [row[:2] for row in rows]
 
 
-async def test_an_event_that_ends_where_a_packet_ends(pair: Pair) -> None:
+async def test_an_event_that_ends_where_a_packet_ends(pair: Both) -> None:
     """A packet that is exactly full is followed by an empty one."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, v LONGBLOB)")
     # A status byte, the event's header, the body before the value, and the checksum.
@@ -193,7 +190,7 @@ async def test_instants_arrive_whatever_the_time_zones(
     monkeypatch.setenv("TZ", "Australia/Lord_Howe")
     west = server_factory()
     assert east.sql("SELECT FROM_UNIXTIME(1)") != west.sql("SELECT FROM_UNIXTIME(1)")
-    pair = Pair(east, west, "zones")
+    pair = Both(east, west, "zones")
     for server in (east, west):
         server.sql(
             "CREATE DATABASE zones; CREATE TABLE zones.t (id INT PRIMARY KEY, v TIMESTAMP(6) NULL, d DATETIME(6));"

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cdcd.apply import conflicts, dispatcher
+from cdcd.apply import conflicts
 from cdcd.apply.sql import writer
 from cdcd.errors import CdcdError
 from tests.fixtures.links import Both, running
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.servers import ServerFactory
+
+pytestmark = pytest.mark.usefixtures("every_row_splits")
 
 ROWS = "INSERT INTO t VALUES (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c'), (4, 40, 'd')"
 SHAPES = {
@@ -20,12 +22,6 @@ SHAPES = {
     "another key": "CREATE TABLE t (id INT PRIMARY KEY, u INT UNIQUE, v VARCHAR(40))",
     "in order": "CREATE TABLE t (id INT PRIMARY KEY, u INT, v VARCHAR(40), r INT REFERENCES t (id))",
 }
-
-
-@pytest.fixture(autouse=True)
-def _every_row_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small transactions are shared out too, as only large batches are otherwise."""
-    monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
 
 
 def told(logs: list[Any], *facts: str) -> list[tuple[str, ...]]:

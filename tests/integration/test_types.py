@@ -20,7 +20,7 @@ from cdcd.mysql.flavor.mariadb import MARIADB
 from tests.fixtures import values
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.pair import a_link
+from tests.fixtures.sites import a_link
 from tests.fixtures.values import CASES, Case
 
 _AS_GIVEN = "sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', check_constraint_checks = 0"

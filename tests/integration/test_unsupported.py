@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cdcd.config.schema import Link
 from cdcd.errors import UnsupportedEvent
 from tests.fixtures.links import running
-
-
-def link(database, **keys):
-    """Describe a link over the database."""
-    facts = {"name": database, "source": "east", "target": "west", "tables": (f"{database}.*",)}
-    return Link(**{**facts, "heartbeat_seconds": 1, **keys})
+from tests.fixtures.sites import a_link
 
 
 @pytest.fixture
@@ -69,7 +63,7 @@ STOPPING = {
 async def test_an_unsupported_transaction_stops_the_link(east, west, table, case):
     """All before it is applied; nothing after it; the error names the transaction and says what to do."""
     statements, hint = STOPPING[case]
-    async with running(link(table, ddl=True), east, west) as run:
+    async with running(a_link(table, ddl=True), east, west) as run:
         east.sql("INSERT INTO t (v) VALUES ('before')", database=table)
         run_all(east, table, statements)
         east.sql("INSERT INTO t (v) VALUES ('after')", database=table)
@@ -78,7 +72,7 @@ async def test_an_unsupported_transaction_stops_the_link(east, west, table, case
     assert hint in str(error)
     assert "transaction 0-" in str(error)
     assert ["before"] == carried(west, table)
-    async with running(link(table, ddl=True), east, west) as run:
+    async with running(a_link(table, ddl=True), east, west) as run:
         again = await run.stopped()
     assert str(error).partition(" (")[0] == str(again).partition(" (")[0]
     assert ["before"] == carried(west, table)
@@ -86,7 +80,7 @@ async def test_an_unsupported_transaction_stops_the_link(east, west, table, case
 
 async def test_savepoints_are_no_obstacle(east, west, table):
     """What InnoDB rolls back to a savepoint is not in the log."""
-    async with running(link(table), east, west) as run:
+    async with running(a_link(table), east, west) as run:
         run_all(
             east,
             table,
@@ -113,7 +107,7 @@ async def test_load_data_arrives_as_rows(east, west, table, tmp_path):
     """In row format, a loaded file is rows like any other."""
     file = tmp_path / "rows.txt"
     file.write_text("1\tone\n2\ttwo\n")
-    async with running(link(table), east, west) as run:
+    async with running(a_link(table), east, west) as run:
         statement = f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE t"
         east.sql("SET GLOBAL local_infile = 1")
         east.sql(statement, database=table, local_infile=True)
@@ -123,7 +117,7 @@ async def test_load_data_arrives_as_rows(east, west, table, tmp_path):
 
 async def test_a_transaction_over_two_engines_that_commits_is_carried(east, west, table):
     """The log tells its rows apart; no statement is in the way."""
-    async with running(link(table), east, west) as run:
+    async with running(a_link(table), east, west) as run:
         run_all(east, table, ["BEGIN", "INSERT INTO t (v) VALUES ('x')", "INSERT INTO m VALUES (7)", "COMMIT"])
         await run.caught_up()
     assert ["x"] == carried(west, table)
@@ -132,7 +126,7 @@ async def test_a_transaction_over_two_engines_that_commits_is_carried(east, west
 
 async def test_a_rollback_over_two_engines_leaves_what_cannot_roll_back(east, west, table):
     """The other engine's row stays on the source, so it is carried; InnoDB's is in neither."""
-    async with running(link(table), east, west) as run:
+    async with running(a_link(table), east, west) as run:
         run_all(east, table, ["BEGIN", "INSERT INTO t (v) VALUES ('x')", "INSERT INTO m VALUES (7)", "ROLLBACK"])
         await run.caught_up()
     assert [] == carried(west, table)
@@ -145,7 +139,7 @@ async def test_drop_database_spares_what_the_link_leaves_out(east, west, databas
     keys = {"tables": (f"{name}.*",), "exclude": (f"{name}.private*",), "ddl": True}
     for server in (east, west):
         server.sql(f"CREATE DATABASE {name}; CREATE TABLE {name}.t (id INT); CREATE TABLE {name}.private (id INT)")
-    async with running(link(database, **keys), east, west) as run:
+    async with running(a_link(database, **keys), east, west) as run:
         east.sql(f"DROP DATABASE {name}")
         error = await run.stopped()
     assert isinstance(error, UnsupportedEvent)
@@ -153,7 +147,7 @@ async def test_drop_database_spares_what_the_link_leaves_out(east, west, databas
     assert [("private",), ("t",)] == west.sql(f"SHOW TABLES FROM {name}")
 
     west.sql(f"DROP TABLE {name}.private")
-    async with running(link(database, **keys), east, west) as run:
+    async with running(a_link(database, **keys), east, west) as run:
         await run.caught_up()
     assert [] == west.sql(f"SHOW DATABASES LIKE '{name}'")
 
@@ -163,7 +157,7 @@ async def test_drop_database_with_some_carried_tables_stops_the_link(east, west,
     name = f"{database}_x"
     for server in (east, west):
         server.sql(f"CREATE DATABASE {name}; CREATE TABLE {name}.a1 (id INT); CREATE TABLE {name}.b (id INT)")
-    async with running(link(database, tables=(f"{name}.a*",), ddl=True), east, west) as run:
+    async with running(a_link(database, tables=(f"{name}.a*",), ddl=True), east, west) as run:
         east.sql(f"DROP DATABASE {name}")
         error = await run.stopped()
     west.sql(f"DROP DATABASE {name}")
@@ -175,7 +169,7 @@ async def test_drop_table_of_carried_and_other_tables_drops_the_carried(east, we
     """One statement may name tables of several links."""
     for server in (east, west):
         server.sql("CREATE TABLE a (id INT); CREATE TABLE b (id INT); CREATE TABLE c (id INT)", database=database)
-    async with running(link(database, exclude=(f"{database}.b",), ddl=True), east, west) as run:
+    async with running(a_link(database, exclude=(f"{database}.b",), ddl=True), east, west) as run:
         east.sql("DROP TABLE a, b, c", database=database)
         await run.caught_up()
     assert [("b",)] == west.sql(f"SHOW TABLES FROM {database}")
@@ -193,7 +187,7 @@ async def test_a_change_across_the_filter_stops_the_link(east, west, database, s
     """A table that enters or leaves the link cannot be carried by a statement alone."""
     for server in (east, west):
         server.sql("CREATE TABLE a (id INT); CREATE TABLE b (id INT)", database=database)
-    async with running(link(database, exclude=(f"{database}.b*",), ddl=True), east, west) as run:
+    async with running(a_link(database, exclude=(f"{database}.b*",), ddl=True), east, west) as run:
         east.sql(statement, database=database)
         error = await run.stopped()
     assert isinstance(error, UnsupportedEvent)

@@ -6,8 +6,9 @@ import random
 
 import pytest
 
-from cdcd.apply import dispatcher
 from tests.fixtures.links import Both
+
+pytestmark = pytest.mark.usefixtures("every_row_splits")
 
 HASHED = {
     "text": "x TEXT, UNIQUE (x)",
@@ -18,12 +19,6 @@ HASHED = {
     "prefix_beside": "x TEXT, UNIQUE (x), UNIQUE (x(3))",
     "two": "x TEXT, y TEXT DEFAULT '', UNIQUE (x), UNIQUE (y, id)",
 }
-
-
-@pytest.fixture(autouse=True)
-def _every_row_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small transactions are shared out too, as only large batches are otherwise."""
-    monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
 
 
 @pytest.mark.parametrize("primary", ["id INT PRIMARY KEY", "id INT"])

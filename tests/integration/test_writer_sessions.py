@@ -9,7 +9,6 @@ from copy import copy
 import pymysql
 import pytest
 
-from cdcd.apply import dispatcher
 from tests.fixtures.links import Both, running, wait_until
 from tests.fixtures.servers import ServerFactory
 
@@ -35,13 +34,7 @@ UPDATE t SET text = CONCAT(text, '\\\\'), day = '2000-00-01';
 """
 
 
-@pytest.fixture
-def _every_row_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small transactions are shared out too, as only large batches are otherwise."""
-    monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
-
-
-@pytest.mark.usefixtures("_every_row_splits", "either_way")
+@pytest.mark.usefixtures("every_row_splits", "either_way")
 async def test_values_arrive_whatever_the_target_s_defaults(server_factory: ServerFactory) -> None:
     """Time zone, SQL mode and charsets decide what a value means: a writer sets them, at every connect."""
     source, target = server_factory(), server_factory(CONTRARY)
@@ -74,7 +67,7 @@ async def ended_sessions(both: Both, link: str) -> None:
             await asyncio.to_thread(both.target.sql, f"KILL {thread_id}")
 
 
-@pytest.mark.usefixtures("_every_row_splits", "either_way")
+@pytest.mark.usefixtures("every_row_splits", "either_way")
 async def test_every_change_is_applied_once_though_sessions_are_ended(both: Both) -> None:
     """A lost session may have committed or not: counters that are added to would show either mistake."""
     both.both("CREATE TABLE counter (id INT PRIMARY KEY, n INT); INSERT INTO counter SELECT seq, 0 FROM seq_1_to_20")

@@ -24,11 +24,11 @@ from cdcd.route.plan import build
 from cdcd.row.plan import Plan, Plans, Route
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.source.schema import read_collations
-from tests.fixtures.links import site
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.recording import record
 from tests.fixtures.search import examples
 from tests.fixtures.servers import ServerFactory
+from tests.fixtures.sites import site
 
 WORK = """
 CREATE DATABASE cdcd; CREATE DATABASE d; USE d;

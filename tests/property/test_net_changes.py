@@ -23,7 +23,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cdcd.apply import dispatcher
 from cdcd.apply.sql import writer
 from cdcd.apply.sql.exchange import MismatchError
 from cdcd.config.schema import Link
@@ -200,9 +199,8 @@ class Way(NamedTuple):
 
 
 @pytest.fixture
-def every_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def every_way(every_row_splits: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small transactions are shared out too; a target's name decides how."""
-    monkeypatch.setattr(dispatcher, "ROWS_PER_WRITER_MIN", 1)
 
     def modes(self: writer.Writer, partition: writer.Partition) -> list[writer.ApplyMode]:
         return [writer.as_events if self.session.site.name == "events" else writer.as_sql]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.fixtures.links import running
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.pair import a_link
 from tests.fixtures.search import examples
 from tests.fixtures.servers import ServerFactory
+from tests.fixtures.sites import a_link
 
 ROWS = 40
 SETTINGS = "SET sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'"

@@ -9,23 +9,17 @@ from typing import Any
 
 import pytest
 
-from cdcd.config.schema import Link
 from tests.fixtures.daemon import Daemon, until
+from tests.fixtures.links import Both
 from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.sites import HEARTBEAT_SECONDS
 from tests.system import ledger
-
-HEARTBEAT_SECONDS = 1
 
 
 @pytest.fixture
 def both(east: MariaDB, west: MariaDB, database: str) -> Callable[[str], None]:
     """Run statements in the database on both servers."""
-
-    def run(statements: str) -> None:
-        for server in (east, west):
-            server.sql(statements, database=database)
-
-    return run
+    return Both(east, west, database).both
 
 
 @pytest.fixture
@@ -56,12 +50,6 @@ def pair(east: MariaDB, west: MariaDB, database: str, daemon_factory: Callable[.
         return daemon_factory({"east": east, "west": west}, links)
 
     return make
-
-
-def a_link(database: str, **changes: Any) -> Link:
-    """Describe a link that carries the database from east to west, from now on."""
-    facts = {"name": database, "source": "east", "target": "west", "tables": (f"{database}.*",)}
-    return Link(**{**facts, "heartbeat_seconds": HEARTBEAT_SECONDS, **changes})
 
 
 def equal(east: MariaDB, west: MariaDB, database: str) -> bool:

@@ -11,7 +11,7 @@ from cdcd.model.states import State
 from cdcd.observe import status
 from tests.fixtures import proxy
 from tests.fixtures.links import running, wait_until
-from tests.system.conftest import a_link
+from tests.fixtures.sites import a_link
 
 # So that an answer counts as late soon.
 HEARTBEAT_SECONDS = 0.3

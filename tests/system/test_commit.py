@@ -13,7 +13,7 @@ from cdcd.apply.sql import writer
 from tests.fixtures import proxy
 from tests.fixtures.daemon import until
 from tests.fixtures.links import running, wait_until
-from tests.system.conftest import a_link
+from tests.fixtures.sites import a_link
 
 TRACE = "CREATE TABLE trace (n INT) ENGINE=InnoDB"  # without a key: what is applied twice is there twice
 

@@ -6,8 +6,9 @@ from cdcd.errors import Fenced
 from cdcd.model.states import State
 from tests.fixtures.daemon import until
 from tests.fixtures.links import forget, running
+from tests.fixtures.sites import a_link
 from tests.system import ledger
-from tests.system.conftest import a_link, equal
+from tests.system.conftest import equal
 
 
 async def test_an_idle_run_finds_out_that_it_was_taken_over(both, east, west, database):

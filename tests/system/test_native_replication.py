@@ -7,8 +7,8 @@ import pytest
 from cdcd.errors import UnsupportedEvent
 from cdcd.precheck import precheck
 from tests.fixtures.links import running, wait_until
+from tests.fixtures.sites import a_link
 from tests.integration.precheck.conftest import configure
-from tests.system.conftest import a_link
 
 TABLE = "CREATE DATABASE shop; USE shop; CREATE TABLE t (id INT PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 0)"
 

@@ -12,8 +12,8 @@ from cdcd.model.position import Position
 from cdcd.mysql.session import Session
 from cdcd.runtime.position_writes import WRITES_WHILE_KEPT
 from cdcd.source.start import log_kept_seconds
-from tests.fixtures.links import running, site, wait_until
-from tests.system.conftest import HEARTBEAT_SECONDS, a_link
+from tests.fixtures.links import running, wait_until
+from tests.fixtures.sites import HEARTBEAT_SECONDS, a_link, site
 
 TABLES = "CREATE TABLE t (site CHAR(1), n INT, PRIMARY KEY (site, n)); CREATE TABLE other (n INT PRIMARY KEY)"
 

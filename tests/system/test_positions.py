@@ -19,7 +19,7 @@ from tests.fixtures.daemon import until
 from tests.fixtures.links import forget, running, wait_until
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.operator import Operator
-from tests.system.conftest import a_link
+from tests.fixtures.sites import a_link
 
 TABLE = "CREATE TABLE t (n INT AUTO_INCREMENT PRIMARY KEY)"
 

@@ -13,8 +13,9 @@ from cdcd.source.stream import SILENT_HEARTBEATS, replica_server_id
 from tests.fixtures import proxy
 from tests.fixtures.daemon import until
 from tests.fixtures.links import running, wait_until
+from tests.fixtures.sites import HEARTBEAT_SECONDS, a_link
 from tests.system import ledger
-from tests.system.conftest import HEARTBEAT_SECONDS, a_link, equal
+from tests.system.conftest import equal
 
 DATABASE = "shop"
 

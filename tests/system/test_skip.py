@@ -11,10 +11,11 @@ from cdcd.errors import CdcdError, ConfigError, Fenced, LinkRuns, TargetLost
 from cdcd.model.position import Gtid
 from cdcd.mysql.session import Session
 from tests.fixtures.daemon import until
-from tests.fixtures.links import running, site
+from tests.fixtures.links import running
 from tests.fixtures.operator import Operator
+from tests.fixtures.sites import a_link, site
 from tests.system import ledger
-from tests.system.conftest import a_link, equal
+from tests.system.conftest import equal
 
 TABLE = "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v VARCHAR(40), u INT UNIQUE) ENGINE=InnoDB"
 

@@ -7,7 +7,7 @@ import pytest
 from cdcd.errors import BinlogPurged
 from cdcd.model.states import State
 from tests.fixtures.links import running
-from tests.system.conftest import a_link
+from tests.fixtures.sites import a_link
 
 TABLE = "CREATE TABLE t (n INT PRIMARY KEY)"
 

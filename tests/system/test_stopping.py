@@ -13,9 +13,10 @@ from cdcd.errors import SourceLost
 from cdcd.mysql.session import Session
 from cdcd.runtime import link as runtime_link
 from tests.fixtures.daemon import until
-from tests.fixtures.links import running, site, wait_until
+from tests.fixtures.links import running, wait_until
+from tests.fixtures.sites import a_link, site
 from tests.system import ledger
-from tests.system.conftest import a_link, equal
+from tests.system.conftest import equal
 
 CUT_OFF_SECONDS = runtime_link.DRAIN_SECONDS_MAX
 

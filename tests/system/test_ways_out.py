@@ -24,9 +24,9 @@ from cdcd.errors import (
 )
 from cdcd.model.position import Gtid, Position, Progress
 from cdcd.mysql.session import Session
-from tests.fixtures.links import running, site, wait_until
+from tests.fixtures.links import running, wait_until
 from tests.fixtures.operator import Operator
-from tests.system.conftest import a_link
+from tests.fixtures.sites import a_link, site
 
 TABLE = "CREATE TABLE t (n INT PRIMARY KEY)"
 

@@ -6,7 +6,7 @@ import pytest
 
 from cdcd.config.schema import Config, Daemon, Link
 from cdcd.precheck import precheck
-from tests.fixtures.pair import site
+from tests.fixtures.sites import site
 
 
 def configure(east, west, database, *, paired=False, account=None, **link):

@@ -12,8 +12,8 @@ async def test_composite_keys_are_walked_in_chunks(pair: Pair) -> None:
     """A chunk may end in the middle of a key's first column, and nothing is read twice or left out."""
     pair.both("CREATE TABLE t (a INT, b VARCHAR(9), c DATE, v INT, PRIMARY KEY (a, b, c))")
     pair.both("INSERT INTO t SELECT seq DIV 25, seq MOD 5, '2020-01-01' + INTERVAL seq DAY, 0 FROM seq_0_to_99")
-    pair.only_west("UPDATE t SET v = 1 WHERE a = 1 AND b = '3' ORDER BY c LIMIT 1")
-    pair.only_west("INSERT INTO t VALUES (1, '3', '1999-01-01', 0)")
+    pair.only_target("UPDATE t SET v = 1 WHERE a = 1 AND b = '3' ORDER BY c LIMIT 1")
+    pair.only_target("INSERT INTO t VALUES (1, '3', '1999-01-01', 0)")
 
     report = await pair.table(Limits(settle_seconds=0, chunk_rows_max=7))
 
@@ -46,8 +46,8 @@ async def test_a_key_of_any_type_is_walked_in_chunks(pair: Pair, key_type: str, 
     """Every row falls into exactly one chunk, and the one that is missing is found."""
     pair.both(f"CREATE TABLE t (k {key_type} PRIMARY KEY, v INT)")
     pair.both(f"INSERT IGNORE INTO t SELECT {expression}, seq FROM seq_1_to_100")
-    [(rows,)] = pair.east.sql("SELECT COUNT(*) FROM t", database=pair.database)
-    pair.only_west("DELETE FROM t WHERE v = 7")
+    [(rows,)] = pair.source.sql("SELECT COUNT(*) FROM t", database=pair.database)
+    pair.only_target("DELETE FROM t WHERE v = 7")
 
     report = await pair.table(Limits(settle_seconds=0, chunk_rows_max=3))
 
@@ -63,19 +63,19 @@ async def test_a_key_of_any_type_is_walked_in_chunks(pair: Pair, key_type: str, 
 async def test_the_case_of_a_case_insensitive_key_counts(pair: Pair) -> None:
     """A target that holds the key in another case holds another value."""
     pair.both("CREATE TABLE t (k VARCHAR(9) COLLATE utf8mb4_general_ci PRIMARY KEY)")
-    pair.only_east("INSERT INTO t VALUES ('abc')")
-    pair.only_west("INSERT INTO t VALUES ('ABC')")
+    pair.only_source("INSERT INTO t VALUES ('abc')")
+    pair.only_target("INSERT INTO t VALUES ('ABC')")
 
     assert [("extra", {"k": "ABC"}), ("missing", {"k": "abc"})] == found(await pair.table())
 
 
 async def test_keys_that_sort_differently_on_both_sides_are_compared_exactly(pair: Pair) -> None:
     """Other collations and charsets of a key make no difference; a real one is found, and only that."""
-    pair.only_east("CREATE TABLE t (k VARCHAR(9) COLLATE utf8mb4_general_ci PRIMARY KEY)")
-    pair.only_west("CREATE TABLE t (k VARCHAR(9) CHARACTER SET latin1 COLLATE latin1_bin PRIMARY KEY)")
+    pair.only_source("CREATE TABLE t (k VARCHAR(9) COLLATE utf8mb4_general_ci PRIMARY KEY)")
+    pair.only_target("CREATE TABLE t (k VARCHAR(9) CHARACTER SET latin1 COLLATE latin1_bin PRIMARY KEY)")
     pair.both("INSERT INTO t SELECT CONCAT(IF(seq % 3, 'é', 'Z'), seq) FROM seq_1_to_50")
-    pair.only_east("INSERT INTO t VALUES ('ж')")
-    pair.only_west("INSERT INTO t VALUES ('É1')")
+    pair.only_source("INSERT INTO t VALUES ('ж')")
+    pair.only_target("INSERT INTO t VALUES ('É1')")
 
     report = await pair.table(SMALL_CHUNKS)
 
@@ -87,7 +87,7 @@ async def test_one_difference_in_100_000_rows_is_found_in_chunks(pair: Pair) -> 
     """Chunks grow, and only the one that differs is read row by row."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, v CHAR(32))")
     pair.both("INSERT INTO t SELECT seq * 3, MD5(seq) FROM seq_1_to_100000")
-    pair.only_west("UPDATE t SET v = 'x' WHERE id = 3 * 77777")
+    pair.only_target("UPDATE t SET v = 'x' WHERE id = 3 * 77777")
 
     report = await pair.table()
 
@@ -100,7 +100,7 @@ async def test_a_not_null_unique_key_serves_as_the_key(pair: Pair) -> None:
     """Without a primary key, the first unique key whose columns are never NULL tells rows apart."""
     pair.both("CREATE TABLE t (a INT UNIQUE, b INT NOT NULL UNIQUE, v INT)")
     pair.both("INSERT INTO t SELECT NULL, seq, seq FROM seq_1_to_30")
-    pair.only_west("UPDATE t SET v = 0 WHERE b = 17")
+    pair.only_target("UPDATE t SET v = 0 WHERE b = 17")
 
     assert [("different", {"b": 17})] == found(await pair.table(SMALL_CHUNKS))
 
@@ -108,12 +108,12 @@ async def test_a_not_null_unique_key_serves_as_the_key(pair: Pair) -> None:
 async def test_a_table_without_a_key_is_compared_as_a_whole(pair: Pair) -> None:
     """Order does not matter, and how often a row occurs does."""
     pair.both("CREATE TABLE t (a INT, b VARCHAR(9))")
-    pair.only_east("INSERT INTO t VALUES (1, 'x'), (1, 'x'), (2, NULL)")
-    pair.only_west("INSERT INTO t VALUES (2, NULL), (1, 'x'), (1, 'x')")
+    pair.only_source("INSERT INTO t VALUES (1, 'x'), (1, 'x'), (2, NULL)")
+    pair.only_target("INSERT INTO t VALUES (2, NULL), (1, 'x'), (1, 'x')")
     assert (await pair.table()).equal
 
-    pair.only_east("INSERT INTO t VALUES (3, 'y'), (3, 'y')")
-    pair.only_west("INSERT INTO t VALUES (4, 'y'), (4, 'y')")
+    pair.only_source("INSERT INTO t VALUES (3, 'y'), (3, 'y')")
+    pair.only_target("INSERT INTO t VALUES (4, 'y'), (4, 'y')")
     report = await pair.table()
     assert not report.equal
     assert "5 on the source, 5 on the target" in report.problem
@@ -121,26 +121,26 @@ async def test_a_table_without_a_key_is_compared_as_a_whole(pair: Pair) -> None:
 
 async def test_a_row_twice_on_a_target_without_the_key_is_found(pair: Pair) -> None:
     """A pair of equal rows cancels out in an exclusive or, but not in the count."""
-    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
-    pair.only_west("CREATE TABLE t (id INT NOT NULL); INSERT INTO t VALUES (1), (2), (2), (2)")
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
+    pair.only_target("CREATE TABLE t (id INT NOT NULL); INSERT INTO t VALUES (1), (2), (2), (2)")
 
     assert [("different", {"id": 2})] == found(await pair.table())
 
 
 async def test_a_null_in_the_targets_key_column_is_found(pair: Pair) -> None:
     """No range holds a NULL, so such a table is compared as a whole."""
-    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t SELECT seq FROM seq_1_to_30")
-    pair.only_west("CREATE TABLE t (id INT NULL UNIQUE); INSERT INTO t SELECT seq FROM seq_1_to_30")
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY); INSERT INTO t SELECT seq FROM seq_1_to_30")
+    pair.only_target("CREATE TABLE t (id INT NULL UNIQUE); INSERT INTO t SELECT seq FROM seq_1_to_30")
     assert (await pair.table(SMALL_CHUNKS)).equal
 
-    pair.only_west("INSERT INTO t VALUES (NULL)")
+    pair.only_target("INSERT INTO t VALUES (NULL)")
     assert not (await pair.table(SMALL_CHUNKS)).equal
 
 
 async def test_a_key_that_the_target_lacks_or_types_differently_is_a_difference(pair: Pair) -> None:
     """Keys that can't be matched are named, with both types."""
     pair.both("CREATE TABLE a (id INT PRIMARY KEY, v INT); CREATE TABLE b (id INT PRIMARY KEY, v INT)")
-    pair.only_west("ALTER TABLE a DROP COLUMN id; ALTER TABLE b MODIFY id VARCHAR(20)")
+    pair.only_target("ALTER TABLE a DROP COLUMN id; ALTER TABLE b MODIFY id VARCHAR(20)")
 
     problems = [table.problem for table in (await pair.verify()).tables]
 

@@ -11,15 +11,16 @@ from cdcd.cli.verify import run
 from cdcd.config.schema import Config, Daemon
 from cdcd.errors import ConfigError
 from cdcd.verify import Limits
-from tests.fixtures.pair import AT_ONCE, SMALL_CHUNKS, Pair, a_link, found, site
+from tests.fixtures.pair import AT_ONCE, SMALL_CHUNKS, Pair, found
+from tests.fixtures.sites import a_link, site
 
 
 async def test_a_row_filter_holds_on_both_sides(pair: Pair) -> None:
     """Rows that the filter leaves out are not compared, whichever side holds them."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, region CHAR(2))")
     pair.both("INSERT INTO t SELECT seq, IF(seq % 2, 'eu', 'us') FROM seq_1_to_50")
-    pair.only_east("DELETE FROM t WHERE id = 1")
-    pair.only_west("DELETE FROM t WHERE id IN (2, 3); INSERT INTO t VALUES (99, 'us')")
+    pair.only_source("DELETE FROM t WHERE id = 1")
+    pair.only_target("DELETE FROM t WHERE id IN (2, 3); INSERT INTO t VALUES (99, 'us')")
 
     report = await pair.table(SMALL_CHUNKS, where={f"{pair.database}.t": "`region` = 'eu' -- only Europe"})
 
@@ -29,8 +30,8 @@ async def test_a_row_filter_holds_on_both_sides(pair: Pair) -> None:
 
 async def test_a_renamed_table_is_compared_under_its_new_name(pair: Pair) -> None:
     """The source's rows are looked for where the link puts them."""
-    pair.only_east("CREATE TABLE old (id INT PRIMARY KEY); INSERT INTO old VALUES (1), (2)")
-    pair.only_west("CREATE TABLE new (id INT PRIMARY KEY); INSERT INTO new VALUES (1)")
+    pair.only_source("CREATE TABLE old (id INT PRIMARY KEY); INSERT INTO old VALUES (1), (2)")
+    pair.only_target("CREATE TABLE new (id INT PRIMARY KEY); INSERT INTO new VALUES (1)")
 
     report = await pair.table(rename={f"{pair.database}.old": f"{pair.database}.new"})
 
@@ -40,7 +41,7 @@ async def test_a_renamed_table_is_compared_under_its_new_name(pair: Pair) -> Non
 
 async def test_a_table_that_the_target_lacks_is_a_difference(pair: Pair) -> None:
     """What can't be compared is never silence."""
-    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY)")
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY)")
 
     report = await pair.verify()
 
@@ -52,8 +53,8 @@ async def test_a_table_that_the_target_lacks_is_a_difference(pair: Pair) -> None
 async def test_tables_that_differ_wholesale_are_not_listed(pair: Pair, target_rows: int) -> None:
     """Past a limit, memory stays bounded and the message says so; other tables are still compared."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, v INT); CREATE TABLE u (id INT PRIMARY KEY)")
-    pair.only_east("INSERT INTO t SELECT seq, 1 FROM seq_1_to_21; INSERT INTO u VALUES (1)")
-    pair.only_west(f"INSERT INTO t SELECT seq, 2 FROM seq_1_to_21 WHERE seq <= {target_rows}")
+    pair.only_source("INSERT INTO t SELECT seq, 1 FROM seq_1_to_21; INSERT INTO u VALUES (1)")
+    pair.only_target(f"INSERT INTO t SELECT seq, 2 FROM seq_1_to_21 WHERE seq <= {target_rows}")
 
     report = await pair.verify(Limits(settle_seconds=0, suspects_max=20))
 
@@ -75,8 +76,8 @@ async def test_a_link_without_tables_is_refused(pair: Pair) -> None:
 
 def a_config(pair: Pair) -> Config:
     """Describe the pair as a configuration file would."""
-    sites = {"east": site(pair.east, "east"), "west": site(pair.west, "west")}
-    return Config(daemon=Daemon(), sites=sites, links={"forward": a_link(pair.database)})
+    sites = {"east": site(pair.source, "east"), "west": site(pair.target, "west")}
+    return Config(daemon=Daemon(), sites=sites, links={"forward": a_link(pair.database, name="forward")})
 
 
 async def test_the_command_says_equal_with_status_0(pair: Pair) -> None:
@@ -92,7 +93,7 @@ async def test_the_command_says_equal_with_status_0(pair: Pair) -> None:
 async def test_the_command_tells_differences_with_status_4(pair: Pair) -> None:
     """JSON names each table, its counts, and the rows that stayed different."""
     pair.both("CREATE TABLE t (k VARBINARY(9) PRIMARY KEY)")
-    pair.only_east("INSERT INTO t VALUES (X'00FF')")
+    pair.only_source("INSERT INTO t VALUES (X'00FF')")
     out = io.StringIO()
 
     assert 4 == await run(a_config(pair), "forward", as_json=True, out=out, limits=AT_ONCE)

@@ -11,8 +11,9 @@ import pytest
 from cdcd.errors import AccessDenied, SourceLost, TargetLost
 from cdcd.mysql.reader import Reader
 from tests.fixtures.mariadb import MariaDB, find_program
-from tests.fixtures.pair import Pair, site
+from tests.fixtures.pair import Pair
 from tests.fixtures.servers import ServerFactory
+from tests.fixtures.sites import site
 
 
 async def test_a_reader_that_must_encrypt_refuses_a_server_without_tls(east: MariaDB) -> None:
@@ -54,7 +55,7 @@ async def test_a_reader_says_what_kept_it_from_connecting(east: MariaDB) -> None
 async def test_a_reader_writes_nothing(pair: Pair) -> None:
     """The server itself refuses a write on the judge's connection."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY)")
-    reader = await Reader.open(site(pair.east, "east"), SourceLost)
+    reader = await Reader.open(site(pair.source, "east"), SourceLost)
     try:
         with pytest.raises(Exception, match="READ ONLY"):
             await reader.fetch(f"INSERT INTO {pair.database}.t VALUES (1)")
@@ -64,9 +65,9 @@ async def test_a_reader_writes_nothing(pair: Pair) -> None:
 
 async def test_a_killed_connection_is_lost(pair: Pair) -> None:
     """The end of a connection is the side's own Lost error, which says that a retry may help."""
-    reader = await Reader.open(site(pair.west, "west"), TargetLost)
+    reader = await Reader.open(site(pair.target, "west"), TargetLost)
     [(thread_id,)] = await reader.fetch("SELECT CONNECTION_ID()")
-    await asyncio.to_thread(pair.west.sql, f"KILL {thread_id}")
+    await asyncio.to_thread(pair.target.sql, f"KILL {thread_id}")
     try:
         with pytest.raises(TargetLost):
             await reader.fetch("SELECT 1")

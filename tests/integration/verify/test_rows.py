@@ -63,8 +63,8 @@ async def test_equal_tables_pass(pair: Pair) -> None:
 async def test_one_changed_value_of_any_type_is_found(pair: Pair, column: str, value: str) -> None:
     """The smallest change of a value makes its row different, and so does NULL."""
     pair.both(f"SET sql_mode = ''; {EVERY_TYPE}; {A_ROW}")
-    pair.only_west(f"SET sql_mode = ''; UPDATE t SET {column} = {value} WHERE id = 1")
-    pair.only_west(f"SET sql_mode = ''; UPDATE t SET {column} = {value} WHERE id = 2")
+    pair.only_target(f"SET sql_mode = ''; UPDATE t SET {column} = {value} WHERE id = 1")
+    pair.only_target(f"SET sql_mode = ''; UPDATE t SET {column} = {value} WHERE id = 2")
 
     assert [("different", {"id": 1}), ("different", {"id": 2})] == found(await pair.table())
 
@@ -72,9 +72,9 @@ async def test_one_changed_value_of_any_type_is_found(pair: Pair, column: str, v
 async def test_missing_extra_and_different_rows_are_found_by_key(pair: Pair) -> None:
     """Each kind is told apart, in the middle and beyond either end of the source's keys."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t SELECT seq, seq FROM seq_1_to_100")
-    pair.only_east("INSERT INTO t VALUES (-5, 0)")
-    pair.only_west("INSERT INTO t VALUES (-9, 0), (101, 0), (999, 0); DELETE FROM t WHERE id IN (50, 100)")
-    pair.only_west("UPDATE t SET v = -1 WHERE id = 70")
+    pair.only_source("INSERT INTO t VALUES (-5, 0)")
+    pair.only_target("INSERT INTO t VALUES (-9, 0), (101, 0), (999, 0); DELETE FROM t WHERE id IN (50, 100)")
+    pair.only_target("UPDATE t SET v = -1 WHERE id = 70")
 
     report = await pair.table(SMALL_CHUNKS)
 
@@ -93,7 +93,7 @@ async def test_missing_extra_and_different_rows_are_found_by_key(pair: Pair) -> 
 async def test_two_differences_that_swap_values_are_found(pair: Pair) -> None:
     """A row's key is part of its hash, so rows that exchanged their values do not cancel out."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 10), (2, 20)")
-    pair.only_west("UPDATE t SET v = 30 - v")
+    pair.only_target("UPDATE t SET v = 30 - v")
 
     assert 2 == (await pair.table()).different
 
@@ -101,18 +101,18 @@ async def test_two_differences_that_swap_values_are_found(pair: Pair) -> None:
 async def test_a_column_boundary_is_part_of_the_hash(pair: Pair) -> None:
     """'a#b' beside 'c' is not 'a' beside 'b#c', and '~' is not NULL."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(9), b VARCHAR(9))")
-    pair.only_east("INSERT INTO t VALUES (1, 'a#b', 'c'), (2, '~', '')")
-    pair.only_west("INSERT INTO t VALUES (1, 'a', 'b#c'), (2, NULL, NULL)")
+    pair.only_source("INSERT INTO t VALUES (1, 'a#b', 'c'), (2, '~', '')")
+    pair.only_target("INSERT INTO t VALUES (1, 'a', 'b#c'), (2, NULL, NULL)")
 
     assert 2 == (await pair.table()).different
 
 
 async def test_the_charset_of_a_text_does_not_matter(pair: Pair) -> None:
     """The same characters are equal in latin1, utf16 and utf8mb4; bytes that only look alike are not."""
-    pair.only_east("CREATE TABLE t (id INT PRIMARY KEY, a TEXT CHARACTER SET latin1, b TEXT CHARACTER SET utf16)")
-    pair.only_west("CREATE TABLE t (id INT PRIMARY KEY, a TEXT, b TEXT)")
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY, a TEXT CHARACTER SET latin1, b TEXT CHARACTER SET utf16)")
+    pair.only_target("CREATE TABLE t (id INT PRIMARY KEY, a TEXT, b TEXT)")
     pair.both("INSERT INTO t VALUES (1, 'é€', '漢'), (2, 'é', 'é')")
-    pair.only_west("UPDATE t SET a = 'Ã©' WHERE id = 2")
+    pair.only_target("UPDATE t SET a = 'Ã©' WHERE id = 2")
 
     assert [("different", {"id": 2})] == found(await pair.table())
 
@@ -121,8 +121,8 @@ async def test_a_large_row_is_hashed(pair: Pair) -> None:
     """A value of several megabytes is compared like any other."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, a LONGBLOB, b LONGTEXT)")
     pair.both("INSERT INTO t VALUES (1, REPEAT('a', 3000000), REPEAT('é', 1000000))")
-    pair.only_west("INSERT INTO t SELECT 2, CONCAT(a, 'b'), b FROM t")
-    pair.only_east("INSERT INTO t SELECT 2, a, b FROM t")
+    pair.only_target("INSERT INTO t SELECT 2, CONCAT(a, 'b'), b FROM t")
+    pair.only_source("INSERT INTO t SELECT 2, a, b FROM t")
 
     assert [("different", {"id": 2})] == found(await pair.table())
 
@@ -130,7 +130,7 @@ async def test_a_large_row_is_hashed(pair: Pair) -> None:
 async def test_empty_tables_are_equal_and_an_empty_target_is_not(pair: Pair) -> None:
     """No rows on either side is equality; no rows on one side is as many differences as the other has."""
     pair.both("CREATE TABLE a (id INT PRIMARY KEY); CREATE TABLE b (id INT PRIMARY KEY); CREATE TABLE c (v INT)")
-    pair.only_east("INSERT INTO b VALUES (1), (2)")
+    pair.only_source("INSERT INTO b VALUES (1), (2)")
 
     report = await pair.verify()
 
@@ -141,8 +141,8 @@ async def test_empty_tables_are_equal_and_an_empty_target_is_not(pair: Pair) -> 
 async def test_columns_on_one_side_only_are_named(pair: Pair) -> None:
     """What was not compared is said, and does not make the rows different."""
     pair.both("CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1)")
-    pair.only_east("ALTER TABLE t ADD here INT DEFAULT 1")
-    pair.only_west("ALTER TABLE t ADD there INT DEFAULT 2")
+    pair.only_source("ALTER TABLE t ADD here INT DEFAULT 1")
+    pair.only_target("ALTER TABLE t ADD there INT DEFAULT 2")
 
     report = await pair.table()
 
@@ -189,7 +189,7 @@ async def test_values_that_look_alike_are_told_apart(pair: Pair, case: str) -> N
     column, east, west = LOOKS_ALIKE[case]
     settings = "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'"
     pair.both(f"{settings}; CREATE TABLE t (id INT PRIMARY KEY, v {column}); CREATE TABLE k (v {column})")
-    for only, value in ((pair.only_east, east), (pair.only_west, west)):
+    for only, value in ((pair.only_source, east), (pair.only_target, west)):
         only(f"{settings}; INSERT INTO t VALUES (1, {value}); INSERT INTO k VALUES ({value})")
     keyless, keyed = (await pair.verify()).tables
     assert not keyless.equal
