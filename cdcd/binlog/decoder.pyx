@@ -1,17 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""Read events out of packets of the replication stream, and assemble transactions.
+"""Read events out of packets of the replication stream; what they say is put together by the assembler.
 
 A packet is a status byte (0 event, 0xFF error, 0xFE end) and one event: a header of 19 bytes, a body, and a CRC32 when
 the format description says so (MariaDB Knowledge Base, "2-Binlog-Event-Header").
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcpy
 
+from cdcd.binlog.assembler cimport Assembler
 from cdcd.binlog.checksum cimport crc32
 from cdcd.binlog.events cimport *
 from cdcd.binlog.framing cimport Framing
-from cdcd.row.transaction cimport TableMap, Transaction
 
 from cdcd.binlog import query as query_event
 from cdcd.binlog import refusal, table_map
@@ -21,16 +21,12 @@ from cdcd.model.query import UNREADABLE
 
 cdef enum:
     HEADER = 19
-    PART_BYTES = 64 * 1024
-    RECENT = 16
 
 # They change nothing by themselves: the statement that follows them decides.
 _BEFORE_STATEMENT = frozenset(
     {EVENT_INTVAR, EVENT_RAND, EVENT_USER_VAR, EVENT_BEGIN_LOAD, EVENT_APPEND_BLOCK, EVENT_DELETE_FILE})
 
 _new_tuple = tuple.__new__      # A Gtid's own is a function of Python's.
-
-cdef uint64_t TABLE_ID = 0xFFFFFFFFFFFF     # six bytes
 
 
 cdef inline uint32_t _u32(const uint8_t* p) noexcept nogil:
@@ -43,11 +39,6 @@ cdef inline uint64_t _u64(const uint8_t* p) noexcept nogil:
     cdef uint64_t value
     memcpy(&value, p, 8)
     return value
-
-
-cdef inline bint _is_ours(const uint8_t* body, size_t length) noexcept nogil:
-    """Whether a TABLE_MAP event is of a table in database cdcd: its name follows 8 bytes, after its length."""
-    return length > 13 and body[8] == 4 and memcmp(body + 9, "cdcd", 4) == 0
 
 
 cdef class Decoder(Framing):
@@ -64,58 +55,68 @@ cdef class Decoder(Framing):
     """
 
     cdef readonly object position           # after the last transaction that was read whole
-    cdef readonly long long suppressed
-    cdef readonly long long suppressed_outside  # of these, what changed a table outside database cdcd
     cdef readonly long long bytes_read
-    cdef readonly bint open_parts           # parts of an unfinished transaction have been handed on
     cdef readonly object failure            # raised by the next feed; what came before it is still handed on
-    cdef public size_t transaction_bytes_max
     cdef readonly str file
     cdef readonly object at                 # the coordinates of ``position``
+    cdef Assembler _assembler
     cdef tuple _log                         # the server, the file, and when it was begun
     cdef uint64_t _offset                   # after the event in hand, as its header says it: modulo 4 GiB
     cdef uint64_t _committed                # after the last transaction in the file
     cdef bint _wrapped                      # the file has grown past 4 GiB
-    cdef Transaction _last                  # read since ``position`` was last folded
-    cdef object _relay_except, _applied
+    cdef object _applied
     cdef bint _checksum, _has_applied
-    cdef bint _skipping, _passing, _standalone, _outside
+    cdef bint _passing                      # the open transaction is applied already
+    cdef bint _standalone                   # the open transaction is one statement, which ends it
     cdef bint _begun                        # a transaction has begun on this connection
     cdef long long _target_id
-    cdef dict _latest                       # domain -> the last transaction that ended, but for ``_last``
+    cdef dict _latest                       # domain -> the last transaction that ended, but for the assembler's last
     cdef uint32_t _domain                   # of the transaction that began last
     cdef uint64_t _sequence                 # its number in its domain; 0 where none has begun
-    cdef Transaction _open
-    cdef dict _maps                         # TABLE_MAP body -> TableMap
-    cdef list _recent                       # the TableMaps met last
-    cdef dict _ids                          # table id -> TableMap, of the open transaction
-    cdef list _done
-    cdef double _received
 
     def __cinit__(self, position, *, relay_except=None, applied=frozenset(), size_t transaction_bytes_max=64 << 20,
                   str server="", at=UNKNOWN, long long target_id=-1):
         self.position = position
-        self._relay_except = relay_except
+        self._assembler = Assembler(relay_except, transaction_bytes_max)
         self._applied = applied
         self._has_applied = bool(applied)
-        self.transaction_bytes_max = transaction_bytes_max
         self._checksum = False
-        self._maps = {}
-        self._recent = []
-        self._ids = {}
-        self._done = []
         self.file = ""
         self.at = at
         self._log = (server, "", 0)
         self._target_id = target_id
         self._latest = {gtid.domain: gtid for gtid in position}
 
+    @property
+    def suppressed(self):
+        """Transactions that a link wrote, and that were passed over."""
+        return self._assembler.suppressed
+
+    @property
+    def suppressed_outside(self):
+        """Of these, what changed a table outside database cdcd."""
+        return self._assembler.suppressed_outside
+
+    @property
+    def open_parts(self):
+        """Whether parts of an unfinished transaction have been handed on."""
+        return self._assembler.open_parts
+
+    @property
+    def transaction_bytes_max(self):
+        """A transaction past this is handed on in parts."""
+        return self._assembler.transaction_bytes_max
+
+    @transaction_bytes_max.setter
+    def transaction_bytes_max(self, size_t size):
+        self._assembler.transaction_bytes_max = size
+
     def feed(self, const uint8_t[::1] chunk, double received=0):
         """Take a chunk from the socket; return the transactions that are complete now, in order.
 
         ``received`` is noted on them: the moment when the chunk came, by any clock.
         """
-        self._received = received
+        self._assembler.received = received
         if self.failure is not None:
             raise self.failure
         cdef size_t size = chunk.shape[0]
@@ -126,16 +127,20 @@ cdef class Decoder(Framing):
             self.consume()
         except (BinlogError, SourceLost, ServerError) as error:
             self.failure = error
-            if self._open is not None and isinstance(error, (MalformedEvent, UnsupportedEvent)):
-                error.at(transaction=self._open.gtid)
-        if self._last is not None:
+            if isinstance(error, (MalformedEvent, UnsupportedEvent)):
+                self._locate(error)
+        if self._assembler.last is not None:
             self._fold_last()
             self.position = Position(self._latest.values())
-            self.at = self._last.coordinates
-            self._last = None
-        done = self._done
-        self._done = []
-        return done
+            self.at = self._assembler.last.coordinates
+        return self._assembler.take()
+
+    def _locate(self, error):
+        """Say in an error where in the log it is."""
+        if self._assembler.open is not None:
+            error.at(transaction=self._assembler.open.gtid)
+        if self.file:
+            error.at(file=self.file)
 
     cdef int packet(self, const uint8_t* payload, size_t length) except -1:
         if length == 0:
@@ -167,15 +172,13 @@ cdef class Decoder(Framing):
         self._offset = _u32(event + 13)
         if self._passing and kind != EVENT_INCIDENT:
             return self._pass(event, body, kind)
-        if self._skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
-            if kind == EVENT_TABLE_MAP and not _is_ours(event + HEADER, body):
-                self._outside = True
-            return 0
+        if self._assembler.skipping and EVENT_TABLE_MAP <= kind <= EVENT_DELETE_V1:
+            return self._assembler.pass_table(event + HEADER, body) if kind == EVENT_TABLE_MAP else 0
         if self._checksum and crc32(event, length - 4) != _u32(event + length - 4):
             raise MalformedEvent("an event fails its CRC32").at(file=self.file, after=self.position)
         event += HEADER
         if kind == EVENT_TABLE_MAP:
-            return self._table_map(event, body)
+            return self._assembler.table(event, body)
         if EVENT_WRITE_V1 <= kind <= EVENT_DELETE_V1:
             return self._rows(event, body, kind - EVENT_WRITE_V1)
         if kind == EVENT_GTID:
@@ -189,9 +192,9 @@ cdef class Decoder(Framing):
         if kind in (EVENT_ANNOTATE, EVENT_CHECKPOINT, EVENT_GTID_LIST, EVENT_HEARTBEAT, EVENT_STOP,
                     EVENT_START_ENCRYPTION):
             return 0
-        if self._open is not None and kind in _BEFORE_STATEMENT:
+        if self._assembler.open is not None and kind in _BEFORE_STATEMENT:
             return 0
-        if self._open is not None and kind == EVENT_EXECUTE_LOAD:
+        if self._assembler.open is not None and kind == EVENT_EXECUTE_LOAD:
             return self._statement(query_event.load(event[:body]))
         raise refusal.unsupported(kind).at(file=self.file, after=self.position)
 
@@ -213,8 +216,7 @@ cdef class Decoder(Framing):
                 found = UNREADABLE
             verb = query_event.control(found.statement)
             if verb is None:
-                self._open.query = found
-                self._forget_tables()
+                self._assembler.pass_statement(found)
             if self._standalone or verb in ("commit", "rollback"):
                 return self._commit()
         return 0
@@ -251,9 +253,8 @@ cdef class Decoder(Framing):
             raise MalformedEvent("the format description fails its CRC32")
         self._begin_file(_u32(event))
         if _u32(event + HEADER + 52):
-            self._forget_tables()
-            self._open = None
-            self._skipping = self._passing = self._outside = False
+            self._assembler.drop()
+            self._passing = False
         return 0
 
     cdef int _begin_file(self, uint32_t began) except -1:
@@ -272,16 +273,12 @@ cdef class Decoder(Framing):
         cdef uint32_t domain = _u32(body + 8)
         cdef uint64_t sequence = _u64(body)
         gtid = _new_tuple(Gtid, (domain, server, sequence))
-        if self._open is not None:
-            raise MalformedEvent(f"transaction {gtid} begins inside {self._open.gtid}").at(file=self.file)
         if not self._sequence or domain != self._domain or sequence <= self._sequence:
             self._check_order(gtid)
         self._domain = domain
         self._sequence = sequence
-        self._open = Transaction(gtid, timestamp)
-        self._open.has_returned = server == self._target_id
+        self._assembler.begin(gtid, timestamp, server == self._target_id)
         self._standalone = body[12] & GTID_STANDALONE
-        self._ids.clear()
         self._passing = self._has_applied and gtid in self._applied
         cdef size_t extra = 21 if body[12] & GTID_GROUP_COMMIT else 13
         cdef uint8_t more = body[extra] if length > extra else 0
@@ -310,93 +307,24 @@ cdef class Decoder(Framing):
         return 0
 
     cdef int _fold_last(self) except -1:
-        if self._last is not None:
-            self._latest[self._last.gtid.domain] = self._last.gtid
-        return 0
-
-    cdef int _table_map(self, const uint8_t* body, size_t length) except -1:
-        if self._open is None:
-            raise MalformedEvent("a TABLE_MAP event outside a transaction").at(file=self.file)
-        if length < 10:
-            raise MalformedEvent("a TABLE_MAP event that is too short")
-        cdef TableMap table = self._known_table(body, length)
-        if (table.is_marker and self._relay_except is None and self._open.ref_count == 0
-                and self._open.part == 0):
-            self._skipping = True
-            return 0
-        self._ids[_u64(body) & TABLE_ID] = table
-        return 0
-
-    cdef TableMap _known_table(self, const uint8_t* body, size_t length):
-        """Return the table that an event of these very bytes describes; a log names few tables, again and again."""
-        cdef TableMap table
-        cdef Py_ssize_t i
-        for i in range(len(self._recent)):
-            table = self._recent[i]
-            if table.size == length and memcmp(<const char*>table.body, body, length) == 0:
-                return table
-        key = body[:length]
-        table = self._maps.get(key)
-        if table is None:
-            table = TableMap(key, table_map.parse(key))
-            if len(self._maps) >= 10_000:
-                self._maps.clear()
-            self._maps[key] = table
-        if len(self._recent) >= RECENT:
-            self._recent.pop(0)
-        self._recent.append(table)
-        return table
-
-    cdef int _forget_tables(self) except -1:
-        """After a schema change or a restart of the source, a table is looked at anew."""
-        self._maps.clear()
-        self._recent.clear()
+        if self._assembler.last is not None:
+            self._latest[self._assembler.last.gtid.domain] = self._assembler.last.gtid
         return 0
 
     cdef int _rows(self, const uint8_t* body, size_t length, uint8_t kind) except -1:
-        if self._open is None or length < 9:
-            raise MalformedEvent("a rows event outside a transaction, or too short").at(file=self.file)
-        cdef TableMap table = self._ids.get(_u64(body) & TABLE_ID)
-        if table is None:
-            raise MalformedEvent("a rows event names a table that no TABLE_MAP announced").at(
-                transaction=self._open.gtid, file=self.file)
-        if self._open.ref_count == 0 and self._open.part == 0 and table.is_marker:
-            return self._relayed(table, body[8:length], kind)
-        self._open.add_rows(table, body + 8, length - 8, kind, body[6])
-        if self._open.size >= self.transaction_bytes_max or (
-                self._open.part and self._open.size >= max(PART_BYTES, self.transaction_bytes_max // 16)):
-            self._hand_on_part()
-        return 0
-
-    cdef int _relayed(self, TableMap table, bytes body, uint8_t kind) except -1:
-        """A relaying link reads the marker's origin, and passes over what its own target has already."""
-        if self._open.origin is not None:
-            return 0
-        origin = table_map.marker_origin(table.description, body, kind)
-        if origin in self._relay_except:
-            self._skipping = True
-        self._open.origin = origin
-        return 0
+        if length < 9:
+            raise MalformedEvent("a rows event that is too short")
+        return self._assembler.rows(_u64(body), body[6], body + 8, length - 8, kind)
 
     cdef int _compressed_rows(self, const uint8_t* body, size_t length, uint8_t kind) except -1:
-        if self._skipping:
+        if self._assembler.skipping:
             return 0
         plain = table_map.decompress_rows(body[:length], kind)
         return self._rows(<const uint8_t*><const char*>plain, len(plain), kind)
 
-    cdef int _hand_on_part(self) except -1:
-        cdef Transaction part = self._open
-        part.trim()
-        part.received = self._received
-        self._done.append(part)
-        self.open_parts = True
-        self._open = Transaction(part.gtid, part.timestamp, part.origin, part.part + 1)
-        self._open.has_returned = part.has_returned
-        return 0
-
     cdef int _query(self, bytes body, bint compressed, uint8_t flags) except -1:
         found = query_event.parse(body, compressed, not self._standalone, flags)
-        if self._open is None:
+        if self._assembler.open is None:
             raise UnsupportedEvent("a statement outside a transaction", hint=refusal.NO_GTIDS).at(
                 file=self.file, after=self.position)
         verb = query_event.control(found.statement)
@@ -405,47 +333,24 @@ cdef class Decoder(Framing):
         if verb == "begin" and not self._standalone:
             return 0
         if verb == "savepoint":
-            self._open.set_savepoint(query_event.savepoint_name(found.statement))
+            self._assembler.open.set_savepoint(query_event.savepoint_name(found.statement))
             return 0
         if verb == "rollback":
-            self._open.undo()
+            self._assembler.open.undo()
             return self._commit()
-        if verb == "rollback to" and self._open.undo_to(query_event.savepoint_name(found.statement)):
+        if verb == "rollback to" and self._assembler.open.undo_to(query_event.savepoint_name(found.statement)):
             return 0
         return self._statement(found)
 
     cdef int _statement(self, found) except -1:
-        """Keep a statement: the first as what the transaction is, any other beside it, for those who know the rules."""
-        if self._open.query is not None or self._open.ref_count or self._open.part or query_event.control(
-                found.statement) is not None:
-            self._open.note(found)
-            return 0
-        self._open.query = found
-        self._forget_tables()
-        if self._standalone:
+        if query_event.control(found.statement) is not None:
+            self._assembler.open.note(found)
+        elif self._assembler.statement(found) and self._standalone:
             return self._commit()
         return 0
 
     cdef int _commit(self) except -1:
-        cdef Transaction done = self._open
-        if done is None:
-            raise MalformedEvent("a commit outside a transaction").at(file=self.file)
         self._wrapped |= self._offset <= self._committed
         self._committed = self._offset
-        done.log = self._log
-        done.offset = 0 if self._wrapped else self._offset
-        self._last = done
-        self._open = None
         self._passing = False
-        if self._skipping:
-            self._skipping = False
-            self.suppressed += 1
-            self.suppressed_outside += self._outside
-            self._outside = False
-            return 0
-        self.open_parts = False
-        done.complete = True
-        done.trim()
-        done.received = self._received
-        self._done.append(done)
-        return 0
+        return self._assembler.end(self._log, 0 if self._wrapped else self._offset)
