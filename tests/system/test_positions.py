@@ -16,7 +16,7 @@ from cdcd.checkpoint.witness import StateFiles, state_folder
 from cdcd.errors import CheckpointForeign, CheckpointLost, SourceRewound
 from tests.fixtures import mariadb
 from tests.fixtures.daemon import until
-from tests.fixtures.links import forget, running, wait_until
+from tests.fixtures.links import forget, purge, running, wait_until
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.operator import Operator
 from tests.fixtures.sites import a_link
@@ -50,15 +50,6 @@ async def begin(source, target, link, database=""):
     async with running(link, source, target) as run:
         write(source, database or link.name)
         await run.caught_up()
-
-
-async def purge(source):
-    """Begin a new file, and remove all before it: one that is still being sent stays until its reader has gone."""
-    source.sql("FLUSH BINARY LOGS")
-    [*_, (last, _)] = source.sql("SHOW BINARY LOGS")
-    await wait_until(
-        lambda: [last] == [row[0] for row in source.sql(f"PURGE BINARY LOGS TO '{last}'; SHOW BINARY LOGS")]
-    )
 
 
 async def stopped(source, target, link, **options):
