@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -104,7 +105,7 @@ def facts(transactions: list[Transaction]) -> list[object]:
     ]  # fmt: skip
 
 
-def decode(pieces: list[bytes], **arguments: object) -> tuple[list[object], Position, int]:
+def decode(pieces: list[bytes], **arguments: Any) -> tuple[list[object], Position, int]:
     """Feed pieces to a new decoder; return the transactions' facts, the position and what was passed over."""
     decoder = Decoder(Position(), **arguments)
     found = [fact for piece in pieces for fact in facts(decoder.feed(piece))]
@@ -118,7 +119,7 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
     return [stream[a:b] for a, b in pairwise(edges)]
 
 
-def exercise(recording: Recording, stream: bytes, **arguments: object) -> None:
+def exercise(recording: Recording, stream: bytes, **arguments: Any) -> None:
     """Do everything with a stream that a link does, down to the statements."""
     decoder = Decoder(Position(), **arguments)
     transactions = decoder.feed(stream)
@@ -130,7 +131,7 @@ def exercise(recording: Recording, stream: bytes, **arguments: object) -> None:
         with suppress(CdcdError):
             for table, kind, body in transaction.events:
                 if table.plan:
-                    table.plan.changes(kind, body)
+                    cast(Any, table.plan).changes(kind, body)
         with suppress(CdcdError):
             batch = Batch()
             batch.add(transaction)

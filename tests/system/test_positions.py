@@ -13,19 +13,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from cdcd.checkpoint.witness import StateFiles, state_folder
-from cdcd.errors import CheckpointForeign, CheckpointLost, SourceRewound
+from cdcd.errors import CdcdError, CheckpointForeign, CheckpointLost, SourceRewound
 from tests.fixtures import mariadb
 from tests.fixtures.daemon import until
 from tests.fixtures.links import forget, purge, running, wait_until
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.operator import Operator
+from tests.fixtures.servers import ServerFactory
 from tests.fixtures.sites import a_link
 
 TABLE = "CREATE TABLE t (n INT AUTO_INCREMENT PRIMARY KEY)"
 
 
 @pytest.fixture(scope="module")
-def private(module_server_factory) -> MariaDB:
+def private(module_server_factory: ServerFactory) -> MariaDB:
     """A source that a test may reset, rebuild and put back."""
     return module_server_factory()
 
@@ -57,6 +58,7 @@ async def stopped(source, target, link, **options):
     checked = await operator(source, target, link).check()
     async with running(link, source, target, **options) as run:
         error = await run.stopped()
+    assert isinstance(error, CdcdError)
     assert f"error: links.{link.name}: {error.message}" in checked
     return error
 
@@ -465,4 +467,4 @@ async def test_the_position_is_noted_while_a_link_runs(east, west, database, bot
             files = StateFiles(state_folder(Path("test.toml"))).read()
             return {position.decode() for (position,) in rows} | {each.position for each in files}
 
-        await wait_until(lambda: {str(link.runner._pipeline.dispatcher.written)} == noted())
+        await wait_until(lambda: {str(link.pipeline.dispatcher.written)} == noted())

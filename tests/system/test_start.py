@@ -100,7 +100,7 @@ async def test_a_purged_position_stops_the_link(server_factory):
         error = await link.stopped()
     assert isinstance(error, BinlogPurged), error
     assert State.FAILED is link.runner.state
-    assert "new copy" in link.runner.error
+    assert "new copy" in str(link.runner.error)
     assert [] == west.sql("SELECT n FROM shop.t")
 
 

@@ -424,7 +424,7 @@ async def test_a_run_between_two_connections_does_not_survive_its_name(moving, e
     """Its rows are gone: it must not make them anew and begin at `start`."""
     _, operator = moving
     async with running(a_link(database, heartbeat_seconds=60), east, west) as run:
-        for writer in run.runner._pipeline.dispatcher.writers:
+        for writer in run.writers:
             west.sql(f"KILL {writer.session.thread_id}")
         await operator.rename(database, f"{database}_new")
         insert(east, database, 1)
