@@ -131,7 +131,7 @@ async def test_a_table_that_stays_as_it_is_costs_no_look(both: Both) -> None:
     async with running(both.link(writers=1), both.source, both.target) as link:
         both.only_source("INSERT INTO t (id, v) VALUES (1, 'a')")
         await link.caught_up()
-        [each] = link.runner._pipeline.dispatcher.writers
+        [each] = link.writers
         looks = each.stats.looks
         for n in range(2, 6):
             both.only_source(f"INSERT INTO t (id, v) VALUES ({n}, 'a')")

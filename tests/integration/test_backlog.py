@@ -102,7 +102,7 @@ async def test_writers_that_are_taken_away_while_a_batch_waits_leave_nothing_out
     async with stalled(both, batch_transactions_max=8) as (link, other):
         await wait_until(lambda: is_full(link))
         link.runner.reload(both.link(name=link.runner.name, batch_transactions_max=8, writers=1))
-        assert link.runner._pipeline.backlog.batch.is_split
+        assert link.pipeline.backlog.batch.is_split
         other.rollback()
         await link.caught_up()
         assert 1 == link.runner.stages["apply"]["writers"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ class Target:
     def __init__(self, writer: Writer, mark: Mark, kept: Callable[[], tuple[str, int, str] | None]) -> None:
         self.writer, self.mark, self.kept = writer, mark, kept
 
-    def next(self, **changes: object) -> Mark:
+    def next(self, **changes: Any) -> Mark:
         """Return the mark of the next batch."""
         self.mark = replace(self.mark, batch=self.mark.batch + 1)
         return replace(self.mark, **changes)

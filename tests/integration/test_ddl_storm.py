@@ -76,7 +76,7 @@ async def test_both_sides_end_equal(east, west, database):
         await asyncio.sleep(SECONDS)
         ends.set()
     async with running(forward, east, west) as there, running(reverse, west, east) as back:
-        pair = ActivePair(there, back, database)
+        pair = ActivePair(there, back, east, west, database)
         await pair.quiet()
         here, there_too = pair.sides()
         assert min(pair.announced()) > 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cdcd.errors import ApplyFailed, UnsupportedEvent
-from tests.fixtures.links import running
+from tests.fixtures.links import Both, running
 from tests.fixtures.sites import a_link
 
 ROWS = (
@@ -15,11 +17,11 @@ ROWS = (
 
 
 @pytest.fixture
-def filled(both):
+def filled(both: Both):
     """Give both sides a table of the same rows; return what carries a statement and compares the sides."""
     both.both(ROWS)
 
-    async def carry(*statements: str) -> list[tuple[object, ...]]:
+    async def carry(*statements: str) -> list[tuple[Any, ...]]:
         await both.carry("; ".join(statements), ddl=True)
         both.assert_equal("t")
         return both.on_target("SELECT * FROM t ORDER BY id")

@@ -253,7 +253,7 @@ async def test_events_leave_a_session_as_it_was(both: Both) -> None:
     )
     states = []
     async with running(both.link(writers=1), both.source, both.target) as link:
-        [writer] = link.runner._pipeline.dispatcher.writers
+        [writer] = link.writers
         for n, settings in enumerate(("1", "0")):
             states += [await writer.session.fetch(query), await writer.session.execute("ROLLBACK")]
             both.only_source(

@@ -92,10 +92,10 @@ async def _everything(east: MariaDB, west: MariaDB, name: str) -> None:
         await asyncio.wait({running.task}, timeout=60)
     assert (0, None) == (runner.conflicts, runner.error)
     async with AsyncExitStack() as stack:
-        readers = [await Reader.open(sites["east"], SourceLost), await Reader.open(sites["west"], TargetLost)]
-        for reader in readers:
+        here, there = await Reader.open(sites["east"], SourceLost), await Reader.open(sites["west"], TargetLost)
+        for reader in (here, there):
             stack.push_async_callback(reader.close)
-        report = await verify(link, *readers, AT_ONCE)
+        report = await verify(link, here, there, AT_ONCE)
         assert [] == [found for table in report.tables for found in table.first]
     printed = io.StringIO()
     await position.run(config, "east", out=printed)

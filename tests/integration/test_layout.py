@@ -115,7 +115,7 @@ async def test_a_table_that_is_swapped_while_a_link_runs_is_noticed_when_it_conn
     """What was asked when the link began need not be so any more."""
     both.both("CREATE TABLE t (n INT PRIMARY KEY)")
     async with running(both.link(), both.source, both.target) as run:
-        [writer, *_] = run.runner._pipeline.dispatcher.writers
+        [writer, *_] = run.writers
         await asyncio.to_thread(fresh.sql, "ALTER TABLE cdcd.checkpoint ENGINE = MyISAM")
         fresh.sql(f"KILL {writer.session.thread_id}")
         both.only_source("INSERT INTO t VALUES (1)")
@@ -138,6 +138,7 @@ async def test_all_slots_are_read_whatever_the_server_cuts_off(fresh, both):
     )
 
     async def go_on(held: Held | None) -> Progress:
+        assert held is not None
         return held.progress
 
     session = await Session.open(site(fresh, "west"), TargetLost, "SET sql_select_limit = 1")
@@ -150,23 +151,22 @@ async def test_a_claim_whose_answer_was_lost_is_this_runs_own(fresh, both, monke
     """The epoch that it took is not another run's; another's that came between is."""
     both.both("CREATE TABLE t (n INT PRIMARY KEY)")
     link = both.link()
-    execute, lost = Session.execute, []
+    execute, lost, armed = Session.execute, [], [False]
 
     async def lose(self, statement):
         answer = await execute(self, statement)
-        if statement == "COMMIT" and lose.next:
-            lose.next = False
+        if statement == "COMMIT" and armed[0]:
+            armed[0] = False
             lost.append(statement)
             self.abort()
             raise TargetLost("the answer was lost")
         return answer
 
-    lose.next = False
     async with running(link, both.source, both.target) as run:
         monkeypatch.setattr(Session, "execute", lose)
         for n in range(2):
-            lose.next = True
-            [writer, *_] = run.runner._pipeline.dispatcher.writers
+            armed[0] = True
+            [writer, *_] = run.writers
             fresh.sql(f"KILL {writer.session.thread_id}")
             both.only_source(f"INSERT INTO t VALUES ({n})")
             await wait_until(lambda n=n: len(lost) > n)

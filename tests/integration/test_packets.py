@@ -141,7 +141,7 @@ async def test_a_contradicted_packet_among_others_is_decided_and_the_session_goe
         both.only_source("UPDATE t SET v = 'later'; DELETE FROM t WHERE id > 30; INSERT INTO trace VALUES (7, 'end')")
         await link.caught_up()
         assert (1, 1) == (link.runner.conflicts, link.row_by_row)
-        assert 1 == len({writer.session.thread_id for writer in link.runner._pipeline.dispatcher.writers})
+        assert 1 == len({writer.session.thread_id for writer in link.writers})
     assert equal(both)
 
 
@@ -176,9 +176,9 @@ async def test_a_share_whose_session_is_ended_between_two_packets_is_applied_onc
     """Nothing of a killed session is committed, whatever it was still sent."""
     both = both_hasty
     async with waiting(both, script) as (link, other):
-        [ended] = link.runner._pipeline.dispatcher.writers
+        [ended] = link.writers
         both.only_target(f"KILL {ended.session.thread_id}")
-        await wait_until(lambda: link.runner._pipeline and [ended] != link.runner._pipeline.dispatcher.writers)
+        await wait_until(lambda: link.runner._pipeline and [ended] != link.writers)
         assert [(0,)] == both.on_target("SELECT COUNT(*) FROM trace")
         other.rollback()
         await link.caught_up()

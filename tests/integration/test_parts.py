@@ -109,6 +109,7 @@ async def test_a_source_that_is_lost_while_a_part_is_applied_sends_it_again(
         if not lost.is_set():
             await wait_until(lambda: waits(table))
             # What has arrived goes with the connection.
+            assert stream._stream is not None
             with stream._stream.taken():
                 pass
             stream._stream.close()
@@ -130,8 +131,8 @@ async def test_a_source_that_is_lost_while_a_part_is_applied_sends_it_again(
 async def test_a_target_that_is_lost_while_a_part_is_applied_gets_it_again(table: Both) -> None:
     """Nobody waits for the part at that moment: its end must end the run all the same."""
     async with waiting(table) as (link, other):
-        pipeline = link.runner._pipeline
-        table.only_target(f"KILL {pipeline.dispatcher.writers[0].session.thread_id}")
+        pipeline = link.pipeline
+        table.only_target(f"KILL {link.writers[0].session.thread_id}")
         await wait_until(lambda: link.runner._pipeline is not pipeline)
         other.rollback()
         await link.caught_up()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -10,6 +12,7 @@ from cdcd.mysql.flavor.mariadb import MARIADB
 from cdcd.mysql.schema import read_table
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import running, stopped
+from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.moved_on import HISTORY, begin, both, rows
 from tests.fixtures.sites import a_link
 
@@ -251,14 +254,14 @@ async def test_a_column_generated_later_is_not_left_out_of_earlier_rows(east, we
     assert "column a is missing" in str(error)
 
 
-async def test_a_table_renamed_while_it_is_read_is_gone(east, database):
+async def test_a_table_renamed_while_it_is_read_is_gone(east: MariaDB, database: str) -> None:
     """Its description takes several queries; one that meets another session's RENAME must not fail."""
     east.sql("CREATE TABLE t (id INT PRIMARY KEY)", database=database)
 
     class RenamedMeanwhile:
         flavor = MARIADB
 
-        async def fetch(self, query: str) -> list[tuple[object, ...]]:
+        async def fetch(self, query: str) -> list[tuple[Any, ...]]:
             rows = east.sql(query)
             if "information_schema.columns" in query:
                 east.sql("RENAME TABLE t TO u", database=database)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cdcd.errors import SchemaMismatch
+from cdcd.mysql.stream import ReplicationStream
 from cdcd.source import second_reading
 from tests.fixtures.active_pair import contents
 from tests.fixtures.links import forget, running, stopped
@@ -120,7 +121,7 @@ async def test_the_log_is_read_ahead_only_once(short, west, shop, monkeypatch):
     """However many tables there are, and however long their log is."""
     opened = []
 
-    class Counted(second_reading.ReplicationStream):
+    class Counted(ReplicationStream):
         @classmethod
         async def open(cls, *arguments, **settings):
             opened.append(settings["position"])

@@ -18,7 +18,9 @@ def analyze():
     if not (program := which("systemd-analyze")):
         missing = "systemd-analyze is not installed (Debian package systemd)"
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    return lambda *arguments: run([program, *arguments], stdout=PIPE, stderr=STDOUT, text=True, check=False)
+    return lambda *arguments, program=program: run(
+        [program, *arguments], stdout=PIPE, stderr=STDOUT, text=True, check=False
+    )
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from cdcd.errors import ApplyFailed
@@ -27,9 +29,9 @@ def pair(east: MariaDB, west: MariaDB, database: str) -> Both:
     return Both(east, west, database)
 
 
-async def carry(pair: Both, *phases: str, show: str = "SELECT * FROM t ORDER BY 1") -> list[object]:
+async def carry(pair: Both, *phases: str, show: str = "SELECT * FROM t ORDER BY 1") -> list[tuple[Any, ...]]:
     """Run each phase on the source under a running link; the rows must be equal after each. Return the last."""
-    rows: list[object] = []
+    rows: list[tuple[Any, ...]] = []
     async with pair.running() as link:
         for statements in phases:
             pair.only_source(statements)

@@ -18,7 +18,7 @@ from cdcd.apply.sql.exchange import MismatchError
 from cdcd.errors import ApplyFailed
 from cdcd.mysql.flavor.mariadb import MARIADB
 from tests.fixtures import values
-from tests.fixtures.links import running
+from tests.fixtures.links import Both, running
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.sites import a_link
 from tests.fixtures.values import CASES, Case
@@ -96,57 +96,41 @@ def _rows(server: MariaDB, database: str, queries: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.usefixtures("rows_as_events")
-@pytest.mark.parametrize("case", CASES, ids=str)
-async def test_a_type_arrives_value_exact(case: Case, east: MariaDB, west: MariaDB, database: str) -> None:
-    """Inserts, updates and deletes carry each value, also where it is the key and where there is no key."""
-    tables = _tables(case)
-    for server in (east, west):
-        server.sql(_create(case), database=database)
-    async with running(a_link(database), east, west) as link:
-        for statements in (_inserts(case), _updates(case), _deletes(case)):
-            east.sql(f"SET {_AS_GIVEN}; BEGIN; {';'.join(statements)}; COMMIT", database=database)
-            await link.caught_up()
-            expected = _rows(east, database, _queries(tables, case))
-            assert expected == _rows(west, database, _queries(tables, case))
-            assert expected
-        assert link.runner.conflicts == 0
-        assert link.contradicted == 0
-
-
-@pytest.fixture(params=["as_sql", "row_by_row"])
-def without_events(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Send every row as SQL: net changes, or one after the other."""
+@pytest.fixture(params=["as_events", "as_sql", "row_by_row"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Send every row as an event, or as SQL: as net changes, or one after the other."""
 
     def refused(*_: object) -> Iterator[object]:
         raise MismatchError("as if something contradicted it")
         yield
 
-    request.getfixturevalue("rows_as_sql")
+    request.getfixturevalue("rows_as_events" if request.param == "as_events" else "rows_as_sql")
     if request.param == "row_by_row":
         monkeypatch.setattr(writer.Writer, "_modes", lambda *_: [refused])
     return str(request.param)
 
 
 @pytest.mark.parametrize("kind", _KINDS, ids=lambda kind: kind.__name__)
-async def test_a_type_arrives_value_exact_as_sql(
-    kind: Callable[[], list[Case]], without_events: str, east: MariaDB, west: MariaDB, database: str
-) -> None:
-    """Text is parsed again, and converted from the charset that it names."""
-    cases = {f"_{number}": case for number, case in enumerate(kind())}
+async def test_a_type_arrives_value_exact(kind: Callable[[], list[Case]], way: str, both: Both) -> None:
+    """Inserts, updates and deletes carry each value, also where it is the key and where there is no key."""
+    cases = {f"_{case}": case for case in kind()}
     queries = [query for x, case in cases.items() for query in _queries([t + x for t in _tables(case)], case)]
-    for server in (east, west):
-        server.sql(";".join(_of(suffix, [_create(case)]) for suffix, case in cases.items()), database=database)
-    async with running(a_link(database), east, west) as link:
-        for step in (_inserts, _updates):
+    both.both(";".join(_of(suffix, [_create(case)]) for suffix, case in cases.items()))
+    async with both.running() as link:
+        for step in (_inserts, _updates, _deletes):
             script = ";".join(_of(suffix, step(case)) for suffix, case in cases.items())
-            east.sql(f"SET {_AS_GIVEN}; BEGIN; {script}; COMMIT", database=database)
+            both.only_source(f"SET {_AS_GIVEN}; BEGIN; {script}; COMMIT")
             await link.caught_up()
-            expected = _rows(east, database, queries)
-            assert expected == _rows(west, database, queries)
-            assert len(expected) > 10
+            expected = _rows(both.source, both.database, queries)
+            assert expected == _rows(both.target, both.database, queries)
+            assert len(expected) > len(cases)
         assert link.runner.conflicts == 0
-        assert (link.contradicted > 0) == (link.row_by_row > 0) == (without_events == "row_by_row")
+        assert (link.contradicted > 0) == (link.row_by_row > 0) == (way == "row_by_row")
+
+
+def test_every_type_is_of_a_kind() -> None:
+    """A case that no kind lists would be carried by no test."""
+    assert sorted(map(str, CASES)) == sorted(str(case) for kind in _KINDS for case in kind())
 
 
 SHAPELESS = (

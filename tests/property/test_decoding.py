@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +17,7 @@ from cdcd.apply.sql.statement import render
 from cdcd.batch.net import Batch
 from cdcd.binlog.decoder import Decoder
 from cdcd.errors import BinlogError, CdcdError, ServerError, SourceLost
+from cdcd.model.change import OPERATIONS
 from cdcd.model.position import Position
 from cdcd.model.table import Table
 from cdcd.mysql.schema import read_tables
@@ -25,7 +27,7 @@ from cdcd.row.plan import Plan, Plans, Route
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.source.schema import read_collations
 from tests.fixtures.mariadb import MariaDB
-from tests.fixtures.recording import record
+from tests.fixtures.recording import found, record
 from tests.fixtures.search import examples
 from tests.fixtures.servers import ServerFactory
 from tests.fixtures.sites import site
@@ -48,7 +50,6 @@ SET binlog_row_image = MINIMAL; UPDATE t SET f = 2 WHERE id = 1;
 CREATE TABLE other (a INT); SAVEPOINT s; DROP TABLE other; INSERT INTO w VALUES (9, NULL)
 """
 COMPRESSING = {"log-bin-compress": "ON", "log-bin-compress-min-len": "10"}
-OPERATIONS = ("insert", "update", "delete")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def facts(transactions: list[Transaction]) -> list[object]:
     ]  # fmt: skip
 
 
-def decode(pieces: list[bytes], **arguments: object) -> tuple[list[object], Position, int]:
+def decode(pieces: list[bytes], **arguments: Any) -> tuple[list[object], Position, int]:
     """Feed pieces to a new decoder; return the transactions' facts, the position and what was passed over."""
     decoder = Decoder(Position(), **arguments)
     found = [fact for piece in pieces for fact in facts(decoder.feed(piece))]
@@ -117,7 +118,7 @@ def cut(stream: bytes, places: list[int]) -> list[bytes]:
     return [stream[a:b] for a, b in pairwise(edges)]
 
 
-def exercise(recording: Recording, stream: bytes, **arguments: object) -> None:
+def exercise(recording: Recording, stream: bytes, **arguments: Any) -> None:
     """Do everything with a stream that a link does, down to the statements."""
     decoder = Decoder(Position(), **arguments)
     transactions = decoder.feed(stream)
@@ -129,7 +130,7 @@ def exercise(recording: Recording, stream: bytes, **arguments: object) -> None:
         str(transaction.query)
         with suppress(CdcdError):
             for table, kind, body in transaction.events:
-                if (plan := plans.find(table)).is_carried:
+                if (plan := found(plans, table)).is_carried:
                     plan.layout.changes(kind, body)
         with suppress(CdcdError):
             batch = Batch(plans)

@@ -23,6 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cdcd.apply.contract import Partition
 from cdcd.apply.sql import writer
 from cdcd.apply.sql.exchange import MismatchError
 from cdcd.config.schema import Link
@@ -202,7 +203,7 @@ class Way(NamedTuple):
 def every_way(every_row_splits: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small transactions are shared out too; a target's name decides how."""
 
-    def modes(self: writer.Writer, partition: writer.Partition) -> list[writer.ApplyMode]:
+    def modes(self: writer.Writer, partition: Partition) -> list[writer.ApplyMode]:
         return [writer.as_events if self.session.site.name == "events" else writer.as_sql]
 
     async def run(self: writer.Writer, *arguments: Any, of: Any = writer.Writer._run, **closing: Any) -> Any:

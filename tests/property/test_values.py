@@ -6,6 +6,7 @@ import asyncio
 import math
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -25,7 +26,7 @@ def _hexadecimal(text: str, charset: str, codec: str) -> str:
     return f"_{charset} X'{text.encode(codec).hex()}'"
 
 
-def _texts(charset: str, codec: str, **limits: object) -> st.SearchStrategy[str]:
+def _texts(charset: str, codec: str, **limits: Any) -> st.SearchStrategy[str]:
     characters = st.characters(codec=codec, exclude_categories=["Cs"], **limits)
     awkward = st.sampled_from([c for c in "\\'\"\0\n\r\x1a%_` " if c.encode(codec, "ignore")])
     return st.text(characters | awkward, max_size=12).map(lambda text: _hexadecimal(text, charset, codec))

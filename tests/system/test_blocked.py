@@ -85,9 +85,9 @@ async def test_a_statement_that_waits_for_a_lock_is_waited_for(both, east, west,
             lock.cursor().execute("LOCK TABLES t WRITE")
             east.sql("ALTER TABLE t ADD COLUMN c INT" if ddl else "INSERT INTO t VALUES (1)", database=database)
             await wait_until(lambda: link.runner.blocked)
-            looks = link.runner._pipeline.watch
+            looks = link.pipeline.target
             await wait_until(lambda: _seconds(looks.blocked) >= 4)
-            assert "Waiting for table metadata lock" in link.runner.blocked
+            assert "Waiting for table metadata lock" in str(link.runner.blocked)
             assert ["streaming"] == [link.runner.state]
             assert "Waiting for table" in status.unhealthy([link.runner])[0]
         await link.caught_up()
@@ -122,7 +122,7 @@ async def test_a_target_that_answers_and_commits_nothing_is_told(both, east, imp
             east.sql("UPDATE t SET v = 3", database=database)
             await wait_until(lambda: link.runner.blocked)
             tries = link.runner.stages["apply"]["retries"]
-            writer = link.runner._pipeline.dispatcher.writers[0]
+            writer = link.writers[0]
             link.runner.drain()
             assert await link.stopped() is None
             assert writer.stats.retries <= tries + 1

@@ -70,7 +70,7 @@ async def test_a_commit_that_arrives_late_is_applied_once(both, east, west, targ
     both(TRACE)
     async with running(a_link(database), east, target) as link:
         await known(link, east, database)
-        session = link.runner._pipeline.dispatcher.writers[0].session.thread_id
+        session = link.writers[0].session.thread_id
         target.trap(b"COMMIT", proxy.HELD)
         east.sql(f"INSERT INTO trace SELECT seq FROM seq_1_to_{rows}", database=database)
         await wait_until(target.sprung.is_set)
@@ -98,7 +98,7 @@ async def test_one_cut_commit_of_a_shared_batch_is_applied_once(both, east, west
             # While a first row waits for the table, a batch grows that is large enough for all writers.
             lock.cursor().execute("LOCK TABLES ledger WRITE")
             east.sql("INSERT INTO ledger VALUES (0, 0)", database=database)
-            await wait_until(lambda: link.runner._pipeline.backlog.applying)
+            await wait_until(lambda: link.pipeline.backlog.applying)
             await asyncio.to_thread(east.sql, rows, database=database)
             await wait_until(lambda: link.runner.stages["batch"]["rows_queued"] == 999)
             target.trap(b"COMMIT", moment, after=1)

@@ -97,5 +97,5 @@ async def test_two_files_that_use_the_same_names_for_other_targets_leave_each_ot
 
 def end_writers(server, link):
     """End the connections of a run's writers."""
-    for writer in link.runner._pipeline.dispatcher.writers:
+    for writer in link.writers:
         server.sql(f"KILL {writer.session.thread_id}")

@@ -12,7 +12,7 @@ from cdcd.model.position import Position
 from cdcd.mysql.session import Session
 from cdcd.runtime.position_writes import WRITES_WHILE_KEPT
 from cdcd.source.start import log_kept_seconds
-from tests.fixtures.links import running, wait_until
+from tests.fixtures.links import RunningLink, running, wait_until
 from tests.fixtures.sites import HEARTBEAT_SECONDS, a_link, site
 
 TABLES = "CREATE TABLE t (site CHAR(1), n INT, PRIMARY KEY (site, n)); CREATE TABLE other (n INT PRIMARY KEY)"
@@ -48,11 +48,11 @@ async def test_a_ring_of_three_relays_each_row_once(east, west, south, both, dat
     both(TABLES)
     south.sql(TABLES, database=database)
     async with AsyncExitStack() as stack:
-        links = []
+        links: list[RunningLink] = []
         for source, target in ("ab", "bc", "ca"):
             name, tables = f"{database}{source}{target}", (f"{database}.t",)
-            link = a_link(database, name=name, source=source, target=target, tables=tables, relay=True)
-            links.append(await stack.enter_async_context(running(link, ring[source], ring[target])))
+            way = a_link(database, name=name, source=source, target=target, tables=tables, relay=True)
+            links.append(await stack.enter_async_context(running(way, ring[source], ring[target])))
         for site, server in ring.items():
             for n in range(5):
                 server.sql(f"INSERT INTO t VALUES ('{site}', {n})", database=database)
@@ -82,7 +82,7 @@ async def test_a_star_brings_every_row_to_every_spoke_and_goes_quiet(east, west,
         spokes[name].sql(TABLES, database=database)
     servers = [east, *spokes.values()]
     async with AsyncExitStack() as stack:
-        links = []
+        links: list[RunningLink] = []
         for name, server in spokes.items():
             keys = {"tables": (f"{database}.t",)}
             there = a_link(database, name=f"{database}{name}h", source=name, target="h", **keys)
@@ -162,8 +162,8 @@ async def test_what_a_pair_notes_of_itself_is_no_reason_to_note_more(east, west,
         west.sql("INSERT INTO t VALUES ('b', 1)", database=database)
         for link in (forward, reverse):
             await link.caught_up()
-            await wait_until(lambda link=link: str(link.runner._pipeline.dispatcher.written) == noted(west, link))
-            await wait_until(lambda link=link: str(link.runner._pipeline.dispatcher.written) == noted(east, link))
+            await wait_until(lambda link=link: str(link.pipeline.dispatcher.written) == noted(west, link))
+            await wait_until(lambda link=link: str(link.pipeline.dispatcher.written) == noted(east, link))
         await heartbeats(forward, reverse)
         before = logs(east, west)
         await heartbeats(forward, reverse)
@@ -241,8 +241,8 @@ async def test_a_server_says_how_long_it_keeps_its_log(server_factory, east):
 async def test_passing_over_writes_the_position_once_a_heartbeat(east, west, both, database):
     """So that a restart does not read a day of other tables' log again, and the target's log does not grow with it."""
     both(TABLES)
-    link = a_link(database, tables=(f"{database}.t",), heartbeat_seconds=2 * HEARTBEAT_SECONDS)
-    async with running(link, east, west) as link:
+    slow = a_link(database, tables=(f"{database}.t",), heartbeat_seconds=2 * HEARTBEAT_SECONDS)
+    async with running(slow, east, west) as link:
         _, _, before = west.binlog_position()
         for n in range(50):
             east.sql(f"INSERT INTO other VALUES ({n})", database=database)

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, SchemaMismatch
 from tests.fixtures.links import RunningLink, running
 from tests.fixtures.mariadb import MariaDB
+from tests.fixtures.sites import one_way
 
 TABLE = "CREATE TABLE t (site CHAR(1), n INT, v VARCHAR(20), note TEXT, doc JSON, PRIMARY KEY (site, n))"
 ALTER = "ADD COLUMN extra INT DEFAULT 7"
@@ -89,7 +91,7 @@ async def settled(*links: RunningLink) -> CdcdError | None:
     return error
 
 
-def contents(server: MariaDB, database: str) -> list[object]:
+def contents(server: MariaDB, database: str) -> list[tuple[Any, ...]]:
     """Return the rows that both sides must have."""
     return server.sql("SELECT site, n, v, note, doc FROM t ORDER BY 1, 2", database=database)
 
@@ -101,9 +103,7 @@ async def test_on_a_pair_under_writes_of_both_sites(
     """The copy lacks what the other site wrote, or the other site's lacks its own: a link says so before it is lost."""
     for server in (east, west):
         server.sql(TABLE, database=database)
-    keys = {"tables": (f"{database}.*",), "ddl": ddl, "heartbeat_seconds": 1}
-    forward = Link(name=f"{database}_forward", source="east", target="west", **keys)
-    reverse = Link(name=f"{database}_reverse", source="west", target="east", **keys)
+    forward, reverse = (one_way(database, way, ddl=ddl) for way in ("forward", "reverse"))
     async with AsyncExitStack() as stack:
         there = await stack.enter_async_context(running(forward, east, west, is_paired=True))
         back = await stack.enter_async_context(running(reverse, west, east, is_paired=True))

@@ -13,19 +13,20 @@ import pytest
 from structlog.testing import capture_logs
 
 from cdcd.checkpoint.witness import StateFiles, state_folder
-from cdcd.errors import CheckpointForeign, CheckpointLost, SourceRewound
+from cdcd.errors import CdcdError, CheckpointForeign, CheckpointLost, SourceRewound
 from tests.fixtures import mariadb
 from tests.fixtures.daemon import until
-from tests.fixtures.links import forget, running, wait_until
+from tests.fixtures.links import forget, purge, running, wait_until
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.operator import Operator
+from tests.fixtures.servers import ServerFactory
 from tests.fixtures.sites import a_link
 
 TABLE = "CREATE TABLE t (n INT AUTO_INCREMENT PRIMARY KEY)"
 
 
 @pytest.fixture(scope="module")
-def private(module_server_factory) -> MariaDB:
+def private(module_server_factory: ServerFactory) -> MariaDB:
     """A source that a test may reset, rebuild and put back."""
     return module_server_factory()
 
@@ -52,20 +53,12 @@ async def begin(source, target, link, database=""):
         await run.caught_up()
 
 
-async def purge(source):
-    """Begin a new file, and remove all before it: one that is still being sent stays until its reader has gone."""
-    source.sql("FLUSH BINARY LOGS")
-    [*_, (last, _)] = source.sql("SHOW BINARY LOGS")
-    await wait_until(
-        lambda: [last] == [row[0] for row in source.sql(f"PURGE BINARY LOGS TO '{last}'; SHOW BINARY LOGS")]
-    )
-
-
 async def stopped(source, target, link, **options):
     """Return what stops a link where it begins or goes on; `cdcd check` has said so before."""
     checked = await operator(source, target, link).check()
     async with running(link, source, target, **options) as run:
         error = await run.stopped()
+    assert isinstance(error, CdcdError)
     assert f"error: links.{link.name}: {error.message}" in checked
     return error
 
@@ -446,7 +439,7 @@ async def test_check_says_where_a_link_that_runs_goes_on_and_leaves_it_alone(eas
                 assert "0 errors, 0 warnings" in await operator(east, west, link).check()
             assert stored == [west.sql(f"SELECT * FROM cdcd.{table}") for table in ("checkpoint", "link")]
             assert logged == (east.binlog_position(), west.binlog_position())
-        assert (0, []) == (run.runner._source_stats.reconnects, [run.task.exception()] if run.task.done() else [])
+        assert (0, []) == (run.runner._source_figures.reconnects, [run.task.exception()] if run.task.done() else [])
 
 
 async def test_an_unreadable_state_file_stops_the_link(east, west, database, both):
@@ -474,4 +467,4 @@ async def test_the_position_is_noted_while_a_link_runs(east, west, database, bot
             files = StateFiles(state_folder(Path("test.toml"))).read()
             return {position.decode() for (position,) in rows} | {each.position for each in files}
 
-        await wait_until(lambda: {str(link.runner._pipeline.dispatcher.written)} == noted())
+        await wait_until(lambda: {str(link.pipeline.dispatcher.written)} == noted())

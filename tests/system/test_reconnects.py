@@ -63,14 +63,14 @@ async def test_an_idle_link_whose_target_is_gone_says_so(both, east, west, datab
         async with running(a_link(database), east, target) as link:
             target.close()
             await wait_until(lambda: link.runner.state in (State.RECONNECTING, State.STARTING))
-            assert "connection" in link.runner.error
+            assert "connection" in str(link.runner.error)
 
 
 async def test_ended_sessions_are_opened_again(both, east, west, database):
     """A DBA's KILL, of the dump thread or of a writer, is no reason to stop or to double anything."""
     both("CREATE TABLE trace (n INT) ENGINE=InnoDB")
     async with running(a_link(database), east, west) as link:
-        await wait_until(lambda: link.runner._source_stats.connected)
+        await wait_until(lambda: link.runner._source_figures.connected)
         for n in range(6):
             server, session = (west, writer_session(link)) if n % 2 else (east, dump_session(east))
             server.sql(f"KILL {session}")
@@ -81,7 +81,7 @@ async def test_ended_sessions_are_opened_again(both, east, west, database):
 
 def writer_session(link):
     """Return the connection id of the link's first writer."""
-    return link.runner._pipeline.dispatcher.writers[0].session.thread_id
+    return link.writers[0].session.thread_id
 
 
 def dump_session(server):
@@ -147,7 +147,7 @@ async def test_a_source_that_falls_silent_is_found_and_replaced(both, east, west
             reconnects = link.runner.stages["source"]["reconnects"]
             source.freeze()
             await wait_until(lambda: link.runner.state is State.RECONNECTING)
-            assert f"no heartbeat for {SILENT_HEARTBEATS * HEARTBEAT_SECONDS} s" in link.runner.error
+            assert f"no heartbeat for {SILENT_HEARTBEATS * HEARTBEAT_SECONDS} s" in str(link.runner.error)
             assert link.runner.lag_seconds is None
             east.sql("INSERT INTO t VALUES (2)", database=database)
             await link.caught_up()

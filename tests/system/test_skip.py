@@ -114,6 +114,7 @@ async def test_a_row_that_its_filter_cannot_decide_is_skipped(skipping, east, we
     run_all(east, database, [f"INSERT INTO t (v) VALUES ('{v}')" for v in ("before", "undécidable", "after", "x")])
     async with running(link, east, west) as run:
         error = await run.stopped()
+    assert isinstance(error, CdcdError)
     gtid = stopped_at(west, link.name)
     assert (f"{database}.t", gtid) == (error.where["table"], error.where["transaction"])
     assert ["before"] == values(west, database)
@@ -241,6 +242,8 @@ async def test_a_skip_adds_to_what_several_slots_say(skipping, east, west, datab
         await held.skip(Gtid(0, 2, 20), "nothing", "test")
     after = await offline.look(session, database)
     await session.close()
+    assert before.progress is not None
+    assert after.progress is not None
     assert {Gtid(0, 1, 11), Gtid(0, 1, 13)} == before.progress.applied
     assert before.progress.applied | {Gtid(0, 2, 20)} == after.progress.applied
     assert (before.progress.position, before.progress.at) == (after.progress.position, after.progress.at)

@@ -140,7 +140,7 @@ async def test_a_drain_that_the_target_holds_up_is_cut_off(both, east, west, dat
         with west.connect(database=database) as lock:
             lock.cursor().execute("LOCK TABLES t WRITE")
             east.sql("INSERT INTO t VALUES (1)", database=database)
-            await wait_until(lambda: link.runner._pipeline.backlog.applying)
+            await wait_until(lambda: link.pipeline.backlog.applying)
             link.runner.drain()
             assert await link.stopped() is None
     async with running(a_link(database), east, west) as link:

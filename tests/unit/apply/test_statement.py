@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,12 @@ PRIMARY = Key("PRIMARY", ("id",), (0,))
 UNIQUE = Key("u", ("u",), (0,))
 
 
-def a_table(**facts: object) -> LoggedTable:
+def a_table(**facts: Any) -> LoggedTable:
     """Return a table with one key."""
     return LoggedTable(**{"columns": {"id": "int", "u": "int", "v": "varchar"}, "keys": (PRIMARY,), **facts})
 
 
-def statements(table: LoggedTable, *events: bytes, **target: object) -> list[Statement]:
+def statements(table: LoggedTable, *events: bytes, **target: Any) -> list[Statement]:
     """Return what one transaction of these events becomes."""
     log = Log()
     batch = Batch(log.plans)
@@ -31,7 +32,7 @@ def statements(table: LoggedTable, *events: bytes, **target: object) -> list[Sta
     return [statement for step in partition.steps for statement in render(step)]
 
 
-def texts(table: LoggedTable, *events: bytes, **target: object) -> list[str]:
+def texts(table: LoggedTable, *events: bytes, **target: Any) -> list[str]:
     """Return the statements' SQL."""
     return [statement.sql.decode() for statement in statements(table, *events, **target)]
 
@@ -146,7 +147,7 @@ def test_relatives_are_written_in_source_order(reference: ForeignKey) -> None:
 def test_a_long_row_is_a_statement_of_its_own() -> None:
     """What fits the target's max_allowed_packet alone is not pushed over it by its neighbours."""
     table = LoggedTable({"id": "int", **{f"v{i}": "varchar" for i in range(7)}})
-    row = ["x" * 200] * 7
+    row: list[int | str | None] = ["x" * 200] * 7
     found = statements(table, *(table.insert(*((i * 100 + k, *row) for k in range(100))) for i in range(8)))
     assert 800 == sum(statement.rows for statement in found)
     assert 2 < len(found)

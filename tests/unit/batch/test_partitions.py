@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,12 +18,12 @@ PRIMARY = Key("PRIMARY", ("id",), (0,))
 UNIQUE = Key("u", ("u",), (0,))
 
 
-def a_table(**facts: object) -> LoggedTable:
+def a_table(**facts: Any) -> LoggedTable:
     """Return a table of an id, a further unique value, and a plain one."""
     return LoggedTable(**{"columns": {"id": "int", "u": "int", "v": "int"}, "keys": (PRIMARY, UNIQUE), **facts})
 
 
-def a_text_table(**facts: object) -> LoggedTable:
+def a_text_table(**facts: Any) -> LoggedTable:
     """Return a table whose key is text."""
     return LoggedTable(**{"columns": {"id": "varchar", "v": "int"}, **facts})
 
@@ -41,7 +41,7 @@ def sequences(partitions: list[Partition]) -> list[list[int]]:
     return sorted([gtid.sequence for gtid in partition.gtids] for partition in partitions)
 
 
-def inserted(table: LoggedTable, *transactions: Row | Sequence[Row]) -> list[list[int]]:
+def inserted(table: LoggedTable, *transactions: Row) -> list[list[int]]:
     """Insert one row in each transaction, and return how they split."""
     log = Log()
     for row in transactions:
@@ -59,7 +59,7 @@ changes = st.one_of(
 batches = st.lists(st.lists(st.tuples(st.booleans(), changes), min_size=1, max_size=4), min_size=1, max_size=25)
 
 
-def keys_of(change: tuple[bool, tuple[str, object]]) -> set[tuple[bool, str, int]]:
+def keys_of(change: tuple[bool, tuple[str, Any]]) -> set[tuple[bool, str, int]]:
     """Return the unique values that a change touches, before and after."""
     table, (kind, row) = change
     images = row if kind == "update" else [row]
@@ -67,7 +67,7 @@ def keys_of(change: tuple[bool, tuple[str, object]]) -> set[tuple[bool, str, int
     return primary | {(table, "u", image[1]) for image in images if image[1] is not None}
 
 
-def components(batch: list[list[tuple[bool, tuple[str, object]]]]) -> list[set[int]]:
+def components(batch: list[list[tuple[bool, tuple[str, Any]]]]) -> list[set[int]]:
     """Return which transactions are bound together by shared keys: the plain way to say it."""
     groups: list[tuple[set[int], set[object]]] = []
     for number, transaction in enumerate(batch, 1):
@@ -81,7 +81,7 @@ def components(batch: list[list[tuple[bool, tuple[str, object]]]]) -> list[set[i
 
 @given(batch=batches, writers=st.integers(1, 6))
 def test_transactions_that_share_a_key_share_a_writer_in_order(
-    batch: list[list[tuple[bool, tuple[str, object]]]], writers: int
+    batch: list[list[tuple[bool, tuple[str, Any]]]], writers: int
 ) -> None:
     """Order only matters between transactions that touch one key, so those, and only those, are kept together."""
     tables = {True: a_table(name=("shop", "a"), table_id=1), False: a_table(name=("shop", "b"), table_id=2)}

@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ TEMPLATES = {
 }
 
 
-def texts(data: object, path: str = "") -> Iterator[tuple[str, str]]:
+def texts(data: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield every text of a flavor with the path of its field."""
     for each in fields(data):
         value, name = getattr(data, each.name), f"{path}{each.name}"

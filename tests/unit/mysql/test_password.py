@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,7 @@ class Rogue:
 
 
 @asynccontextmanager
-async def listening(rogue: Rogue, **site: str) -> AsyncIterator[Site]:
+async def listening(rogue: Rogue, **site: Any) -> AsyncIterator[Site]:
     """Give the site that a rogue stands in for, and wait until it has served its client."""
     served = asyncio.create_task(asyncio.to_thread(rogue.serve))
     with rogue.listener:

@@ -99,7 +99,8 @@ def ask(server: MariaDB, database: str) -> Iterator[list[bool]]:
 def test_a_filter_keeps_what_the_server_keeps(east: MariaDB, database: str, charset: str) -> None:
     """A text that is read otherwise than the server reads it would bring rows to the wrong side."""
     columns, rows = a_table(east, database, charset)
-    wrong, decided = {}, 0
+    wrong: dict[str, object] = {}
+    decided = 0
     for text, answer in zip(FILTERS, ask(east, database), strict=True):
         ours = decide(columns, rows, text)
         decided += len(ours) - ours.count(None)

@@ -318,7 +318,7 @@ def test_random_expressions_pass_the_rows_that_the_server_passes(table: Any, see
     rows = [row for row in rows if row[0] != 4]  # Its 1e300 squared is an error on the server.
     server.sql("DELETE FROM t WHERE id = 4", database=database)
     chance = random.Random(seed)
-    decided = {}
+    decided: dict[str, Any] = {}
     while len(decided) < 200:
         expression = random_expression(chance, 3)
         try:

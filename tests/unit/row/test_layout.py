@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def read(column: ColumnType, stored: bytes, **facts: str) -> object:
     return after[0]
 
 
-def a_column(kind: int, metadata: int = 0, **facts: object) -> ColumnType:
+def a_column(kind: int, metadata: int = 0, **facts: Any) -> ColumnType:
     """Describe a column; numbers are signed unless said otherwise."""
     return ColumnType(kind, metadata, True, **{"unsigned": False, "collation_id": UTF8MB4, **facts})
 

@@ -54,7 +54,7 @@ def test_without_a_supervisor_nothing_happens(monkeypatch, address):
     """A run by hand, or a supervisor that went away, must not stop the daemon."""
     monkeypatch.setenv("NOTIFY_SOCKET", address)
 
-    assert notify.ready() is None
+    notify.ready()
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from cdcd.apply.conflicts import ConflictLog
+from cdcd.checkpoint.witness import Witness
 from cdcd.config.schema import Link
 from cdcd.errors import ApplyFailed, BinlogPurged, CdcdError
 from cdcd.model.position import Gtid, Position, Progress
@@ -74,9 +76,9 @@ class Run:
 
 
 @asynccontextmanager
-async def a_run(target: FakeTarget | None = None, **settings: object) -> AsyncIterator[Run]:
+async def a_run(target: FakeTarget | None = None, **settings: Any) -> AsyncIterator[Run]:
     """Run a link from the beginning of the log, or from what the target holds."""
-    facts = {"name": "forward", "source": "east", "target": "west", "tables": ("shop.*",), "writers": 1}
+    facts: dict[str, Any] = {"name": "forward", "source": "east", "target": "west", "tables": ("shop.*",), "writers": 1}
     link = Link(**{**facts, **settings})
     target = target or FakeTarget()
     catalog = FakeCatalog({table.name: table.table for table in (TABLE, OTHER)})
@@ -85,7 +87,9 @@ async def a_run(target: FakeTarget | None = None, **settings: object) -> AsyncIt
     async def begin(held):
         return held.progress if held else Progress(Position())
 
-    claim = await target.claim(begin, lambda _: None)
+    claim = await target.claim(
+        begin, lambda at: Witness(link.name, link.source, link.target, "", "", "", str(at.position))
+    )
     source = FakeSource(claim.progress.position)
     writes = PositionWrites(0.0)
     writes.begin(source.position)
@@ -151,6 +155,7 @@ async def test_several_writers_leave_no_hole():
         with pytest.raises(ApplyFailed):
             await run.task
     held = await run.target.held()
+    assert held is not None
     assert set(run.committed) == held.progress.applied
     assert 0 < len(run.committed) < 1500
     async with a_run(run.target, writers=3) as again:
@@ -256,7 +261,7 @@ async def test_a_reload_takes_effect_while_the_target_waits():
         await run.applied(Gtid(0, 1, 2))
 
 
-def _facts(link: Link) -> dict[str, object]:
+def _facts(link: Link) -> dict[str, Any]:
     return {name: getattr(link, name) for name in link.__struct_fields__}
 
 
