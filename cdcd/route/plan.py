@@ -23,6 +23,7 @@ from cdcd.row.charset import Collations
 from cdcd.row.column_type import Type
 from cdcd.row.key import UniqueKey
 from cdcd.row.rows import Plan
+from cdcd.sql import quote
 
 RowFilter = Callable[[Sequence[object]], bool]
 
@@ -87,7 +88,7 @@ def build(
         group=_group(target, referenced=referenced, together=together),
         operations=[OPERATIONS.index(operation) for operation in operations],
         row_filter=row_filter,
-        table_sql=_quoted_table(target),
+        table_sql=quote.table(target.name).encode(),
         row_key_sql=_quoted(row_key.name) if row_key is not None else b"",
         identical=identical,
         splits_updates=target.has_all_references,
@@ -177,11 +178,7 @@ def _group(target: Table, *, referenced: bool, together: bool) -> int:
 
 
 def _quoted(name: str) -> bytes:
-    return b"`" + name.encode().replace(b"`", b"``") + b"`"
-
-
-def _quoted_table(table: Table) -> bytes:
-    return _quoted(table.name[0]) + b"." + _quoted(table.name[1])
+    return quote.identifier(name).encode()
 
 
 def _complete(description: Description, source: Table | None) -> list[ColumnType]:
