@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from cdcd.errors import AccessDenied, ServerError
 from cdcd.model.table import SYSTEM_DATABASES, Column, ForeignKey, Key, Table, TableName
+from cdcd.mysql import answers
 from cdcd.sql import quote
 
 _COUNTER = re.compile(rb"(\n\) ENGINE=\w+) AUTO_INCREMENT=\d+")
@@ -44,6 +45,15 @@ async def read_tables(session: Queryable, names: Iterable[TableName]) -> dict[Ta
     return tables
 
 
+async def table_type(session: Queryable, name: TableName) -> str:
+    """Return what is under a name, as information_schema calls it ("VIEW", "SEQUENCE"); "" where nothing is."""
+    rows = await session.fetch(
+        "SELECT table_type FROM information_schema.tables"
+        f" WHERE table_schema = {quote.text(name[0])} AND table_name = {quote.text(name[1])}"
+    )
+    return str(rows[0][0]) if rows else ""
+
+
 def definition_query(name: TableName) -> str:
     """Return the query for a table's whole definition; :func:`definition` reads its row."""
     return f"SET STATEMENT sql_mode = '' FOR SHOW CREATE TABLE {quote.table(name)}"
@@ -59,8 +69,7 @@ def triggers_query(name: TableName) -> str:
 
 def definition(row: tuple[str | bytes, str | bytes]) -> bytes:
     """Return a table's definition as the server writes it, without its AUTO_INCREMENT counter."""
-    text = row[1].encode() if isinstance(row[1], str) else row[1]
-    return _COUNTER.sub(rb"\1", text, count=1)
+    return _COUNTER.sub(rb"\1", answers.raw(row[1]), count=1)
 
 
 async def _read(session: Queryable, name: TableName) -> Table | None:

@@ -15,6 +15,7 @@ from cdcd.errors import CdcdError, Conflict, UnsupportedEvent
 from cdcd.model.position import Progress
 from cdcd.model.query import Query
 from cdcd.model.table import TableName
+from cdcd.mysql.schema import table_type
 from cdcd.mysql.session import Session
 from cdcd.route import filtered
 from cdcd.route.announced import Announced, Announcement
@@ -259,17 +260,9 @@ class SchemaChanges:
 
     async def _is_other(self, name: TableName, transaction: Transaction, progress: Progress) -> bool:
         """Return whether a name is on the source a view's or a sequence's, and has been since the transaction."""
-        kind = await self._kind(name)
+        kind = await table_type(self.foreign.source, self._folded(name))
         is_other = kind in ("VIEW", "SEQUENCE")
         return is_other and not await self.ahead.next_change(name, transaction.gtid, progress)
-
-    async def _kind(self, name: TableName) -> str:
-        """Return what is under a name on the source, as information_schema calls it; "" where nothing is."""
-        database, table = map(quote.text, self._folded(name))
-        row = await self.foreign.source.fetch_one(
-            f"SELECT table_type FROM information_schema.tables WHERE table_schema = {database} AND table_name = {table}"
-        )
-        return str(row[0]) if row else ""
 
     def _check_filters(self, query: Query, change: ddl.SchemaChange, transaction: Transaction) -> None:
         names = map(self._folded, change.objects)
@@ -305,7 +298,7 @@ class SchemaChanges:
         """
         olds, news = change.objects[::2], change.objects[1::2]
         for name in olds:
-            if name in news or await self._kind(name) in ("", "VIEW"):
+            if name in news or await table_type(self.foreign.source, self._folded(name)) in ("", "VIEW"):
                 continue
             if await self.ahead.next_change(name, transaction.gtid, progress) not in ("CREATE TABLE", "RENAME TABLE"):
                 return name

@@ -9,7 +9,7 @@ from cdcd.errors import SchemaMismatch, ServerError, TargetAltered
 from cdcd.model.position import Progress
 from cdcd.model.table import Table, TableName
 from cdcd.mysql import codes
-from cdcd.mysql.schema import definition, definition_query, read_table
+from cdcd.mysql.schema import definition, definition_query, read_table, table_type
 from cdcd.mysql.session import Session
 from cdcd.route.plan import build
 from cdcd.route.rules import Rules
@@ -18,7 +18,6 @@ from cdcd.row.rows import Plan
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.runtime.log_ahead import LogAhead
 from cdcd.source.schema import describe, read_collations
-from cdcd.sql import quote
 
 log = structlog.get_logger()
 
@@ -117,12 +116,8 @@ class Tables:
 
     async def _is_sequence(self, name: TableName, transaction: Transaction, before: Progress) -> bool:
         """Return whether a table of a sequence's columns is one; raise SchemaMismatch where nothing tells."""
-        row = await self._source.fetch_one(
-            "SELECT table_type FROM information_schema.tables"
-            f" WHERE table_schema = {quote.text(name[0])} AND table_name = {quote.text(name[1])}"
-        )
-        if row is not None:
-            return bool(row[0] == "SEQUENCE")
+        if kind := await table_type(self._source, name):
+            return kind == "SEQUENCE"
         if await self.ahead.next_change(name, transaction.gtid, before) in _SEQUENCE_VERBS:
             return True
         raise SchemaMismatch(
