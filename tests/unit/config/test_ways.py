@@ -110,6 +110,17 @@ def test_a_file_with_two_ways_is_refused_and_both_are_named(tmp_path):
     assert any(told in problem for problem in refused.value.problems)
 
 
+def test_a_rule_that_is_wrong_is_told_beside_all_else(tmp_path):
+    """A mistake elsewhere in the file must not end in a traceback."""
+    path = tmp_path / "cdcd.toml"
+    sites = "".join(f'[sites.{site}]\nuser = "cdcd"\nport = {at}\n' for at, site in enumerate(SITES, 1))
+    link = '[links.{}_{}]\nsource = "{}"\ntarget = "{}"\ntables = ["shop"]\nrelay = true\n'
+    path.write_text(sites + "".join(link.format(*ends, *ends) for ends in permutations(SITES, 2)))
+    with pytest.raises(ConfigError) as refused:
+        load(path, {})
+    assert all('must be of the form "database.table"' in problem for problem in refused.value.problems)
+
+
 def test_a_file_with_one_way_is_fine(tmp_path):
     """Without relay, every row of a mesh has one step to go."""
     assert 6 == len(mesh(tmp_path, "false").links)
