@@ -18,6 +18,7 @@ from cdcd.checkpoint.store import COLUMNS, NO_PLACE, PLACE, SLOTS_MAX, place, re
 from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, LinkRuns, TargetBusy
 from cdcd.model.position import Gtid, Progress, pack
+from cdcd.mysql import answers
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
@@ -92,7 +93,7 @@ async def look(session: Session, link: str, *, lock: bool = False) -> State:
         epoch=epoch,
         batch=batch,
         origin=min(held.origins),
-        updated_at=max(_text(row[12]) for row in rows),
+        updated_at=max(answers.text(row[12]) for row in rows),
         sessions=await _alive(session, named),
     )
 
@@ -122,7 +123,7 @@ async def failure(session: Session, link: str, source: str, target: str) -> Fail
     if row is None or not row[0]:
         return None
     try:
-        return Failure(Gtid.parse(_text(row[0])), _text(row[1]))
+        return Failure(Gtid.parse(answers.text(row[0])), answers.text(row[1]))
     except ValueError as error:
         raise CdcdError(
             f"failed_gtid of {link} in cdcd.link is damaged: {error}", hint="the link notes it anew when it stops"
@@ -159,7 +160,8 @@ class Held:
         )
         await self.session.execute(
             "REPLACE INTO cdcd.skipped (link, gtid, content, skipped_by)"
-            f" VALUES ({quote.text(self.link)}, {quote.text(str(gtid))}, {_literal(content)}, {_literal(by[:255])})"
+            f" VALUES ({quote.text(self.link)}, {quote.text(str(gtid))}, {quote.any_text(content)},"
+            f" {quote.any_text(by[:255])})"
         )
 
     async def move(self, progress: Progress, origin: str) -> None:
@@ -245,11 +247,3 @@ def refuse_running(state: State, link: str, site: str) -> None:
     if state.sessions:
         named = ", ".join(map(str, state.sessions))
         raise LinkRuns(f"a cdcd runs the link {link}: its sessions {named} are alive").at(site=site)
-
-
-def _literal(text: str) -> str:
-    return f"_utf8mb4 {quote.binary(text.encode('utf-8', 'backslashreplace'))}"
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -13,6 +13,7 @@ from cdcd.checkpoint import layout
 from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, Fenced, TargetBusy
 from cdcd.model.position import Coordinates, Gtid, Position, Progress, unpack
+from cdcd.mysql import answers
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
@@ -140,10 +141,9 @@ class Checkpoint:
             f" WHERE link = {quote.text(self.link)} AND slot = 0 AND epoch = {self._epoch}"
         )
         if ours:
-            shown = reason[:FAILURE_CHARACTERS_MAX].encode("utf-8", "backslashreplace")
+            failure = quote.any_text(reason[:FAILURE_CHARACTERS_MAX])
             await session.execute(
-                f"UPDATE cdcd.link SET failed_gtid = {quote.text(str(gtid))}, failure = _utf8mb4 {quote.binary(shown)}"
-                f" WHERE {self._witness}"
+                f"UPDATE cdcd.link SET failed_gtid = {quote.text(str(gtid))}, failure = {failure} WHERE {self._witness}"
             )
         await session.execute("COMMIT" if ours else "ROLLBACK")
         return bool(ours)
@@ -161,7 +161,7 @@ class Checkpoint:
         )
         if row is not None:
             raise CdcdError(
-                f"rows born at {origin} come to this target by two ways, by link {_text(row[0])} too",
+                f"rows born at {origin} come to this target by two ways, by link {answers.text(row[0])} too",
                 hint="relay = true is for stars, chains and rings: stop one of the two links",
             )
 
@@ -245,16 +245,8 @@ def _read(rows: Sequence[Row]) -> tuple[int, Held]:
         raise ValueError(f"there are slots {', '.join(map(str, slots))}, and not those between")
     batch = max(row[4] for row in rows)
     latest = [row for row in rows if row[4] == batch]
-    position = Position.parse(_text(latest[0][1]))
-    applied = frozenset(gtid for row in latest for gtid in unpack(_bytes(row[2])))
+    position = Position.parse(answers.text(latest[0][1]))
+    applied = frozenset(gtid for row in latest for gtid in unpack(answers.raw(row[2])))
     server, file, *numbers = latest[0][7:]
-    at = Coordinates(_text(server), _text(file), *numbers)
-    return batch, Held(frozenset(_text(row[6]) for row in rows), Progress(position, applied, at))
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _bytes(value: bytes | str) -> bytes:
-    return value.encode() if isinstance(value, str) else value
+    at = Coordinates(answers.text(server), answers.text(file), *numbers)
+    return batch, Held(frozenset(answers.text(row[6]) for row in rows), Progress(position, applied, at))

@@ -83,7 +83,7 @@ async def write(session: Session, witness: Witness) -> bool:
 def statement(witness: Witness) -> bytes:
     """Return the statement that notes it, for any session's charset and sql_mode."""
     values = ",".join(
-        quote.binary(value.encode()) if name == "position" else f"_utf8mb4 X'{value.encode().hex()}'"
+        quote.binary(value.encode()) if name == "position" else quote.any_text(value)
         for name, value in zip(_COLUMNS, _values(witness), strict=True)
     )
     updates = ",".join(f"{name}=VALUES({name})" for name in _COLUMNS)

@@ -36,9 +36,8 @@ async def run(config: Config, path: Path, *, out: TextIO) -> bool:
 async def _check_place(config: Config, path: Path, link: Link) -> Iterable[Problem]:
     """Return what a run would say of the place where the link goes on, or begins."""
     source, target = config.sites[link.source], config.sites[link.target]
-    names = {each.name: (each.source, each.target) for each in config.links.values()}
     checkpoint = Checkpoint(link.name, link.source, link.target)
-    resumption = Resumption(link, source, target, names, StateFiles(state_folder(path)))
+    resumption = Resumption(link, source, target, config.ends, StateFiles(state_folder(path)))
     try:
         async with session_at(source, SourceLost) as asked:
             with closing(await SqlTarget.open(target, checkpoint)) as looked_at:

@@ -161,7 +161,14 @@ def _check_links(links: _Sections, sites: _Sections, place: Place) -> None:
 def _refuse_two_ways(links: _Sections, place: Place) -> None:
     """See that relaying links bring no row to a site twice."""
     known = [
-        Carrier(name, link["source"], link["target"], bool(link.get("relay")), link["tables"], bool(link.get("rename")))
+        Carrier(
+            name,
+            link["source"],
+            link["target"],
+            bool(link.get("relay")),
+            tuple(filter(None, link["tables"])),
+            bool(link.get("rename")),
+        )
         for name, link in _tables(links)
         if link.get("source") and link.get("target") and link.get("tables")
     ]

@@ -99,6 +99,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sites: dict[str, Site]
     links: dict[str, Link]
 
+    @property
+    def ends(self) -> dict[str, tuple[str, str]]:
+        """The source and the target of each link."""
+        return {link.name: (link.source, link.target) for link in self.links.values()}
+
     def is_active_active(self, link: Link) -> bool:
         """Return whether another link carries changes the opposite way between the same two sites."""
         return any(other.source == link.target and other.target == link.source for other in self.links.values())

@@ -8,9 +8,14 @@ table can be carried by both ways.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import NamedTuple
+
+from cdcd.config import overlap
+
+_BRACKETS = re.compile(r"\[[^\]]*\]")
 
 
 class Carrier(NamedTuple):
@@ -44,7 +49,7 @@ def two_ways(links: list[Carrier]) -> Iterator[tuple[Way, Way]]:
         renames = any(way.last.renames for arriving in ways.values() for way in arriving)
         for arriving in ways.values():
             for one, other in combinations(arriving, 2):
-                if renames or overlap(one.last.tables, other.last.tables):
+                if renames or may_meet(one.last.tables, other.last.tables):
                     yield one, other
 
 
@@ -66,21 +71,11 @@ def _ways(origin: str, links: list[Carrier]) -> Mapping[str, list[Way]]:
     return arriving
 
 
-def overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Return whether two sets of rules may match the same table; in doubt they do."""
-    return any(_may_meet(first, second) for first in one for second in other)
+def may_meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Return whether two sets of rules may match the same table, compared as where case does not count."""
+    return any(overlap.overlap(_folded(first), _folded(second)) for first in one for second in other)
 
 
-def _may_meet(first: str, second: str) -> bool:
-    """Compare what stands before the first wildcard of each, as names are compared: case may not count."""
-    for a, b in zip(first.lower(), second.lower(), strict=False):
-        if a in "*?[" or b in "*?[":
-            return True
-        if a != b:
-            return False
-    return len(first) == len(second) or _goes_on_with_wildcard(first, second)
-
-
-def _goes_on_with_wildcard(first: str, second: str) -> bool:
-    shorter, longer = sorted((first, second), key=len)
-    return longer[len(shorter)] in "*?["
+def _folded(rule: str) -> str:
+    """Return a rule that matches as much, and more, where case may not count: any character for a bracket."""
+    return _BRACKETS.sub("?", rule).lower()

@@ -43,24 +43,30 @@ class Query:
         return self.thread_id == 0
 
     def __str__(self) -> str:
-        """Return the statement for messages: shortened, and without the texts in it, which may be secrets."""
-        text = _without_texts(self.statement, self.sql_mode or 0)
-        shown = text if len(text) <= 200 else text[:197] + "..."
-        return shown.encode("utf-8", "backslashreplace").decode()
+        """Return the statement for messages."""
+        mode = self.sql_mode or 0
+        return shown(self.statement, bool(mode & MODE_ANSI_QUOTES), bool(mode & MODE_NO_BACKSLASH_ESCAPES))
 
 
-def _without_texts(statement: str, mode: int) -> str:
+def shown(statement: str, ansi_quotes: bool = False, no_backslash_escapes: bool = False) -> str:
+    """Return a statement for messages: shortened, and without the texts in it, which may be secrets."""
+    text = _without_texts(statement, ansi_quotes, no_backslash_escapes)
+    short = text if len(text) <= 200 else text[:197] + "..."
+    return short.encode("utf-8", "backslashreplace").decode()
+
+
+def _without_texts(statement: str, ansi_quotes: bool, no_backslash_escapes: bool) -> str:
     """Put ``'?'`` for each quoted text, and an empty comment for each comment; names and numbers stay.
 
     In another charset than UTF-8 a quote or a backslash may belong to a letter: nothing from the first one on is shown.
     """
     if _NOT_UTF8.search(statement):
         return re.split("['\"]", statement, maxsplit=1)[0] + "?"
-    return _lexemes(mode & MODE_ANSI_QUOTES, mode & MODE_NO_BACKSLASH_ESCAPES).sub(_shown, statement)
+    return _lexemes(ansi_quotes, no_backslash_escapes).sub(_replacement, statement)
 
 
 @functools.cache
-def _lexemes(ansi_quotes: int, no_backslash_escapes: int) -> re.Pattern[str]:
+def _lexemes(ansi_quotes: bool, no_backslash_escapes: bool) -> re.Pattern[str]:
     """Compile what is not shown, and the names that could be taken for it; each may lack its end."""
     within = "" if no_backslash_escapes else r"\\.|"
     texts = ["'"] if ansi_quotes else ["'", '"']
@@ -71,7 +77,7 @@ def _lexemes(ansi_quotes: int, no_backslash_escapes: int) -> re.Pattern[str]:
     return re.compile(rf"(?P<name>{name})|(?P<comment>{comment})|(?P<text>{text})".replace("$", r"\Z"), re.DOTALL)
 
 
-def _shown(found: re.Match[str]) -> str:
+def _replacement(found: re.Match[str]) -> str:
     return {"name": found[0], "comment": "/**/", "text": "'?'"}[found.lastgroup or "text"]
 
 

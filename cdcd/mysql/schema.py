@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from cdcd.errors import AccessDenied, ServerError
 from cdcd.model.table import SYSTEM_DATABASES, Column, ForeignKey, Key, Table, TableName
+from cdcd.mysql import answers
 from cdcd.mysql.flavor import Flavor
 from cdcd.sql import quote
 
@@ -73,8 +74,7 @@ def triggers_query(name: TableName) -> str:
 
 def definition(row: tuple[str | bytes, str | bytes]) -> bytes:
     """Return a table's definition as the server writes it, without its AUTO_INCREMENT counter."""
-    text = row[1].encode() if isinstance(row[1], str) else row[1]
-    return _COUNTER.sub(rb"\1", text, count=1)
+    return _COUNTER.sub(rb"\1", answers.raw(row[1]), count=1)
 
 
 async def _read(session: Queryable, name: TableName) -> Table | None:

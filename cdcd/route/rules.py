@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from cdcd.config.overlap import overlap
 from cdcd.errors import ConfigError
 from cdcd.model.table import SYSTEM_DATABASES, TableName
-from cdcd.route.overlap import overlap
 
 _ANSWERS_MAX = 65_536  # A server with more tables than this only pays for a second match.
 _WILDCARDS = frozenset("*?[")

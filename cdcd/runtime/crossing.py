@@ -16,6 +16,7 @@ from cdcd.config.schema import Link, Site
 from cdcd.errors import BinlogPurged, UnsupportedEvent
 from cdcd.model.position import Gtid, Position, Progress
 from cdcd.model.table import CHECKPOINT, TableName
+from cdcd.mysql import answers
 from cdcd.mysql.session import Session
 from cdcd.route.announced import Announcement, announcements, folded
 from cdcd.row.transaction import Transaction
@@ -75,7 +76,7 @@ class Crossings:
                 " what the link writes there, so nothing tells which came first",
                 hint="use one gtid_domain_id on the target; compare both sides, then cdcd skip the statement",
             )
-        end = Position.parse(logged.decode() if isinstance(logged, bytes) else logged)
+        end = Position.parse(answers.text(logged))
         own = Position(gtid for gtid in end if gtid.domain == domain)
         is_read = self._read is not None and self._read[0].sequence <= original.sequence <= self._read[1].sequence
         since = self._read[1] if self._read is not None and is_read else original

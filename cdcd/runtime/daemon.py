@@ -41,7 +41,7 @@ class Daemon:
                 link,
                 config.sites[link.source],
                 config.sites[link.target],
-                names={each.name: (each.source, each.target) for each in config.links.values()},
+                names=config.ends,
                 state=state,
                 is_paired=config.is_active_active(link),
             )

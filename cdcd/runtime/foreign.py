@@ -93,7 +93,7 @@ class Foreign:
         for database in sorted(databases & {*present, query.database} - {""}):
             if missing := [privilege for privilege in _SEEING if not grants.allow(privilege, (database, ""))]:
                 raise UnsupportedEvent(
-                    f"a statement that changes rows by its text alone: {ddl.without_literals(query.statement)}",
+                    f"a statement that changes rows by its text alone: {query}",
                     hint=f"{ROW_FORMAT}; or let cdcd see that no trigger, view or function of database {database}"
                     f" reaches carried tables: GRANT {', '.join(missing)} ON {quote.identifier(database)}.* there",
                 ).at(transaction=transaction.gtid)
@@ -140,6 +140,4 @@ class Foreign:
 
 
 def _unsupported(query: Query, what: str, transaction: Transaction) -> UnsupportedEvent:
-    return UnsupportedEvent(f"a statement that {what}: {ddl.without_literals(query.statement)}", hint=ROW_FORMAT).at(
-        transaction=transaction.gtid
-    )
+    return UnsupportedEvent(f"a statement that {what}: {query}", hint=ROW_FORMAT).at(transaction=transaction.gtid)

@@ -15,6 +15,7 @@ import structlog
 
 from cdcd.errors import SourceRewound
 from cdcd.model.position import Coordinates, Gtid, Position, parse_gtids
+from cdcd.mysql import answers
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
@@ -90,9 +91,9 @@ async def _check_domains(session: Session, later: list[str], position: Position,
         return
     queries = [session.flavor.log.position_of.format(file=quote.text(file), offset=FILE_START) for file in later]
     for file, row in zip(later, await session.fetch(" UNION ALL ".join(queries) + f" LIMIT {len(later)}"), strict=True):
-        if (begins := _text(row[0])) is None:
+        if row[0] is None:
             continue  # Purged meanwhile.
-        known = {gtid.domain for gtid in parse_gtids(begins)}
+        known = {gtid.domain for gtid in parse_gtids(answers.text(row[0]))}
         if missing := [gtid for gtid in position if gtid.domain not in known]:
             raise _rewound(f"where {file} begins it knows nothing of {_list(missing)}", position, at)
 
@@ -104,11 +105,7 @@ async def _position_at(session: Session, file: str, offset: int) -> Position | N
 
 async def _fetch_text(session: Session, query: str) -> str | None:
     row = await session.fetch_one(query)
-    return _text(row[0]) if row else None
-
-
-def _text(value: str | bytes | None) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value
+    return None if row is None or row[0] is None else answers.text(row[0])
 
 
 def _latest(gtids: Collection[Gtid]) -> list[Gtid]:

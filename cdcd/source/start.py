@@ -6,6 +6,7 @@ import re
 
 from cdcd.errors import BinlogPurged, CdcdError, ServerError
 from cdcd.model.position import Coordinates, Position, Progress
+from cdcd.mysql import answers
 from cdcd.mysql.session import Session
 from cdcd.source.continuity import FILE_START
 from cdcd.sql import quote
@@ -77,5 +78,4 @@ async def _progress_at(session: Session, at: Coordinates) -> Progress:
     row = await session.fetch_one(session.flavor.log.position_of.format(file=quote.text(at.file), offset=at.offset))
     if row is None or row[0] is None:
         raise BinlogPurged(f"the source does not know the position {at.file}:{at.offset}").at(site=session.site.name)
-    found: str | bytes = row[0]
-    return Progress(Position.parse(found.decode() if isinstance(found, bytes) else found), at=at)
+    return Progress(Position.parse(answers.text(row[0])), at=at)

@@ -13,7 +13,9 @@ from itertools import islice
 from typing import Literal
 
 from cdcd.errors import UnsupportedEvent
+from cdcd.model.query import shown
 from cdcd.model.table import TableName
+from cdcd.sql import quote
 from cdcd.sql.cursor import Reference, UnknownStatement
 from cdcd.sql.statement import Reader, SchemaChange
 from cdcd.sql.tokens import DEFAULT_MODE, SqlMode, Token, scan, tokenize
@@ -28,7 +30,6 @@ __all__ = [
     "names",
     "parse",
     "qualify",
-    "without_literals",
 ]
 
 Control = Literal["begin", "commit", "rollback", "savepoint", "rollback_to", "release", "xa"]
@@ -105,16 +106,6 @@ def names(statement: str, database: str, mode: SqlMode = DEFAULT_MODE) -> set[Ta
     return found
 
 
-def without_literals(statement: str, mode: SqlMode = DEFAULT_MODE) -> str:
-    """Return a statement for a message: what it says without the values in it, shortened."""
-    try:
-        tokens = tokenize(statement, mode)
-    except ValueError:
-        return "(a text that cannot be read)"
-    shown = " ".join(token.value if token.is_identifier or token.kind == "operator" else "?" for token in tokens[:60])
-    return shown if len(shown) <= 200 else shown[:197] + "..."
-
-
 def qualify(
     statement: str, database: str, rename: Callable[[TableName], TableName], mode: SqlMode = DEFAULT_MODE
 ) -> str:
@@ -125,14 +116,12 @@ def qualify(
     """
     change = parse(statement, database, mode)
     if change is None or change.kind not in ("table", "database"):
-        raise UnsupportedEvent(
-            f"cannot rewrite a statement for the target: {without_literals(statement, mode)}", hint=_HINT
-        )
+        raise UnsupportedEvent(f"cannot rewrite a statement for the target: {shown(statement, *mode)}", hint=_HINT)
     edits: list[tuple[int, int, str]] = []
     for reference in change.references:
         if not reference.name[0] or not reference.spans:
             raise UnsupportedEvent(
-                f"the statement does not say in which database: {without_literals(statement, mode)}", hint=_HINT
+                f"the statement does not say in which database: {shown(statement, *mode)}", hint=_HINT
             )
         edits.extend(_edits(reference, rename(reference.name)))
     for start, end, name in sorted(edits, reverse=True):
@@ -142,14 +131,10 @@ def qualify(
 
 def _edits(reference: Reference, target: TableName) -> list[tuple[int, int, str]]:
     """Return what replaces which part of the text: the names only, so that nothing between them is lost."""
-    parts = [_quote(part) for part in target if part]
+    parts = [quote.identifier(part) for part in target if part]
     if len(reference.spans) == 1:
         parts = [".".join(parts)]
     return [(start, end, part) for (start, end), part in zip(reference.spans, parts, strict=True)]
-
-
-def _quote(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
 
 
 def digest(statement: str, mode: SqlMode = DEFAULT_MODE) -> str:

@@ -21,3 +21,8 @@ def text(value: str) -> str:
 def binary(value: bytes) -> str:
     """Write bytes as a hexadecimal literal, which no charset or sql_mode can change."""
     return f"X'{value.hex()}'"
+
+
+def any_text(value: str) -> str:
+    """Quote a text literal for a session of any charset and sql_mode; what is not Unicode gets a backslash."""
+    return f"_utf8mb4 {binary(value.encode('utf-8', 'backslashreplace'))}"

@@ -127,12 +127,7 @@ class RowByRow:
             self._missing(step, at, DELETE_MISSED)
 
     async def _insert(self, step: RowSet, at: int) -> None:
-        try:
-            await self._run(step, at, "insert")
-        except ServerError as error:
-            if error.code != codes.DUPLICATE:
-                raise
-            await self._overwrite(step, at, error)
+        if not await self._write(step, at):
             self.met.add(INSERT_FOUND, self._source, step, at)
 
     async def _update(self, step: RowSet, at: int) -> None:
@@ -153,12 +148,18 @@ class RowByRow:
                 "the row to update is missing on the target, and the log holds only its changed columns",
                 hint="set binlog_row_image=FULL on the source, and compare the sites with cdcd verify",
             ).at(**self._where(step, at))
+        await self._write(step, at)
+
+    async def _write(self, step: RowSet, at: int) -> bool:
+        """Make the row what the change says; return whether it was not there."""
         try:
             await self._run(step, at, "insert")
         except ServerError as error:
             if error.code != codes.DUPLICATE:
                 raise
             await self._overwrite(step, at, error)
+            return False
+        return True
 
     async def _overwrite(self, step: RowSet, at: int, met: ServerError) -> None:
         """Write over the row that has our key; another row in the way stops the link."""

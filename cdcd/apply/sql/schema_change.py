@@ -28,7 +28,7 @@ from cdcd.apply.sql.row_by_row import explain
 from cdcd.errors import AccessDenied, ApplyFailed, CdcdError, ServerError, UnsupportedEvent
 from cdcd.model.query import Query
 from cdcd.model.table import TableName
-from cdcd.mysql import codes
+from cdcd.mysql import answers, codes
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
@@ -155,7 +155,7 @@ async def _announced(session: Session, change: Change) -> Announced | None:
     )
     if row is None:
         return None
-    return Announced(_bytes(row[0]).decode(), int(row[1]), _bytes(row[2]), str(row[3]))
+    return Announced(answers.text(row[0]), int(row[1]), answers.raw(row[2]), str(row[3]))
 
 
 async def _now(session: Session) -> str:
@@ -343,7 +343,7 @@ async def _definition(session: Session, name: TableName) -> bytes | None:
         if error.code not in _MISSING:
             raise
         return None
-    return _bytes(row[1]) if row else None
+    return answers.raw(row[1]) if row else None
 
 
 async def _identity(session: Session, name: TableName) -> list[tuple[object, ...]]:
@@ -357,7 +357,3 @@ async def _identity(session: Session, name: TableName) -> list[tuple[object, ...
         )
     except AccessDenied:
         return []
-
-
-def _bytes(value: bytes | str) -> bytes:
-    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value

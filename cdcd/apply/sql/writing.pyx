@@ -127,7 +127,7 @@ cpdef Writing writing_of(Plan plan):
 
 
 def _quoted(str name):
-    return b"`" + name.encode().replace(b"`", b"``") + b"`"
+    return quote.identifier(name).encode()
 
 
 def _row_event_map(Plan plan):

@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from cdcd.binlog.query import parse
+from cdcd.errors import MalformedEvent
 
 FLAGS = bytes([0]) + struct.pack("<I", 1 << 15 | 1 << 26 | 1 << 28)
 MODE = bytes([1]) + struct.pack("<Q", 4)
@@ -51,6 +52,12 @@ def test_what_is_not_there_has_its_default():
 def test_the_answer_that_the_source_gave_is_read():
     """A statement may be logged although its client was told of an error."""
     assert 1317 == query(error=1317).error
+
+
+def test_a_name_that_is_not_utf8_is_refused():
+    """Servers keep names in UTF-8: another reading of damaged bytes could be another database, or another zone."""
+    with pytest.raises(MalformedEvent, match="name that is not UTF-8"):
+        query(b"\x05\x01\xe9")
 
 
 def test_a_setting_that_is_not_known_is_named():

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from cdcd.config import load
-from cdcd.config.ways import Carrier, overlap, two_ways
+from cdcd.config.ways import Carrier, may_meet, two_ways
 from cdcd.errors import ConfigError
 
 
@@ -76,12 +76,15 @@ def test_a_renamed_table_may_be_any():
         ("shop.order", "shop.order*", True),
         ("shop.a*", "shop.b*", False),
         ("shop.[ab]*", "shop.b*", True),
-        ("*.t", "shop.u", True),
+        ("*.t", "shop.u", False),
+        ("shop.a*z", "shop.a*y", False),
+        ("shop.a*z", "shop.[!A]*z", True),
+        ("*.t", "shop.T", True),
     ],
 )
 def test_rules_overlap_unless_it_is_sure_that_they_do_not(one, other, expected):
     """A doubt must not end in two ways."""
-    assert expected == overlap((one,), (other,)) == overlap((other,), (one,))
+    assert expected == may_meet((one,), (other,)) == may_meet((other,), (one,))
 
 
 SITES = ("east", "west", "north")
@@ -105,6 +108,17 @@ def test_a_file_with_two_ways_is_refused_and_both_are_named(tmp_path):
         mesh(tmp_path, "true")
     told = "rows born at east would reach west by two ways, east to west and east to north to west"
     assert any(told in problem for problem in refused.value.problems)
+
+
+def test_a_rule_that_is_wrong_is_told_beside_all_else(tmp_path):
+    """A mistake elsewhere in the file must not end in a traceback."""
+    path = tmp_path / "cdcd.toml"
+    sites = "".join(f'[sites.{site}]\nuser = "cdcd"\nport = {at}\n' for at, site in enumerate(SITES, 1))
+    link = '[links.{}_{}]\nsource = "{}"\ntarget = "{}"\ntables = ["shop"]\nrelay = true\n'
+    path.write_text(sites + "".join(link.format(*ends, *ends) for ends in permutations(SITES, 2)))
+    with pytest.raises(ConfigError) as refused:
+        load(path, {})
+    assert all('must be of the form "database.table"' in problem for problem in refused.value.problems)
 
 
 def test_a_file_with_one_way_is_fine(tmp_path):

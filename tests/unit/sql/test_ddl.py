@@ -129,6 +129,7 @@ def test_a_change_of_tables_names_its_objects(statement: str, verb: str, objects
         ("CREATE TABLE t (a INT) VALUES (1)", "dml", "CREATE TABLE", [("db", "t")]),
         ("SHRED TABLE t", "unknown", "SHRED TABLE", []),
         ("DROP TABLE 't'", "unknown", "DROP TABLE", []),
+        ("DROP TABLE `caf\udce9`", "unknown", "DROP TABLE", []),
         ("CREATE DATABASE", "unknown", "CREATE DATABASE", []),
         ("RENAME TABLE a", "unknown", "RENAME TABLE", []),
         ("BEGIN NOT ATOMIC SELECT 1; END", "unknown", "BEGIN NOT", []),

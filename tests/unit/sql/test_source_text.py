@@ -43,6 +43,20 @@ def test_a_byte_of_a_character_is_no_backslash(collation, codec):
     assert 2 == len(tokenize(source.text, source.mode))
 
 
+def test_a_letter_is_read_as_the_server_reads_it():
+    """Python's codec reads the sign of Numero in the byte of the server's superscript n."""
+    source = SourceText.of(a_query(b"DROP TABLE `\xfc`", 36), {36: ("cp866", "")})
+    assert "DROP TABLE `\u207f`" == source.text
+    assert b"DROP TABLE `\xfc`" == source.encode(source.text)
+
+
+def test_a_letter_that_only_pythons_codec_has_is_refused():
+    """The server would read another one in its byte."""
+    source = SourceText.of(a_query(b"DROP TABLE `\xfc`", 36), {36: ("cp866", "")})
+    with pytest.raises(UnsupportedEvent, match="charset cp866"):
+        source.encode("DROP TABLE `\u2116`")
+
+
 def test_the_sql_mode_comes_with_the_text():
     """It decides what quotes and backslashes are."""
     assert SqlMode(True, False) == SourceText.of(a_query(b"x", sql_mode=4), CHARSETS).mode
