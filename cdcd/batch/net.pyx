@@ -169,6 +169,8 @@ cdef class Batch:
         net = NetTable(plan)
         for other in self.tables.values():
             if other.target.name == plan.target.name:
+                if other.layout.has_text_cells != net.layout.has_text_cells:
+                    raise RuntimeError(f"rows of {'.'.join(plan.route.source)} in two forms, which cannot be compared")
                 other.break_up()
                 net.break_up()
         self.tables[table] = net

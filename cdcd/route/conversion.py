@@ -147,6 +147,11 @@ def _of_geometry(_here: Type, there: Type) -> Verdict:
     return "checked" if there.family in GEOMETRIES else "lossy"
 
 
+def _of_canonical(_here: Type, there: Type) -> Verdict:
+    """Canonical text of any length, which has no space at its end."""
+    return "checked" if there.family == "text" else "lossy"
+
+
 def _as_text(there: Type, length: int) -> Verdict:
     """Judge values that the server writes as text of at most this many characters, none of them a space at the end."""
     if there.family not in ("text", "binary") or (there.is_fixed and there.family == "binary"):
@@ -157,7 +162,8 @@ def _as_text(there: Type, length: int) -> Verdict:
 _FAMILIES: dict[str, Callable[[Type, Type], Verdict]] = {
     "whole": _of_whole, "decimal": _of_decimal, "float": _of_float, "double": _of_float, "bit": _of_bit,
     "year": _of_year, "date": _of_date, "time": _of_datetime, "datetime": _of_datetime, "timestamp": _of_timestamp,
-    "text": _of_text, "binary": _of_binary, "uuid": _of_bytes, "inet6": _of_bytes, "inet4": _of_bytes,
+    "canonical": _of_canonical, "text": _of_text, "binary": _of_binary,
+    "uuid": _of_bytes, "inet6": _of_bytes, "inet4": _of_bytes,
     **dict.fromkeys(GEOMETRIES, _of_geometry),
 }  # fmt: skip
 
@@ -166,6 +172,8 @@ def is_as_fine(here: Type, there: Type) -> bool:
     """Return whether values that the target calls equal are equal on the source too, so that a key merges no rows."""
     if judge(here, there) not in ("exact", "checked"):
         return False
+    if here.family == "canonical":
+        return there.collation.endswith("_bin")
     if here.family != "text" or there.family != "text":
         return True
     if (here.charset, here.collation) == (there.charset, there.collation):

@@ -232,6 +232,8 @@ def _types(
     charset, collation = "", ""
     if column.collation_id is not None or (live and live.charset):
         charset, collation = charset_of(column, live, collations, description, name)
+    if column.type == cell.TEXT_CELL:
+        return Type("canonical", live.type if live is not None else "text"), Type.of(there)
     here = Type.of(live) if live is not None else Type.of_event(column, charset, collation, there)
     if here.family in ("enum", "set"):
         logged = Type.of_event(column, charset, collation, there)
@@ -342,6 +344,8 @@ def _fold(description: Description, i: int, source: Table | None, target: Table,
     name, column = description.column_names[i], description.columns[i]
     live, there = source.column(name) if source else None, target.column(name)
     assert there is not None
+    if column.type == cell.TEXT_CELL:
+        return "exact" if there.collation.endswith("_bin") else "never"
     if live is None and not (column.type in _INTEGERS and there.data_type in _INTEGER_NAMES):
         return "never"  # The event is older than the table: whether the target's type rounds is not known.
     if live is not None and (live.type, live.collation) != (there.type, there.collation):

@@ -8,6 +8,7 @@ plan         what a link does with one table: its layout, its route, its target'
 row_set      changes of one kind to one table, as references into their transactions' bytes
 key          hashes keys as the target compares them
 transaction  one source commit with its rows, and the tables that they are of
+writer       the other way: whoever has values and no log makes rows of them, through ``encoding``
 values       writes values as SQL; ``charset`` reads those of text
 
 A plan is three things, so that each reader needs no more than is his. The layout follows from the description of the
@@ -17,6 +18,10 @@ plan (names and values as SQL) on the latter. A link's registry holds its plans 
 event describes it, in one version of the schema, since the decoder makes it anew after each change of that; so an
 event holds nothing of any link, and two consumers may share its transactions. A batch keeps the plans that it has
 used: the schema changes for what comes after it.
+
+A writer's rows are byte for byte what a server logs of the same values, so nothing after it can tell them apart; only
+a column whose type no log has is a text cell. Two forms of one table's rows are never in one batch: equal keys would
+not meet.
 
 Invariants: a row is no Python object until something needs its values; every length was checked before it is
 trusted; a charset that is not known is refused, never guessed.

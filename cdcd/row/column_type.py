@@ -141,6 +141,41 @@ def is_stored_as(live: Column, column: ColumnType, collation: tuple[str, str] | 
     return replace(told, shown=declared.shown) == declared
 
 
+def is_compressed(column: Column) -> bool:
+    """Return whether the server packs a column's values."""
+    return column.type.endswith(_COMPRESSED)
+
+
+def stored_as(column: Column) -> tuple[int, int] | None:
+    """Return a column's storage in row images, as a cell type and its metadata; None for a type that has none.
+
+    What the server compresses is given as the text or bytes that it is.
+    """
+    kind = _STORED.get(column.data_type)
+    if kind is None:
+        return None
+    known = Type.of(column)
+    if kind == cell.BLOB:
+        return kind, len(f"{_BLOB_BYTES[column.data_type[:-4]]:x}") // 2 if column.data_type != "json" else 4
+    if kind in (cell.VARCHAR, cell.STRING):
+        return kind, _BYTES_OF.get(column.data_type, known.length * WIDTHS.get(column.charset, 1))
+    if kind in (cell.ENUM, cell.SET):
+        return kind, _member_bytes(kind, len(known.members or ()))
+    return kind, {
+        cell.FLOAT: 4,
+        cell.DOUBLE: 8,
+        cell.NEWDECIMAL: known.precision << 8 | known.scale,
+        cell.BIT: known.high.bit_length(),
+        cell.GEOMETRY: 4,
+    }.get(kind, known.scale)
+
+
+def _member_bytes(kind: int, count: int) -> int:
+    if kind == cell.ENUM:
+        return 1 if count < 256 else 2
+    return 8 if count > 32 else (count + 7) // 8
+
+
 def is_told_by_events(live: Column) -> bool:
     """Return whether an event tells all of a column, if it tells anything of it.
 

@@ -46,6 +46,7 @@ cdef enum:                  # how a cell is stored, and so what it is read as
     AS_UUID = 14
     AS_COMPRESSED = 15
     AS_ENUM = 16
+    AS_TEXT_CELL = 17       # canonical text, of values whose type no log has
 
 cdef enum:
     F_UNSIGNED = 1
@@ -58,6 +59,7 @@ cdef class Layout:
     cdef readonly tuple names               # of the columns, on the source
     cdef readonly list charsets             # of each column's text, "binary" of bytes, "" of what is neither
     cdef readonly list declared             # each column's type, "" where it is not known
+    cdef readonly bint has_text_cells
     cdef int count
     cdef int present_bytes
     cdef uint8_t* every_column              # the bitmap of an image that carries them all

@@ -32,7 +32,7 @@ _STORAGES = {
     cell.FLOAT: AS_FLOAT, cell.DOUBLE: AS_DOUBLE, cell.NEWDECIMAL: AS_DECIMAL, cell.YEAR: AS_YEAR, cell.DATE: AS_DATE,
     cell.NEWDATE: AS_DATE, cell.TIME2: AS_TIME, cell.DATETIME2: AS_DATETIME, cell.TIMESTAMP2: AS_TIMESTAMP,
     cell.BIT: AS_BIT, cell.ENUM: AS_ENUM, cell.SET: AS_SET, cell.GEOMETRY: AS_BINARY,
-    cell.BLOB_COMPRESSED: AS_COMPRESSED, cell.VARCHAR_COMPRESSED: AS_COMPRESSED,
+    cell.BLOB_COMPRESSED: AS_COMPRESSED, cell.VARCHAR_COMPRESSED: AS_COMPRESSED, cell.TEXT_CELL: AS_TEXT_CELL,
 }
 _INT_BYTES = {cell.TINY: 1, cell.SHORT: 2, cell.INT24: 3, cell.LONG: 4, cell.LONGLONG: 8}
 
@@ -108,6 +108,9 @@ cdef class Layout:
             self.prefixes[i] = 2 if metadata > 255 else 1
         elif kind in (cell.BLOB, cell.GEOMETRY, cell.BLOB_COMPRESSED):
             self.prefixes[i] = metadata
+        elif kind == cell.TEXT_CELL:
+            self.prefixes[i] = 4
+            self.has_text_cells = True
         else:
             raise UnsupportedEvent(
                 f"column {i + 1} of {self.source[0]}.{self.source[1]} is stored as type {kind}",
@@ -249,7 +252,7 @@ cdef class Layout:
         cdef const uint8_t* p
         cdef size_t length = self.value_at(column, start, offset, &p)
         cdef uint8_t kind = self.storages[column]
-        if kind == AS_TEXT or kind == AS_BINARY:
+        if kind == AS_TEXT or kind == AS_BINARY or kind == AS_TEXT_CELL:
             padded = self.details[column] if self.flags[column] & F_PADDED else 0
             return self._characters(column, p[:length].ljust(padded, b"\0"))
         if kind == AS_UUID:

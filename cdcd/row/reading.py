@@ -84,6 +84,8 @@ def charset_of(
 
 def _text_charset(column: ColumnType, live: Column | None, collations: Collations) -> str:
     """Return the charset in which a column's text or members are logged; "" for what is no text, or is not known."""
+    if column.type == cell.TEXT_CELL:
+        return "utf8mb4"
     if column.type not in cell.CHARACTER | {cell.ENUM, cell.SET}:
         return ""
     if column.collation_id is not None:

@@ -115,6 +115,17 @@ cdef class Transaction:
                 self.refs = <RowsRef*>smaller
                 self.ref_capacity = self.ref_count
 
+    def append(self, TableMap table not None, uint8_t kind, const uint8_t[::1] body not None, uint8_t flags=0):
+        """Add rows in the form of ``events``, for whoever has them and no log."""
+        if self.complete:
+            raise RuntimeError("a transaction that is complete takes no more rows")
+        self.add_rows(table, &body[0], body.shape[0], kind, flags)
+
+    def finish(self):
+        """Say that no rows follow."""
+        self.complete = True
+        self.trim()
+
     def note(self, statement):
         """Keep a statement for those who know the rules."""
         self.noted += (statement,)

@@ -9,7 +9,7 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 
 from cdcd.row.layout cimport (
-    ABSENT, AS_BINARY, AS_COMPRESSED, AS_ENUM, AS_INT, AS_TEXT, AS_UUID, F_PADDED, F_UNSIGNED, NULL_VALUE,
+    ABSENT, AS_BINARY, AS_COMPRESSED, AS_ENUM, AS_INT, AS_TEXT, AS_TEXT_CELL, AS_UUID, F_PADDED, F_UNSIGNED, NULL_VALUE,
     Layout,
 )
 from cdcd.row.plan cimport Plan
@@ -57,7 +57,7 @@ cdef class Writing:
         kind = self.layout.description.columns[i].type
         if kind == cell.FLOAT and there.data_type == "float":
             self.flags[i] |= SINGLE
-        if kind not in cell.CHARACTER:
+        if kind not in cell.CHARACTER and kind != cell.TEXT_CELL:
             return b""
         declared = self.layout.declared[i]
         if declared in cell.PRINTED and there.charset:
@@ -87,7 +87,7 @@ cdef class Writing:
         cdef uint8_t kind = layout.storages[column]
         if kind == AS_INT:
             return render_int(out, p, length, layout.flags[column] & F_UNSIGNED)
-        if kind == AS_TEXT:
+        if kind == AS_TEXT or kind == AS_TEXT_CELL:
             out.put_bytes(<bytes>self.introducers[column])
             return render_text(out, p, length)
         if kind == AS_BINARY or kind == AS_UUID:
