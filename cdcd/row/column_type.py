@@ -158,7 +158,7 @@ def stored_as(column: Column) -> tuple[int, int] | None:
     if kind == cell.BLOB:
         return kind, len(f"{_BLOB_BYTES[column.data_type[:-4]]:x}") // 2 if column.data_type != "json" else 4
     if kind in (cell.VARCHAR, cell.STRING):
-        return kind, _BYTES_OF.get(column.data_type, known.length * WIDTHS.get(column.charset, 1))
+        return kind, _BYTES_OF.get(column.data_type, known.length * named(column.charset).width)
     if kind in (cell.ENUM, cell.SET):
         return kind, _member_bytes(kind, len(known.members or ()))
     return kind, {

@@ -275,11 +275,15 @@ def _members(stored: ColumnType, text_charset: str) -> Encoder:
 
 def written(text: str, text_charset: str) -> bytes:
     """Return text in a server's charset; raise CellError where that is not certain."""
-    name = charset.codec(text_charset)
-    if name is None:
+    known = charset.named(text_charset)
+    if not known.codec:
         raise CellError(f"charset {text_charset} cannot be written exactly")
-    stored = text.encode(name)
-    if name != "utf-8" and charset.decode(stored, text_charset) != text:
+    try:
+        stored = known.write(text)
+        is_certain = charset.decode(stored, text_charset) == text
+    except ValueError:
+        is_certain = False
+    if not is_certain:
         raise CellError(f"characters that charset {text_charset} does not have")
     return stored
 

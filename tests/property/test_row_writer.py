@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -13,6 +14,7 @@ from cdcd.apply.sql.row_events import fits_row_events, format_description, row_e
 from cdcd.apply.sql.statement import render
 from cdcd.batch.net import Batch
 from cdcd.errors import SourceLost
+from cdcd.model.change import OPERATIONS
 from cdcd.model.position import Gtid
 from cdcd.model.table import Column, Key, Table
 from cdcd.mysql.schema import read_table
@@ -25,17 +27,16 @@ from cdcd.source.schema import read_collations
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.recording import record
 from tests.fixtures.sites import site
-from tests.property.test_values import COLUMNS, FAST, SETTINGS
+from tests.property.test_values import COLUMNS, SETTINGS
 
 # What a server packs is written as what it is: no two versions of zlib pack alike.
 WRITTEN = {kind: values for kind, values in COLUMNS.items() if "compressed" not in kind}
-OPERATIONS = ("insert", "update", "delete")
 
 
 @pytest.fixture(scope="module")
 def server(mariadb_programs: None) -> Iterator[MariaDB]:
-    """A server in a time zone of its own, that need not survive a crash."""
-    with MariaDB({**FAST, "default-time-zone": "+05:45"}) as server:
+    """A server in a time zone of its own,."""
+    with MariaDB({"default-time-zone": "+05:45"}) as server:
         yield server
 
 
@@ -49,7 +50,7 @@ def read_as(column: Column) -> str:
     return forms.get(column.data_type, "CAST({} AS CHAR)" if temporal else "{}").format(column.name)
 
 
-async def read_rows(server: MariaDB, table: Table) -> list[list[object]]:
+async def read_rows(server: MariaDB, table: Table) -> list[list[Any]]:
     """Return the rows in a form that the writer takes."""
     session = await Session.open(site(server, "east"), SourceLost, "SET time_zone = '+00:00'")
     try:
@@ -59,7 +60,7 @@ async def read_rows(server: MariaDB, table: Table) -> list[list[object]]:
         await session.close()
 
 
-def as_given(column: Column, value: object) -> object:
+def as_given(column: Column, value: Any) -> Any:
     """Return a value as the writer takes it: labels as their numbers."""
     return int(value) if value is not None and column.data_type in ("enum", "set") else value
 
@@ -102,7 +103,9 @@ async def _apply_as_events(server: MariaDB, writer: RowWriter, transaction: Tran
         batch.add(transaction)
         [step] = batch.partitions(1)[0].steps
         assert fits_row_events(step)
-        await session.execute(format_description())
+        able = session.flavor.row_events_as_statements
+        assert able is not None
+        await session.execute(format_description(able.version.encode(), able.event_types))
         for statement in row_events(step):
             await session.execute(statement.sql)
         await session.execute("COMMIT")
@@ -141,7 +144,7 @@ changes = st.lists(st.tuples(st.sampled_from(["put", "drop"]), st.integers(1, 4)
 def transactions_of(writer: RowWriter, changes: list[tuple[str, int, str | None]]) -> tuple[list[Transaction], object]:
     """Return a transaction for each change that means something, and the rows at the end."""
     rows: dict[int, str | None] = {}
-    made = []
+    made: list[Transaction] = []
     for kind, key, text in changes:
         transaction = Transaction(Gtid(0, 1, len(made) + 1), 0)
         if kind == "put" and key in rows:

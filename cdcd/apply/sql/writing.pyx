@@ -17,6 +17,7 @@ from cdcd.row.values cimport Out, little_endian, render_binary, render_int, rend
 
 from cdcd.errors import SchemaMismatch
 from cdcd.row import cell, compression
+from cdcd.sql import quote
 
 cdef enum:
     WRITTEN = 1

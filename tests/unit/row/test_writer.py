@@ -5,14 +5,17 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from cdcd.apply.sql.statement import render
+from cdcd.batch.admission import Admission
 from cdcd.batch.net import Batch
 from cdcd.binlog import table_map
 from cdcd.errors import SchemaMismatch, UnsupportedEvent
+from cdcd.model.change import OPERATIONS
 from cdcd.model.position import Gtid
 from cdcd.model.table import Column, Key, Table
 from cdcd.route.plan import build
@@ -21,7 +24,7 @@ from cdcd.row.plan import Plans
 from cdcd.row.reading import layout
 from cdcd.row.transaction import Transaction
 from cdcd.row.writer import RowWriter
-from tests.fixtures.binlog_bytes import COLLATIONS, OPERATIONS, Log, LoggedTable
+from tests.fixtures.binlog_bytes import COLLATIONS, Log, LoggedTable
 
 INSERT, UPDATE, DELETE = 0, 1, 2
 
@@ -42,13 +45,13 @@ def a_transaction(number: int = 1) -> Transaction:
     return Transaction(Gtid(0, 1, number), 0)
 
 
-def read(writer: RowWriter, transaction: Transaction) -> list[tuple[object, object]]:
+def read(writer: RowWriter, transaction: Transaction) -> list[tuple[Any, Any]]:
     """Return a transaction's changes as the layout of the writer's description reads them."""
     images: Layout = layout(writer.description, writer.table, COLLATIONS)
     return [change for _, kind, body in transaction.events for change in images.changes(kind, body)]
 
 
-def cells(declared: str, *values: object, charset: str = "") -> list[object]:
+def cells(declared: str, *values: object, charset: str = "") -> list[Any]:
     """Write values into a column and read them back."""
     writer, transaction = RowWriter(a_table(a_column("v", declared, charset))), a_transaction()
     writer.insert(transaction, [(value,) for value in values])
@@ -206,7 +209,9 @@ def statements(source: Table, target: Table, rows: Sequence[Sequence[object]], t
     plan = build(writer.description, source, target, COLLATIONS, operations=OPERATIONS, row_filter=None)
     plans.keep(writer.table_map, plan)
     batch = Batch(plans)
-    assert 1 == batch.extend([transaction], 0, origin=None, applied=frozenset(), transactions_max=9, bytes_max=1 << 20)
+    assert (1, Admission.JOINS) == batch.extend(
+        [transaction], 0, origin=None, applied=frozenset(), transactions_max=9, bytes_max=1 << 20
+    )
     return [s.sql.decode() for step in batch.partitions(1)[0].steps for s in render(step)]
 
 
