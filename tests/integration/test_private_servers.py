@@ -9,11 +9,12 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
 from tests.fixtures.mariadb import MariaDB, ServerFailed
-from tests.fixtures.servers import ServerFactory
+from tests.fixtures.servers import ServerFactory, sweep
 
 CHILD = """
 import sys
@@ -78,6 +79,18 @@ def test_account_of_the_daemon_may_do_everything(east: MariaDB, database: str) -
         cursor.execute("SHOW MASTER STATUS")
 
         assert cursor.fetchone() is not None
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    """Servers keep their data in memory, of which no reboot and no cleaner of /tmp frees any in time."""
+    gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], stdout=subprocess.PIPE, check=True)
+    left, own = tmp_path / f"cdcd-{int(gone.stdout)}-x", tmp_path / f"cdcd-{os.getpid()}-x"
+    for folder in (left, own):
+        (folder / "data").mkdir(parents=True)
+
+    sweep(tmp_path)
+
+    assert [own] == list(tmp_path.iterdir())
 
 
 def test_server_that_cannot_start_shows_its_log(server_factory: ServerFactory) -> None:

@@ -13,10 +13,16 @@ from tests.fixtures.moved_on import HISTORY, TABLE, begin, both, rows
 from tests.fixtures.sites import a_link
 
 
-@pytest.fixture(scope="module", params=["NO_LOG", "MINIMAL"])
-def short(request, module_server_factory):
+@pytest.fixture(scope="module")
+def shorts(module_server_factory):
+    """A source for each logging of metadata that leaves the columns' names out."""
+    return {metadata: module_server_factory({"binlog-row-metadata": metadata}) for metadata in ("NO_LOG", "MINIMAL")}
+
+
+@pytest.fixture(params=["NO_LOG", "MINIMAL"])
+def short(request, shorts):
     """A source whose events do not name columns."""
-    return module_server_factory({"binlog-row-metadata": request.param})
+    return shorts[request.param]
 
 
 @pytest.fixture

@@ -81,10 +81,18 @@ async def _record(server: MariaDB) -> Recording:
         await session.close()
 
 
-@pytest.fixture(scope="module", params=[{}, COMPRESSING], ids=["plain", "compressed"])
-def recording(request: pytest.FixtureRequest, module_server_factory: ServerFactory) -> Recording:
-    """What a server sends without checksums, so that damage reaches the decoder."""
-    return asyncio.run(_record(module_server_factory({"binlog-checksum": "NONE", **request.param})))
+@pytest.fixture(scope="module")
+def recordings(module_server_factory: ServerFactory) -> dict[str, Recording]:
+    """What servers send without checksums, so that damage reaches the decoder."""
+    ways: dict[str, dict[str, str]] = {"plain": {}, "compressed": COMPRESSING}
+    without = {"binlog-checksum": "NONE"}
+    return {name: asyncio.run(_record(module_server_factory({**without, **way}))) for name, way in ways.items()}
+
+
+@pytest.fixture(params=["plain", "compressed"])
+def recording(request: pytest.FixtureRequest, recordings: dict[str, Recording]) -> Recording:
+    """One of them."""
+    return recordings[request.param]
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import pymysql
 import pytest
 
 from tests.fixtures.mariadb import HOST
+from tests.fixtures.servers import memory
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 120
@@ -56,14 +57,14 @@ class RunningDemo:
 
 @pytest.fixture
 def folder() -> Iterator[str]:
-    """A temporary folder with a short path: a server's unix socket lies deep in it."""
-    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+    """A temporary folder, in memory, with a short path: a server's unix socket lies deep in it."""
+    with tempfile.TemporaryDirectory(prefix="demo-", dir=memory()) as folder:
         yield folder
 
 
 def test_both_sides_end_equal_and_quiet(folder: str) -> None:
     """Its exit status is what a user of the demo relies on, and its verdict what he reads."""
-    demo = RunningDemo(folder, seconds=5)
+    demo = RunningDemo(folder, seconds=2)
 
     assert 0 == demo.wait(), demo.output
     assert ["equal", "quiet", "clean"] == re.findall(r"✔ (\w+)", demo.output), demo.output
