@@ -1,5 +1,9 @@
 """Partitions of a batch to the target: statements, writers, conflicts, and the dispatcher that feeds them.
 
+``contract`` says what any target must offer: a claim, writers, a catalog; and that a mark is data, which each kind of
+target keeps in its own way. ``dispatcher`` knows no more than that. ``sql`` is the kind that speaks SQL; a broker is
+another folder beside it, whose writers take a partition's transactions unmerged. What follows is told of ``sql``.
+
 A writer applies one partition as one target transaction: the marker row first, then the rows, then COMMIT.
 Three modes, the fastest first, where one that fails is rolled back before the next:
 

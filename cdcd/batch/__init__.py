@@ -1,5 +1,8 @@
 """Which changes go to the target together: net changes, write sets, and how a batch splits.
 
+``admission`` answers whether a transaction may join a batch, or why not; ``net`` is the batch, with a ``net_table`` for
+each table; ``walk`` goes through rows as the link carries them.
+
 While the writers are busy with one batch, transactions are added to the next as they arrive; when the
 writers are idle, what there is goes at once. A batch is split by the connected components of its write
 sets: transactions that share any key, as the target compares keys, stay together and in order; unrelated

@@ -1,7 +1,8 @@
 """Bytes in, transactions out. Compiled, no sockets, no clock, no await.
 
-``framing`` cuts chunks into packets, ``decoder`` reads their events and assembles transactions; rows stay the bytes
-that the server sent, copied once. ``table_map`` reads the event that names a table's columns, ``query`` the one
+``framing`` cuts chunks into packets, ``decoder`` reads their events, and ``assembler`` puts transactions together from
+what these say; rows stay the bytes that the server sent, copied once. Another server's events are another decoder
+between the same two. ``table_map`` reads the event that names a table's columns, ``query`` the one
 that carries a statement: both are rare, so both are plain Python. What rows are made of is ``cdcd.row``'s.
 
 Invariants: a transaction is handed on only when its end has been read; every length is checked before it is

@@ -7,7 +7,6 @@ rules       which tables a link carries, and what each is called on the target
 plan        what a link does with one table, as a ``cdcd.row.plan.Plan``: ``conversion`` judges its columns' types,
             ``keys`` its keys
 announced   which statements of the log cdcd itself has run
-source_text a statement of the log as ``cdcd.sql`` reads it, in the charset and sql_mode of its session
 where       row filters: ``binding`` ties one to a table by way of ``operand``, ``collation`` and ``numbers`` hold
             what the server says about two values
 
