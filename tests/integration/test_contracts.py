@@ -39,7 +39,7 @@ class Target:
 @asynccontextmanager
 async def fake(_server, _link) -> AsyncIterator[Target]:
     """Make a target without a server."""
-    target = FakeTarget(epoch=7)
+    target = FakeTarget(epochs=[7])
     writer = await target.open_writer(0)
 
     def kept():

@@ -74,7 +74,7 @@ async def a_dispatcher(target: FakeTarget, writers: int) -> Dispatcher:
 
 async def test_one_writers_mark_moves_the_position_past_its_batch() -> None:
     """All of the batch is in its transaction."""
-    target = FakeTarget(epoch=1)
+    target = FakeTarget(epochs=[1])
     dispatcher = await a_dispatcher(target, 1)
     await dispatcher.apply(Batch(gtids(6, 7)), before=at(5), after=at(7), origin=None)
     assert [gtids(6, 7)] == target.committed
@@ -84,7 +84,7 @@ async def test_one_writers_mark_moves_the_position_past_its_batch() -> None:
 
 async def test_several_writers_marks_say_together_what_is_applied() -> None:
     """Each commits alone, so each may say of itself only what it holds."""
-    target = FakeTarget(epoch=1)
+    target = FakeTarget(epochs=[1])
     dispatcher = await a_dispatcher(target, 3)
     await dispatcher.apply(Batch(gtids(6, 7, 8)), before=at(5), after=at(8), origin="south")
     assert [at(5).besides(gtids(slot + 6)) for slot in range(3)] == [target.marks[slot].progress for slot in range(3)]
@@ -94,7 +94,7 @@ async def test_several_writers_marks_say_together_what_is_applied() -> None:
 
 async def test_one_writers_error_is_the_batchs() -> None:
     """What the others committed is told by their marks, and the position stays before the batch."""
-    target = FakeTarget(epoch=1, fails={1: Conflict("another row is in the way")})
+    target = FakeTarget(epochs=[1], fails={1: Conflict("another row is in the way")})
     dispatcher = await a_dispatcher(target, 2)
     with pytest.raises(Conflict, match="in the way"):
         await dispatcher.apply(Batch(gtids(6, 7)), before=at(5), after=at(7), origin=None)
@@ -104,7 +104,7 @@ async def test_one_writers_error_is_the_batchs() -> None:
 
 async def test_batches_are_numbered_on_whatever_they_are() -> None:
     """A number that came twice would be refused, or hide what the other holds."""
-    target = FakeTarget(epoch=1)
+    target = FakeTarget(epochs=[1])
     dispatcher = await a_dispatcher(target, 2)
     await dispatcher.apply(Batch(gtids(6, 7)), before=at(5), after=at(7), origin=None)
     await dispatcher.move(at(8))
@@ -116,9 +116,9 @@ async def test_batches_are_numbered_on_whatever_they_are() -> None:
 
 async def test_a_later_runs_epoch_ends_this_one() -> None:
     """Nothing of it is committed any more."""
-    target = FakeTarget(epoch=1)
+    target = FakeTarget(epochs=[1])
     dispatcher = await a_dispatcher(target, 1)
-    target.epoch = 2
+    target.epochs.append(2)
     with pytest.raises(Fenced):
         await dispatcher.move(at(6))
     assert {} == target.marks
@@ -126,7 +126,7 @@ async def test_a_later_runs_epoch_ends_this_one() -> None:
 
 async def test_writers_come_and_go_between_batches() -> None:
     """A reload changes their number without a new claim."""
-    target = FakeTarget(epoch=1)
+    target = FakeTarget(epochs=[1])
     dispatcher = await a_dispatcher(target, 2)
     await dispatcher.resize(4)
     assert [0, 1, 2, 3] == [writer.slot for writer in dispatcher.writers]
