@@ -93,7 +93,7 @@ def render_one(RowSet row_set, size_t at, str verb):
         out.put_bytes(b" LIMIT 1")
         return Statement(out.take(), row_set, at, 1, 1, True, _is_lenient(out, row_set.plan))
     _put_insert_head(out, row_set.plan, row_set.change(at).after.present)
-    _put_row(out, row_set.plan, row_set.change(at).after)
+    _put_row(out, writing_of(row_set.plan), row_set.change(at).after)
     return Statement(out.take(), row_set, at, 1, 1, True, _is_lenient(out, row_set.plan))
 
 
@@ -130,6 +130,7 @@ def describe(RowSet row_set, size_t at):
 cdef object _insert(RowSet row_set, size_t first):
     """A multi-row INSERT; net changes of a table whose only unique key is the row key go as an upsert."""
     cdef Plan plan = row_set.plan
+    cdef Writing writing = writing_of(plan)
     cdef Out out = Out()
     cdef size_t at, complete
     cdef long long matched = 0
@@ -141,7 +142,7 @@ cdef object _insert(RowSet row_set, size_t first):
             if at - first >= INSERT_ROWS or not _same_columns(plan, row_set, at - 1):
                 break
             out.put_char(44)
-        _put_row(out, plan, row_set.change(at).after)
+        _put_row(out, writing, row_set.change(at).after)
         if at > first and out.size > STATEMENT_BYTES:
             out.size = complete
             break
@@ -190,9 +191,8 @@ cdef int _leave_out(Out out, Plan plan, int i) except -1:
     return 0
 
 
-cdef int _put_row(Out out, Plan plan, Image image) except -1:
-    cdef Writing writing = writing_of(plan)
-    cdef Layout layout = plan.layout
+cdef int _put_row(Out out, Writing writing, Image image) except -1:
+    cdef Layout layout = writing.layout
     cdef int i
     cdef uint8_t separator = 40
     layout.locate(image, end_of(image), layout.offsets_after)
