@@ -4,26 +4,45 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from typing import NamedTuple
 
 import pytest
 
 from tests.fixtures import proxy
 from tests.fixtures.daemon import until
 
-ROWS = 1_000_000
-PEAK_BYTES_MAX = 200_000_000
+MIB = 1024 * 1024
 BIG = "CREATE TABLE shop.big (id INT PRIMARY KEY, body CHAR(240) CHARACTER SET latin1) ENGINE=InnoDB"
 ROOMY = {"innodb-buffer-pool-size": "256M", "innodb-log-file-size": "512M"}
 ON_DISK = None  # A gigabyte and more for each server is too much to keep in memory.
 
 
+class Scale(NamedTuple):
+    """So many rows of a quarter of a kilobyte, which would not fit in the peak, and what a link may hold of them."""
+
+    rows: int
+    peak_bytes_max: int
+    limits: dict[str, int]
+
+
+SMALL = Scale(300_000, 100_000_000, {"transaction_bytes_max": 4 * MIB, "queue_bytes_max": 8 * MIB})
+LARGE = Scale(1_000_000, 200_000_000, {})
+HUGE = Scale(4_000_000, 200_000_000, {})
+
+
 @pytest.fixture(scope="module")
-def source(module_server_factory):
-    """A server whose log holds one transaction of a million rows, a quarter of a gigabyte."""
+def scale(request):
+    """Return how much a link is given: as much as its defaults are made for in a storm."""
+    return LARGE if request.config.getoption("--storm") else SMALL
+
+
+@pytest.fixture(scope="module")
+def source(module_server_factory, scale):
+    """A server whose log holds one large transaction."""
     server = module_server_factory(ROOMY, within=ON_DISK)
     server.sql(f"CREATE DATABASE shop; {BIG}")
     server.before = server.binlog_position()[2]
-    rows = f"SELECT seq, REPEAT(CHAR(65 + seq % 26), 240) FROM shop.seq_1_to_{ROWS}"
+    rows = f"SELECT seq, REPEAT(CHAR(65 + seq % 26), 240) FROM shop.seq_1_to_{scale.rows}"
     server.sql(f"INSERT INTO shop.big {rows}")
     return server
 
@@ -37,11 +56,12 @@ def target(server_factory):
 
 
 @pytest.fixture
-def link(source, target, daemon_factory):
+def link(source, target, scale, daemon_factory):
     """Make the daemon of a link that begins before the large transaction; ``through`` stands in for its source."""
 
     def make(through=None):
-        keys = {"source": "a", "target": "b", "tables": ["shop.*"], "start": source.before, "heartbeat_seconds": 2}
+        keys = {"source": "a", "target": "b", "tables": ["shop.*"], "start": source.before}
+        keys |= {"heartbeat_seconds": 2, **scale.limits}
         return daemon_factory({"a": through or source, "b": target}, {"big": keys})
 
     return make
@@ -99,7 +119,7 @@ def assert_whole(source, target):
     assert source.sql(query) == target.sql(query)
 
 
-def test_a_transaction_of_a_million_rows_passes_in_little_memory(link, source, target):
+def test_a_large_transaction_passes_in_little_memory(link, source, target, scale):
     """It is streamed into one target transaction: nobody ever sees a part of it."""
     daemon = link()
     with Reader(target) as reader:
@@ -107,55 +127,55 @@ def test_a_transaction_of_a_million_rows_passes_in_little_memory(link, source, t
         until(lambda: rows_applied(daemon) > 0)
         before = target.binlog_position()
         until(lambda: daemon.status["big"]["transactions"] == 1, 180)
-        until(lambda: ROWS in reader.seen)
-    assert {0, ROWS} == reader.seen
+        until(lambda: scale.rows in reader.seen)
+    assert {0, scale.rows} == reader.seen
     assert 1 == transactions(target, before)
-    assert daemon.peak_bytes < PEAK_BYTES_MAX
+    assert daemon.peak_bytes < scale.peak_bytes_max
     assert_whole(source, target)
 
 
-def test_a_large_transaction_cut_in_its_middle_is_applied_once(link, source, target):
+def test_a_large_transaction_cut_in_its_middle_is_applied_once(link, source, target, scale):
     """Whether cdcd dies or the source's connection: what was sent rolls back, and all of it comes again."""
     with proxy.Proxy(source) as through, Reader(target) as reader:
         daemon = link(through)
         daemon.start()
-        until(lambda: rows_applied(daemon) > ROWS // 3)
-        assert daemon.peak_bytes < PEAK_BYTES_MAX
+        until(lambda: rows_applied(daemon) > scale.rows // 3)
+        assert daemon.peak_bytes < scale.peak_bytes_max
         daemon.kill()
         daemon.start()
-        until(lambda: rows_applied(daemon) > ROWS // 3)
+        until(lambda: rows_applied(daemon) > scale.rows // 3)
         through.cut()
         until(lambda: daemon.status["big"]["transactions"] == 1, 180)
-        until(lambda: ROWS in reader.seen)
-        assert {0, ROWS} == reader.seen
+        until(lambda: scale.rows in reader.seen)
+        assert {0, scale.rows} == reader.seen
     assert daemon.status["big"]["stages"]["source"]["reconnects"] >= 1
     assert [] == daemon.events("share_contradicted")
-    assert daemon.peak_bytes < PEAK_BYTES_MAX
+    assert daemon.peak_bytes < scale.peak_bytes_max
     assert_whole(source, target)
 
 
-@pytest.mark.parametrize("rows", [400_000, pytest.param(4_000_000, marks=pytest.mark.storm)])
-def test_a_target_that_stands_still_holds_the_source_back(server_factory, daemon_factory, rows):
+@pytest.mark.parametrize("scale", [SMALL, pytest.param(HUGE, marks=pytest.mark.storm)], ids=["small", "huge"])
+def test_a_target_that_stands_still_holds_the_source_back(server_factory, daemon_factory, scale):
     """Under FLUSH TABLES WITH READ LOCK, for a backup, the backlog waits in the source's log, not in memory."""
     a, b = server_factory(ROOMY, within=ON_DISK), server_factory(ROOMY, within=ON_DISK)
     for server in (a, b):
         server.sql(f"CREATE DATABASE shop; {BIG}; CREATE TABLE shop.small (id INT PRIMARY KEY)")
-    keys = {"source": "a", "target": "b", "tables": ["shop.*"], "heartbeat_seconds": 2}
+    keys = {"source": "a", "target": "b", "tables": ["shop.*"], "heartbeat_seconds": 2, **scale.limits}
     daemon = daemon_factory({"a": a, "b": b}, {"big": keys})
     daemon.start()
     daemon.streams()
     with closing(b.connect()) as backup:
         backup.cursor().execute("FLUSH TABLES WITH READ LOCK")
         body = "REPEAT(CHAR(65 + seq % 26), 240)"
-        for first in range(1, rows, 4000):
+        for first in range(1, scale.rows, 4000):
             small = "".join(f"INSERT INTO shop.small VALUES ({first + n});" for n in range(50))
             a.sql(f"{small} INSERT INTO shop.big SELECT seq, {body} FROM shop.seq_{first}_to_{first + 3999}")
-        until(lambda: held(daemon) > 12 * 1024 * 1024)
+        until(lambda: held(daemon) > 6 * MIB)
         assert b.sql("SELECT COUNT(*) FROM shop.big") == [(0,)]
         assert "streaming" == daemon.states["big"]
         backup.cursor().execute("UNLOCK TABLES")
     until(lambda: a.sql("SELECT COUNT(*) FROM shop.small") == b.sql("SELECT COUNT(*) FROM shop.small"), 600)
-    assert daemon.peak_bytes < PEAK_BYTES_MAX
+    assert daemon.peak_bytes < scale.peak_bytes_max
     assert_whole(a, b)
 
 
