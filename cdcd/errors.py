@@ -221,6 +221,7 @@ class ServerError(CdcdError):
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"server error {code}: {message}")
         self.code = code
+        self.answered = 0  # statements of the same command, before the one that failed
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> CdcdError | None:

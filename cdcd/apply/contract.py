@@ -18,8 +18,10 @@ from cdcd.row.row_set import RowSet
 class Mark:
     """What a target transaction says of itself: whose changes it holds, and what is applied once it is there.
 
-    It is committed with the changes, and only while no later epoch of the link and no later batch of the slot has been.
-    A server keeps it as a row, which is also what the reader of its log knows the transaction by.
+    It is committed with the changes, and only while no later epoch of the link has been; where an earlier try of it
+    failed, also only while the slot does not hold its batch: what seemed to fail may be there. No two marks of an epoch
+    that are not tries of one transaction have the same batch. A server keeps it as a row, which is also what the reader
+    of its log knows the transaction by.
     """
 
     link: str

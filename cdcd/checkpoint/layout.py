@@ -18,14 +18,16 @@ from cdcd.sql import quote
 
 log = structlog.get_logger()
 
-LAYOUT = 2
+LAYOUT = 3
 _COMMENT = f"cdcd layout {LAYOUT}"
+_COLUMN = re.compile(r"^  ([a-z_]+) +([A-Z]+(?:\(\d+\))?(?: UNSIGNED)?)", re.MULTILINE)
 _VERSION = re.compile(r"cdcd layout (\d+)")
 _OPTIONS = f"ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='{_COMMENT}'"
 
 CREATE_DATABASE = "CREATE DATABASE IF NOT EXISTS cdcd CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 COLUMNS = {
     # One row a writer. The last five say where the log event lies that ``position`` ends with, and on which server.
+    # The epoch is a part of the key: an update event that names an earlier one finds no row, which is an error.
     "checkpoint": """\
   link          VARCHAR(64)       NOT NULL,
   slot          SMALLINT UNSIGNED NOT NULL,
@@ -41,7 +43,8 @@ COLUMNS = {
   log_offset    BIGINT UNSIGNED   NOT NULL DEFAULT 0,
   event_time    BIGINT UNSIGNED   NOT NULL DEFAULT 0,
   log_began     BIGINT UNSIGNED   NOT NULL DEFAULT 0,
-  PRIMARY KEY (link, slot)""",
+  PRIMARY KEY (link, slot, epoch),
+  UNIQUE KEY slot (link, slot)""",
     # Announcements of schema changes that a link is about to run.
     "ddl": """\
   link         VARCHAR(64)     NOT NULL,
@@ -76,14 +79,15 @@ COLUMNS = {
   skipped_at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   PRIMARY KEY (link, gtid)""",
 }
-# From layout 1, of tables that it had.
+# From any earlier layout; of the other tables only the comment changes.
 _UPGRADES = {
     "checkpoint": (
         "ADD COLUMN IF NOT EXISTS source_server VARCHAR(255) NOT NULL DEFAULT '',"
         " ADD COLUMN IF NOT EXISTS log_file VARCHAR(255) NOT NULL DEFAULT '',"
         " ADD COLUMN IF NOT EXISTS log_offset BIGINT UNSIGNED NOT NULL DEFAULT 0,"
         " ADD COLUMN IF NOT EXISTS event_time BIGINT UNSIGNED NOT NULL DEFAULT 0,"
-        " ADD COLUMN IF NOT EXISTS log_began BIGINT UNSIGNED NOT NULL DEFAULT 0"
+        " ADD COLUMN IF NOT EXISTS log_began BIGINT UNSIGNED NOT NULL DEFAULT 0,"
+        " DROP PRIMARY KEY, ADD PRIMARY KEY (link, slot, epoch), ADD UNIQUE KEY IF NOT EXISTS slot (link, slot)"
     ),
     "ddl": "MODIFY COLUMN objects MEDIUMTEXT NOT NULL",
 }
@@ -102,6 +106,11 @@ class Found(NamedTuple):
         match = _VERSION.fullmatch(self.comment)
         return int(match[1]) if match else 1
 
+    @property
+    def has_place(self) -> bool:
+        """Whether it says where in the source's log a position lies, as from layout 2 on."""
+        return "log_file" in self.columns
+
 
 async def prepare(session: Session) -> None:
     """Create cdcd's database and tables where they are missing, and upgrade those of an earlier layout.
@@ -111,9 +120,9 @@ async def prepare(session: Session) -> None:
     found = await look(session)
     if len(found) < len(COLUMNS):
         await session.execute(CREATE_DATABASE)
-    for table, columns in COLUMNS.items():
+    for table, definition in COLUMNS.items():
         if table not in found:
-            await _run(session, table, f"CREATE TABLE IF NOT EXISTS cdcd.`{table}` (\n{columns}\n) {_OPTIONS}")
+            await _run(session, table, f"CREATE TABLE IF NOT EXISTS cdcd.`{table}` (\n{definition}\n) {_OPTIONS}")
         elif found[table].layout < LAYOUT:
             await _upgrade(session, table)
     await check(session)
@@ -144,7 +153,7 @@ async def look(session: Session) -> dict[str, Found]:
                 f"cdcd.{table} is of layout {found.layout}, and this cdcd knows layouts up to {LAYOUT}",
                 hint="run the cdcd that wrote it, or a later one",
             ).at(site=session.site.name)
-        lacking = [name for name in _names(table) if name not in found.columns]
+        lacking = [name for name in columns(table) if name not in found.columns]
         if found.layout == LAYOUT and lacking:
             problem = f"lacks the columns {', '.join(lacking)}"
         elif not found.is_transactional:
@@ -158,7 +167,8 @@ async def look(session: Session) -> dict[str, Found]:
 
 
 async def _upgrade(session: Session, table: str) -> None:
-    await _run(session, table, f"ALTER TABLE cdcd.`{table}` {_UPGRADES[table]}, COMMENT = '{_COMMENT}'")
+    changes = f"{_UPGRADES[table]}, " if table in _UPGRADES else ""
+    await _run(session, table, f"ALTER TABLE cdcd.`{table}` {changes}COMMENT = '{_COMMENT}'")
     log.info("layout_upgraded", table=f"cdcd.{table}", layout=LAYOUT, site=session.site.name)
 
 
@@ -180,15 +190,15 @@ async def _read(session: Session) -> dict[str, Found]:
         " LEFT JOIN information_schema.engines e ON e.engine = t.engine"
         f" WHERE t.table_schema = 'cdcd' AND t.table_name IN ({names})"
     )
-    columns: dict[str, set[str]] = {}
+    found: dict[str, set[str]] = {}
     for table, column in await session.fetch(
         "SELECT table_name, column_name FROM information_schema.columns"
         f" WHERE table_schema = 'cdcd' AND table_name IN ({names})"
     ):
-        columns.setdefault(table, set()).add(column)
-    return {name: Found(can == "YES", comment, frozenset(columns.get(name, ()))) for name, can, comment in tables}
+        found.setdefault(table, set()).add(column)
+    return {name: Found(can == "YES", comment, frozenset(found.get(name, ()))) for name, can, comment in tables}
 
 
-def _names(table: str) -> list[str]:
-    lines = (line.split() for line in COLUMNS[table].splitlines())
-    return [words[0] for words in lines if words[0] != "PRIMARY"]
+def columns(table: str) -> dict[str, str]:
+    """Return the type of each of a table's columns, in their order."""
+    return {name: " ".join(kind.split()) for name, kind in _COLUMN.findall(COLUMNS[table])}

@@ -71,7 +71,7 @@ async def look(session: Session, link: str, *, lock: bool = False) -> State:
     table = (await layout.look(session)).get("checkpoint")
     if table is None:
         return State(None)
-    where = PLACE if table.layout == layout.LAYOUT else NO_PLACE
+    where = PLACE if table.has_place else NO_PLACE
     uptime = session.flavor.catalog.status_value.format(name="UPTIME")
     # When a row was written, and whether the server ran already.
     written = f"CAST(updated_at AS CHAR), updated_at > NOW(6) - INTERVAL ({uptime} + 1) SECOND"

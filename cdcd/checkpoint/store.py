@@ -214,7 +214,7 @@ async def find(session: Session, link: str) -> Held | None:
     table = (await layout.look(session)).get("checkpoint")
     if table is None:
         return None
-    rows = await session.fetch(_select(link, PLACE if table.layout == layout.LAYOUT else NO_PLACE))
+    rows = await session.fetch(_select(link, PLACE if table.has_place else NO_PLACE))
     return read(rows)[1] if rows else None
 
 

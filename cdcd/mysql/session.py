@@ -299,32 +299,38 @@ class Session:
         """Return the answers to the command that was sent first and is not answered yet, one for each statement."""
         assert self._task is asyncio.current_task(), "two tasks use one session: each would get the other's answer"
         statements, self._connection._next_seq_id, _ = self._unanswered[0]
+        answers: list[Answer] = []
         try:
             if self._answer_seconds is None:
-                return await self._answers(statements)
-            async with asyncio.timeout(self._answer_seconds):
-                return await self._answers(statements)
+                await self._take(answers, statements)
+            else:
+                async with asyncio.timeout(self._answer_seconds):
+                    await self._take(answers, statements)
+            return answers
         except TimeoutError as error:
             self.abort()
             raise self._lost("the server no longer answers").at(site=self.site.name) from error
         except (MySQLError, OSError, RuntimeError) as error:
-            raise translate(error, self._lost, self._errors).at(site=self.site.name) from error
+            raised = translate(error, self._lost, self._errors).at(site=self.site.name)
+            if isinstance(raised, ServerError):
+                raised.answered = len(answers)
+            raise raised from error
         finally:
             self._unanswered.popleft()
             self._answered += 1
             self._since = time.monotonic()
 
-    async def _answers(self, statements: int) -> list[Answer]:
+    async def _take(self, answers: list[Answer], statements: int) -> None:
+        """Take the answers as they come, also those before one that is an error."""
         connection = self._connection
-        answers: list[Answer] = []
         if not statements:
             found = _OPENS.search((await connection.read_packet()).get_all_data())
-            return [Answer(int(found[1]) if found else -1, ())]
+            answers.append(Answer(int(found[1]) if found else -1, ()))
+            return
         # MariaDB forgets to say that more follows after a BINLOG statement.
         while len(answers) < statements or connection._result.has_next:
             await connection._read_query_result()
             answers.append(Answer(connection._affected_rows, connection._result.rows or ()))
-        return answers
 
     async def fetch(self, query: str) -> list[tuple[Any, ...]]:
         """Run one query and return its rows."""

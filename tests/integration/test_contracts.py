@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -99,14 +100,23 @@ async def test_a_mark_is_committed_with_what_it_marks(open_target):
         assert ("0-1-6", 2, "east") == target.kept()
 
 
-@pytest.mark.parametrize("change", ["epoch", "batch"])
-async def test_a_mark_of_another_run_is_refused(open_target, change):
+async def test_a_mark_of_another_run_is_refused(open_target):
     """What a run that was taken over still has to say must not be said."""
     async with open_target() as target:
         await target.writer.apply(EMPTY, target.next(progress=progress(5)))
-        stale = {"epoch": target.mark.epoch - 1} if change == "epoch" else {"batch": target.mark.batch}
+        for refused in (target.writer.begin, partial(target.writer.apply, EMPTY)):
+            with pytest.raises(Fenced):
+                await refused(target.next(progress=progress(6), epoch=target.mark.epoch - 1))
+            await target.writer.rollback()
+        assert ("0-1-5", 1, "east") == target.kept()
+
+
+async def test_a_batch_that_is_there_is_not_begun_again(open_target):
+    """Whoever tries again may not know that the first try went through."""
+    async with open_target() as target:
+        await target.writer.apply(EMPTY, target.next(progress=progress(5)))
         with pytest.raises(Fenced):
-            await target.writer.apply(EMPTY, target.next(progress=progress(6), **stale))
+            await target.writer.begin(target.next(progress=progress(6), batch=target.mark.batch))
         await target.writer.rollback()
         assert ("0-1-5", 1, "east") == target.kept()
 

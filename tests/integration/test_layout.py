@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from cdcd.apply.sql.marker_event import is_ours
 from cdcd.checkpoint.layout import LAYOUT
 from cdcd.checkpoint.store import Checkpoint, Held
 from cdcd.errors import Fenced, LayoutMismatch, TargetLost
@@ -43,6 +44,39 @@ CREATE TABLE IF NOT EXISTS cdcd.ddl (
   PRIMARY KEY (link, gtid)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 """
+# As the second did, but for the table of what was skipped.
+LAYOUT_2 = (
+    LAYOUT_1.replace(
+        """  session    BIGINT UNSIGNED   NOT NULL,
+  PRIMARY KEY (link, slot)
+""",
+        """  session    BIGINT UNSIGNED   NOT NULL,
+  source_server VARCHAR(255) NOT NULL DEFAULT '',
+  log_file      VARCHAR(255) NOT NULL DEFAULT '',
+  log_offset    BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  event_time    BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  log_began     BIGINT UNSIGNED NOT NULL DEFAULT 0,
+  PRIMARY KEY (link, slot)
+""",
+    )
+    .replace("objects      TEXT ", "objects      MEDIUMTEXT ")
+    .replace("COLLATE=utf8mb4_bin;", "COLLATE=utf8mb4_bin COMMENT='cdcd layout 2';")
+    + """\
+CREATE TABLE cdcd.link (
+  link          VARCHAR(64)  NOT NULL,
+  source        VARCHAR(64)  NOT NULL,
+  target        VARCHAR(64)  NOT NULL,
+  source_server VARCHAR(255) NOT NULL,
+  target_server VARCHAR(255) NOT NULL,
+  rules         MEDIUMTEXT   NOT NULL,
+  position      MEDIUMBLOB   NOT NULL,
+  failed_gtid   VARCHAR(64)  NOT NULL DEFAULT '',
+  failure       TEXT         NOT NULL DEFAULT '',
+  updated_at    TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  PRIMARY KEY (link, source, target)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='cdcd layout 2';
+"""
+)
 
 
 @pytest.fixture
@@ -52,9 +86,10 @@ def fresh(west):
     west.sql("DROP DATABASE IF EXISTS cdcd")
 
 
-async def test_rows_of_the_first_layout_are_gone_on_from(fresh, both):
+@pytest.mark.parametrize("layout", [LAYOUT_1, LAYOUT_2], ids=["1", "2"])
+async def test_rows_of_an_earlier_layout_are_gone_on_from(fresh, both, layout):
     """Two slots of one batch: what each has applied counts, and nothing is read again or left out."""
-    fresh.sql(LAYOUT_1)
+    fresh.sql(layout)
     both.both("CREATE TABLE t (n INT PRIMARY KEY)")
     link = both.link()
     for n in range(3):
@@ -73,6 +108,9 @@ async def test_rows_of_the_first_layout_are_gone_on_from(fresh, both):
     both.assert_equal("t")
     comments = fresh.sql("SELECT DISTINCT table_comment FROM information_schema.tables WHERE table_schema = 'cdcd'")
     assert [(f"cdcd layout {LAYOUT}",)] == comments
+    [(_, definition)] = fresh.sql("SHOW CREATE TABLE cdcd.checkpoint")
+    assert is_ours(definition.encode())
+    assert "UNIQUE KEY `slot` (`link`,`slot`)" in definition
 
 
 async def stopped(both):

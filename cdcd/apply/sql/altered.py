@@ -14,6 +14,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cdcd.apply.sql.marker_event import MarkerEvents, MarkerRefusedError
 from cdcd.apply.sql.writing import writing_of
 from cdcd.errors import ServerError, TargetAltered
 from cdcd.mysql import codes
@@ -23,9 +24,11 @@ from cdcd.mysql.session import Answer, Session
 from cdcd.row.plan import Plan
 
 
-def known_opens(plans: Collection[Plan]) -> int:
-    """Return the number of opened tables under which all plans were seen to be right; -1 where there is none."""
+def known_opens(plans: Collection[Plan], marks: MarkerEvents | None = None) -> int:
+    """Return the number of opened tables under which all of them were seen to be right; -1 where there is none."""
     numbers = {writing_of(plan).opens for plan in plans}
+    if marks is not None:
+        numbers.add(marks.opens)
     return numbers.pop() if len(numbers) == 1 else -1
 
 
@@ -38,13 +41,14 @@ class Opens:
 
     plans: Collection[Plan]
     number: int
+    marks: MarkerEvents | None = None  # where the transaction begins with one
     is_known: bool = False
     is_exact: ClassVar[bool] = False
 
     @classmethod
-    def of(cls, plans: Collection[Plan]) -> Opens:
-        """Return the question for these plans."""
-        return cls(plans, known_opens(plans))
+    def of(cls, plans: Collection[Plan], marks: MarkerEvents | None = None) -> Opens:
+        """Return the question for these plans, and for the marker's table where it is written by events."""
+        return cls(plans, known_opens(plans, marks), marks)
 
     def guard(self, flavor: Flavor) -> bytes:
         """Return a statement that fails unless it is that number, so that a COMMIT behind it is not run."""
@@ -61,11 +65,18 @@ class Opens:
             return False
         for plan in self.plans:
             writing_of(plan).opens = -1
+        if self.marks is not None:
+            self.marks.opens = -1
         return True
 
 
-async def look(session: Session, plans: Collection[Plan]) -> None:
-    """Look at the tables that an open transaction has written to; raise TargetAltered unless they fit the plans."""
+async def look(session: Session, plans: Collection[Plan], marks: MarkerEvents | None = None) -> None:
+    """Look at the tables that an open transaction has written to.
+
+    Raises TargetAltered unless they fit the plans, MarkerRefusedError where the marker's does not fit its events.
+    """
+    if marks is not None and not await marks.fits(session):
+        raise MarkerRefusedError("cdcd.checkpoint was altered, and is not written by events any more")
     for plan in plans:
         name = plan.target.name
         try:
@@ -81,3 +92,5 @@ async def look(session: Session, plans: Collection[Plan]) -> None:
     [answer] = await session.receive()
     for plan in plans:
         writing_of(plan).opens = answer.matched
+    if marks is not None:
+        marks.opens = answer.matched

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from cdcd.apply.sql.altered import Opens
 from cdcd.apply.sql.marker import check
+from cdcd.apply.sql.marker_event import MarkerRefusedError
 from cdcd.apply.sql.statement import Statement
 from cdcd.errors import ServerError, TargetBusy
 from cdcd.model.change import UPDATE
@@ -36,6 +37,15 @@ class MismatchError(Exception):
 
 class OpensMovedError(Exception):
     """The guard before COMMIT has failed: the tables of the transaction must be looked at."""
+
+
+class MarkedByEvent:
+    """The marker as an event: without an error it has found this run's row."""
+
+    is_exact = False
+
+    def check(self, answer: Answer) -> None:
+        """Whatever it answers will do."""
 
 
 class Marked:
@@ -73,7 +83,7 @@ def _tells_by_count(statement: Statement) -> bool:
     return statement.rows == 1 and statement.kind != UPDATE
 
 
-Expected = Statement | Marked | AsExpected | Opens | None
+Expected = Statement | Marked | MarkedByEvent | AsExpected | Opens | None
 """What decides whether an answer is right; None: any answer is."""
 
 
@@ -144,7 +154,7 @@ class Exchange:
         """Wait until everything is answered.
 
         Raises MismatchError where the target refuses a statement or an exact one matches other rows than
-        it should; OpensMovedError, TargetBusy, TargetLost.
+        it should; MarkerRefusedError, OpensMovedError, TargetBusy, TargetLost.
         """
         while self._unanswered:
             await self._answer()
@@ -163,7 +173,10 @@ class Exchange:
                     statement.check(answer)
         except ServerError as error:
             await self._pass_over()
-            if any(isinstance(each, Opens) and each.is_refusal(error) for each in packet.statements):
+            refused = packet.statements[error.answered]
+            if isinstance(refused, MarkedByEvent):
+                raise MarkerRefusedError(error.message) from error
+            if isinstance(refused, Opens) and refused.is_refusal(error):
                 raise OpensMovedError from error
             is_empty_shape = error.code == codes.NO_GEOMETRY
             raise MismatchError(

@@ -1,4 +1,8 @@
-"""The marker: the statement that begins every target transaction, and what the target's answer to it says."""
+"""The marker as a statement, which begins a target transaction, and what the target's answer to it says.
+
+A first try begins with an event instead where the target takes it (``marker_event``). This one goes wherever events do
+not, sees whether the slot holds the batch already, and tells why an event was refused.
+"""
 
 from __future__ import annotations
 

@@ -13,14 +13,22 @@ from cdcd.apply.conflicts import KINDS, ConflictLog, Met
 from cdcd.apply.contract import Mark, Partition
 from cdcd.apply.sql import marker as markers
 from cdcd.apply.sql.altered import Opens, look
-from cdcd.apply.sql.exchange import Exchange, Expected, Marked, MismatchError, OpensMovedError, Packet
+from cdcd.apply.sql.exchange import (
+    Exchange,
+    Expected,
+    Marked,
+    MarkedByEvent,
+    MismatchError,
+    OpensMovedError,
+    Packet,
+)
 from cdcd.apply.sql.marker import check, refusal
+from cdcd.apply.sql.marker_event import MarkerEvents, MarkerRefusedError
 from cdcd.apply.sql.row_by_row import PACKET_HEAD, RowByRow
 from cdcd.apply.sql.row_events import fits_row_events, format_description, row_events
 from cdcd.apply.sql.statement import render
 from cdcd.errors import AccessDenied, ApplyFailed, Conflict, SchemaMismatch, ServerError, TargetBusy
 from cdcd.mysql.flavor import Flavor
-from cdcd.mysql.flavor.contract import RowEvents
 from cdcd.mysql.session import Session
 from cdcd.row.plan import Plan
 from cdcd.row.row_set import RowSet
@@ -41,6 +49,30 @@ FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON = b"SET foreign_key_checks=0", b"SET foreign_k
 
 
 ApplyMode = Callable[[Collection[RowSet], Flavor], Iterator[tuple[bytes, Expected]]]
+
+
+class Marking:
+    """How the tries of one target transaction are marked: the first by an event where that may be.
+
+    The statement marks those that follow, for it also refuses a batch that the slot holds already: what seemed to have
+    failed may be there.
+    """
+
+    def __init__(self, mark: Mark, events: MarkerEvents | None) -> None:
+        self._mark = mark
+        self._events = events
+
+    def next(self) -> tuple[bytes, Expected, MarkerEvents | None]:
+        """Return the text for the next try, what it must be answered, and the events if it is one."""
+        events, self._events = self._events, None
+        if events is not None:
+            return events.statement(self._mark), MarkedByEvent(), events
+        return self.statement, Marked(), None
+
+    @property
+    def statement(self) -> bytes:
+        """The mark as a statement."""
+        return markers.statement(self._mark)
 
 
 @dataclass(slots=True)
@@ -67,6 +99,7 @@ class Writer:
         self._packet_bytes = min(PACKET_BYTES, packet_bytes_max // 2)
         self._packet_bytes_max = packet_bytes_max
         self.sends_row_events = False
+        self._marks: MarkerEvents | None = None  # None: by statements only
         self.held_up: str | None = None  # why the target keeps rolling the partition back
         self.hurries = False  # the link drains: what is not applied soon is for the next run
         self._is_far = False
@@ -84,8 +117,9 @@ class Writer:
         if (able := flavor.row_events_as_statements) is not None:
             try:
                 await self.session.execute(format_description(able.version.encode(), able.event_types))
-                await self.session.execute(strict_fence(able))
+                await self.session.execute(able.strictly + b"DO 1")
                 self.sends_row_events = True
+                self._marks = await MarkerEvents.of(self.session, able)
             except (AccessDenied, ServerError) as error:
                 log.info("rows_sent_as_sql", slot=self.slot, reason=error.message)
         answered = []
@@ -100,11 +134,11 @@ class Writer:
 
         Raises Fenced, Conflict, ApplyFailed, TargetAltered, TargetLost; TargetBusy after many tries.
         """
-        marker = markers.statement(mark)
+        marking = Marking(mark, self._marks)
         try:
             for attempt in range(1, BUSY_TRIES_MAX + 1):
                 try:
-                    return await self._apply_once(partition, marker)
+                    return await self._apply_once(partition, marking)
                 except TargetBusy as error:
                     await self._undo(b"ROLLBACK")
                     self.stats.retries += 1
@@ -118,26 +152,26 @@ class Writer:
         finally:
             self.held_up = None
 
-    async def _apply_once(self, partition: Partition, marker: bytes) -> int:
+    async def _apply_once(self, partition: Partition, marking: Marking) -> int:
         try:
-            met = await self._run_fast(partition, b"ROLLBACK", marker)
+            met = await self._run_fast(partition, b"ROLLBACK", marking)
         except MismatchError as mismatch:
-            await self._mark(marker)
-            met = await self._run_slowly(partition, mismatch, [b"ROLLBACK", marker])
+            await self._mark(marking.statement)
+            met = await self._run_slowly(partition, mismatch, [b"ROLLBACK", marking.statement])
             await self.session.execute("COMMIT")
         if met.count:
             self._conflicts.tell(met)
         return met.count
 
-    async def _run_fast(self, partition: Partition, undo: bytes, marker: bytes = b"") -> Met:
+    async def _run_fast(self, partition: Partition, undo: bytes, marking: Marking | None = None) -> Met:
         """Run net changes in the first mode that meets no mismatch; what failed is undone, the last error raised.
 
-        With a marker they are a transaction of their own.
+        With a mark they are a transaction of their own.
         """
         modes = self._modes(partition)
         for mode in modes:
             try:
-                return await self._run(partition, mode, marker)
+                return await self._run(partition, mode, marking)
             except MismatchError as error:
                 mismatch = error
                 self.stats.mismatches += 1
@@ -215,22 +249,28 @@ class Writer:
         await self._look(_plans(steps))
         return row_by_row.met
 
-    async def _look(self, plans: Collection[Plan]) -> None:
+    async def _look(self, plans: Collection[Plan], marks: MarkerEvents | None = None) -> None:
         self.stats.looks += 1
-        await look(self.session, plans)
+        await look(self.session, plans, marks)
 
-    async def _run(self, partition: Partition, mode: ApplyMode, marker: bytes) -> Met:
+    async def _run(self, partition: Partition, mode: ApplyMode, marking: Marking | None) -> Met:
         """Run net changes, after the marker and with COMMIT if there is one; return the conflicts that answers tell."""
-        try:
-            return await self._run_once(partition, mode, marker)
-        except OpensMovedError:
-            await self._undo(b"ROLLBACK")
-            return await self._run_once(partition, mode, marker)
+        while True:  # Each of the two is met once at most.
+            try:
+                return await self._run_once(partition, mode, marking)
+            except OpensMovedError:
+                await self._undo(b"ROLLBACK")
+            except MarkerRefusedError as refused:
+                await self._undo(b"ROLLBACK")
+                self._marks = None
+                log.info("marker_sent_as_sql", slot=self.slot, reason=str(refused))
 
-    async def _run_once(self, partition: Partition, mode: ApplyMode, marker: bytes) -> Met:
+    async def _run_once(self, partition: Partition, mode: ApplyMode, marking: Marking | None) -> Met:
         exchange, packet = Exchange(self.session), Packet()
-        if marker:
-            packet.add(marker, Marked())
+        marks = None
+        if marking is not None:
+            marker, expected, marks = marking.next()
+            packet.add(marker, expected)
         try:
             for text, expected in mode(partition.steps, self.session.flavor):
                 if len(text) + PACKET_HEAD > self._packet_bytes_max:
@@ -245,7 +285,8 @@ class Writer:
         except SchemaMismatch as error:
             await exchange.finish()
             raise MismatchError(error.message) from error  # One change at a time tells which it is of.
-        await self._finish(exchange, packet, Opens.of(_plans(partition.steps)), commits=bool(marker))
+        opens = Opens.of(_plans(partition.steps), marks)
+        await self._finish(exchange, packet, opens, commits=marking is not None)
         met = Met()
         for statement in exchange.mismatched:
             met.add(KINDS[statement.kind], partition, statement.row_set, statement.first)
@@ -268,7 +309,7 @@ class Writer:
         self.stats.seconds_on_target += exchange.seconds
         if not is_whole:
             if not opens.is_known:
-                await self._look(opens.plans)
+                await self._look(opens.plans, opens.marks)
             if commits:
                 await self.session.execute("COMMIT")
 
@@ -277,19 +318,15 @@ def _plans(steps: Collection[RowSet]) -> set[Plan]:
     return {step.plan for step in steps}
 
 
-def strict_fence(able: RowEvents) -> bytes:
-    """Return what fails where the target would not refuse events that its rows contradict."""
-    return f"SET @cdcd_fence=18446744073709551614+IF({able.is_strict},1,2)".encode()
-
-
 def as_events(steps: Collection[RowSet], flavor: Flavor) -> Iterator[tuple[bytes, Expected]]:
     """Yield row events where the target takes them, and SQL for what is left."""
     assert flavor.row_events_as_statements is not None
-    yield strict_fence(flavor.row_events_as_statements), None
+    begin = flavor.row_events_as_statements.strictly
     for step in steps:
         if fits_row_events(step):
             for statement in row_events(step):
-                yield statement.sql, statement
+                yield begin + statement.sql, statement
+                begin = b""
         else:
             yield from as_sql([step], flavor)
 

@@ -125,7 +125,7 @@ class RowEvents:
 
     version: str  # of a server whose events are laid out as ours; it tells the applier how to read them
     event_types: int  # how many of them that version knows
-    is_strict: str  # a condition: what the rows contradict is an error
+    strictly: bytes  # begins such a statement, and fails it where what the rows contradict would be no error
 
 
 @dataclass(frozen=True, slots=True)
