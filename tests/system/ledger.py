@@ -58,10 +58,10 @@ class Clients:
         return self._server.connect(database=self._database)
 
     def _commit(self, cursor: pymysql.cursors.Cursor, client: int, seq: int) -> None:
-        key = f"'{self._site}',{client}"
+        # No row constructor in the condition: the server would scan, and so lock, the rows of all clients.
         cursor.execute(
-            f"BEGIN; INSERT INTO ledger VALUES ({key},{seq},REPEAT('x',{seq % 100}));"
-            f"UPDATE counter SET n = n + 1 WHERE (site,client) = ({key}); COMMIT"
+            f"BEGIN; INSERT INTO ledger VALUES ('{self._site}',{client},{seq},REPEAT('x',{seq % 100}));"
+            f"UPDATE counter SET n = n + 1 WHERE site = '{self._site}' AND client = {client}; COMMIT"
         )
         while cursor.nextset():
             pass
