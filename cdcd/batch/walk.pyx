@@ -116,7 +116,7 @@ cdef class OrderedRows:
         cdef bint off
         for i in range(transaction.ref_count):
             plan = self.plans.get(transaction.tables[transaction.refs[i].table])
-            off = transaction.refs[i].flags & FOREIGN_KEYS_OFF
+            off = transaction.refs[i].flags & FOREIGN_KEYS_OFF != 0
             if plan is None:
                 continue
             self.rows.open(plan, transaction, &transaction.refs[i])

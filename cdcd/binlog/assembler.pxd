@@ -31,3 +31,4 @@ cdef class Assembler:
     cdef int _forget_tables(self) except -1
     cdef int _relayed(self, TableMap table, bytes body, uint8_t kind) except -1
     cdef int _hand_on_part(self) except -1
+    cdef int _take_back_parts(self) except -1

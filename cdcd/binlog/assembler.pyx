@@ -176,9 +176,20 @@ cdef class Assembler:
 
     cdef int drop(self) except -1:
         """Forget the open transaction, which was cut off and never committed, and the tables."""
+        if self.open_parts:
+            self._take_back_parts()
         self.open = None
         self.skipping = self._outside = False
         return self._forget_tables()
+
+    cdef int _take_back_parts(self) except -1:
+        """Say after the parts that were handed on that the rest will not come."""
+        cdef Transaction rest = Transaction(self.open.gtid, self.open.timestamp, self.open.origin, self.open.part)
+        rest.received = self.received
+        rest.rolled_back = rest.is_judged = True
+        self._done.append(rest)
+        self.open_parts = False
+        return 0
 
     cdef list take(self):
         """Return what has ended since this was last called, in order."""

@@ -106,10 +106,14 @@ cdef class Plans:
 
     def keep(self, TableMap table not None, Plan plan not None):
         """Note the plan of a table, until the schema changes."""
-        if len(self._plans) >= PLANS_MAX:
-            del self._plans[next(iter(self._plans))]
         self._plans[table] = plan
         memset(self._tables, 0, sizeof(self._tables))
+
+    def make_room(self, Transaction transaction not None):
+        """Forget the plans of all tables but a transaction's, where there are many; it may have more than fit."""
+        if len(self._plans) >= PLANS_MAX:
+            self._plans = {table: plan for table in transaction.tables if (plan := self._plans.get(table)) is not None}
+            memset(self._tables, 0, sizeof(self._tables))
 
     def advance(self):
         """Forget every plan: the schema has changed."""

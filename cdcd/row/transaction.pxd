@@ -30,7 +30,8 @@ cdef class Transaction:
     cdef public bint is_judged          # the link's rules let pass what it holds besides rows that stay
     cdef public bint is_planned         # all is known of its tables that can be
     cdef dict savepoints                # name -> (rows events, bytes) before it; None while there are none
-    cdef readonly list tables
+    cdef readonly list tables           # each once, in the order in which their rows begin
+    cdef dict places                    # TableMap -> its index, where there are many
     cdef readonly int part
     cdef readonly bint complete
     cdef public double received
@@ -42,6 +43,7 @@ cdef class Transaction:
     cdef RowsRef* refs
     cdef readonly int ref_count
     cdef int ref_capacity
+    cdef int place(self, TableMap table) except -1
     cdef void trim(self) noexcept
     cdef int cut(self, int ref_count, size_t size) except -1
     cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind, uint8_t flags) except -1

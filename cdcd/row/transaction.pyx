@@ -11,6 +11,10 @@ from cdcd.row.layout cimport INSERT
 from cdcd.model.position import Coordinates
 
 
+cdef enum:
+    SCANNED_MAX = 16    # so few tables are found faster by looking at each
+
+
 cdef bint _lacks_columns(const uint8_t* body, size_t length) noexcept:
     """Return whether the images of a rows event lack a column, as the bitmap after the number of columns tells."""
     cdef size_t at = 1, i, count
@@ -60,6 +64,7 @@ cdef class Transaction:
         self.undone = ()
         self.rolled_back = self.has_returned = self.leaves_out = self.is_judged = self.is_planned = False
         self.savepoints = None
+        self.places = None
         self.part = part
         self.complete = False
         self.received = 0
@@ -92,14 +97,29 @@ cdef class Transaction:
             if grown == NULL:
                 raise MemoryError("no memory for a transaction's events")
             self.refs = <RowsRef*>grown
-        if not self.tables or self.tables[len(self.tables) - 1] is not table:
-            self.tables.append(table)
         memcpy(self.data + self.size, body, length)
-        self.refs[self.ref_count] = RowsRef(len(self.tables) - 1, self.size, length, kind, flags)
+        self.refs[self.ref_count] = RowsRef(self.place(table), self.size, length, kind, flags)
         self.ref_count += 1
         self.size += length
         self.leaves_out |= kind == INSERT and _lacks_columns(body, length)
         return 0
+
+    cdef int place(self, TableMap table) except -1:
+        """Return a table's index; it is listed once, however its rows and those of others take turns."""
+        cdef Py_ssize_t count = len(self.tables), i
+        if self.places is None:
+            for i in range(count - 1, -1, -1):
+                if self.tables[i] is table:
+                    return i
+            if count == SCANNED_MAX:
+                self.places = {known: i for i, known in enumerate(self.tables)}
+        found = None if self.places is None else self.places.get(table)
+        if found is not None:
+            return found
+        self.tables.append(table)
+        if self.places is not None:
+            self.places[table] = count
+        return count
 
     cdef void trim(self) noexcept:
         """Give back what growing left over: a queue of small transactions would otherwise hold twice its bytes."""
@@ -156,13 +176,17 @@ cdef class Transaction:
 
     cdef int cut(self, int ref_count, size_t size) except -1:
         cdef int i
+        cdef uint32_t kept = 0
+        undone = dict.fromkeys(self.undone)
         for i in range(ref_count, self.ref_count):
-            table = self.tables[self.refs[i].table]
-            if table not in self.undone:
-                self.undone += (table,)
+            undone[self.tables[self.refs[i].table]] = None
+        self.undone = tuple(undone)
         self.ref_count = ref_count
         self.size = size
-        del self.tables[self.refs[ref_count - 1].table + 1 if ref_count else 0:]
+        for i in range(ref_count):
+            kept = max(kept, self.refs[i].table + 1)
+        del self.tables[kept:]
+        self.places = None
         return 0
 
     @property

@@ -29,6 +29,7 @@ class Backlog:
     progress: Progress  # what is committed on the target
     plans: Plans
     batch: Batch = field(init=False)
+    is_broken: bool = False  # the batch holds a transaction in part: it must never be applied
     applying: Batch | None = None
     origin: str | None = None  # of the transactions in the batch
     seen: list[Gtid] = field(default_factory=list)  # since the last batch was taken, in log order
@@ -43,6 +44,11 @@ class Backlog:
     def is_busy(self) -> bool:
         """Whether anything collected is not committed yet."""
         return self.applying is not None or len(self.batch) > 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a batch to apply."""
+        return len(self.batch) > 0 and not self.is_broken
 
     @property
     def bytes_held(self) -> int:
@@ -76,7 +82,7 @@ class Backlog:
         """Add from ``at`` on what may join the batch, each whole or not at all; return where it stopped, and why."""
         before = len(self.batch)
         try:
-            return self.batch.extend(
+            found = self.batch.extend(
                 transactions,
                 at,
                 origin=self.origin,
@@ -86,9 +92,13 @@ class Backlog:
             )
         except CdcdError as error:
             error.at(transaction=self._drop_last())
-            raise
-        finally:
             self.advance(self.batch.transactions[before:])
+            raise
+        except BaseException:
+            self.is_broken = True
+            raise
+        self.advance(self.batch.transactions[before:])
+        return found
 
     def add(self, transaction: Transaction) -> None:
         """Add to the batch, whole or not at all."""
@@ -97,14 +107,19 @@ class Backlog:
         except CdcdError as error:
             error.at(transaction=self._drop_last())
             raise
+        except BaseException:
+            self.is_broken = True
+            raise
         self.advance([transaction])
 
     def _drop_last(self) -> Gtid:
         """Forget the last transaction, which could not be merged whole; return which it is."""
         *earlier, bad = self.batch.transactions
+        self.is_broken = True
         self.batch = Batch(self.plans)
         for good in earlier:
             self.batch.add(good)
+        self.is_broken = False
         return bad.gtid
 
     def advance(self, transactions: Sequence[Transaction]) -> None:

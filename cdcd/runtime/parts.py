@@ -23,7 +23,7 @@ class _Open:
     since: tuple[float, int]  # when its first part was received, and its source's stamp in seconds
     rows: int = 0
     conflicts: int = 0
-    tables: list[TableMap] = field(default_factory=list)  # that it has rows of
+    tables: dict[TableMap, None] = field(default_factory=dict)  # that it has rows of
     applying: asyncio.Task[int] | None = None  # the part before, while the next is read
 
     async def applied(self) -> None:
@@ -60,7 +60,7 @@ class Parts:
     @property
     def tables(self) -> list[TableMap]:
         """Which tables the open transaction has rows of."""
-        return self._open.tables if self._open is not None else []
+        return list(self._open.tables) if self._open is not None else []
 
     async def take(self, part: Transaction, group: asyncio.TaskGroup) -> None:
         """Apply a part, the first once everything before it is committed; commit after the last.
@@ -74,7 +74,7 @@ class Parts:
         batch.add(part)
         await opened.applied()
         opened.rows += batch.row_count
-        opened.tables += [table for table in part.tables if table not in opened.tables]
+        opened.tables.update(dict.fromkeys(part.tables))
         opened.applying = group.create_task(self._apply(opened.writer, batch), name="parts")
         if part.complete:
             await opened.applied()

@@ -103,7 +103,7 @@ class Pipeline:
 
     async def _dispatch(self) -> None:
         while not self._collected:
-            if not len(self.backlog.batch):
+            if not self.backlog.is_ready:
                 with self.figures.apply_waiting:
                     await self.backlog.wait()
                 continue

@@ -35,6 +35,7 @@ class Tables:
         ``before`` is what was applied before the transaction.
         Raises SchemaMismatch when a carried table's changes could not be applied exactly.
         """
+        self.plans.make_room(transaction)
         for table in transaction.tables:
             plan = self.plans.find(table)
             if plan is None:

@@ -151,6 +151,17 @@ def test_tables_bound_by_foreign_keys_stay_together() -> None:
     assert [[1, 2]] == inserted(a_table(foreign_keys=(reference,)), (1, 1, 1), (2, 2, 2))
 
 
+@pytest.mark.parametrize("flags", [1, 3])
+def test_rows_of_a_bound_table_are_one_step_while_nothing_comes_between(flags: int) -> None:
+    """A restored dump switches the checks off, and each row would be a statement of its own."""
+    reference = ForeignKey("f", ("v",), ("shop", "parent"), ("id",), "CASCADE", "CASCADE")
+    bound = a_table(foreign_keys=(reference,), flags=flags)
+    log = Log()
+    log.commit(*(bound.insert((n, n, n)) for n in range(10)))
+    [partition] = split(log, bound, writers=1)
+    assert [(10, flags == 3)] == [(len(step), step.foreign_keys_off) for step in partition.steps]
+
+
 def test_a_table_that_was_reopened_keeps_its_rows_together() -> None:
     """The log gives a table a new id when the server reopens it, which must not look like another table."""
     first, second = a_table(table_id=1), a_table(table_id=2)

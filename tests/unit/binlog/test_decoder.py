@@ -334,6 +334,46 @@ def test_a_restart_of_the_server_forgets_what_never_committed() -> None:
     assert b"\x01\0\0\0" not in body
 
 
+def test_a_restart_of_the_server_takes_back_the_parts_of_what_never_committed() -> None:
+    """They are applied by then and hold locks, and what follows them may not come for long."""
+    parts = begin(1) + TABLE.insert((1, "a")) + TABLE.insert((2, "b"))
+    decoder = Decoder(Position(), transaction_bytes_max=1)
+    *handed_on, rest = decoder.feed(format_description() + parts + format_description())
+    assert [0, 1] == [part.part for part in handed_on]
+    assert (rest.gtid, rest.rolled_back, rest.complete) == (Gtid(0, 1, 1), True, False)
+    assert not decoder.open_parts
+    assert str(decoder.position) == ""
+    [again, last] = decoder.feed(begin(1) + TABLE.insert((3, "c")) + commit())
+    assert (0, False) == (again.part, again.complete)
+    assert (1, True) == (last.part, last.complete)
+
+
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_a_table_is_listed_once_whose_rows_take_turns_with_those_of_others(count: int) -> None:
+    """A procedure may write to two tables in turn a million times."""
+    tables = [LoggedTable({"id": "int"}, name=("shop", str(n)), table_id=n + 1) for n in range(count)]
+    log = Log()
+    log.commit(*(table.insert((n,)) for n in range(5) for table in tables))
+    [transaction] = log.unplanned()
+    assert [("shop", str(n)) for n in range(count)] == [table.description.name for table in transaction.tables]
+    assert [("shop", str(n)) for n in range(count)] * 5 == [event[0].description.name for event in transaction.events]
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_tables_of_rows_that_are_taken_back_are_not_those_of_rows_that_stay(count: int) -> None:
+    """The first table's rows stay, those of the others are undone, and one is written to again."""
+    first, *others = (LoggedTable({"id": "int"}, name=("shop", str(n)), table_id=n + 1) for n in range(count))
+    log = Log()
+    log.commit(
+        first.insert((1,)), statement("SAVEPOINT `a`"), *(table.insert((2,)) for table in (*others, first)),
+        statement("ROLLBACK TO `a`"), others[-1].insert((3,)),
+    )  # fmt: skip
+    [transaction] = log.unplanned()
+    assert [first.name, others[-1].name] == [table.description.name for table in transaction.tables]
+    assert [first.name, others[-1].name] == [event[0].description.name for event in transaction.events]
+    assert {*(table.name for table in others), first.name} == {table.description.name for table in transaction.undone}
+
+
 GONE = Gtid(0, 1, 1)
 POISON = {
     "xa": begin(flags=64) + TABLE.insert((1, "a")) + statement("XA END 'x'") + event(38, bytes(14)),

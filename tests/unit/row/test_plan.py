@@ -5,22 +5,25 @@ from __future__ import annotations
 import pytest
 
 from cdcd.batch.net import Batch
-from cdcd.binlog.decoder import Decoder
-from cdcd.model.position import Position
 from cdcd.row.plan import Plan, Plans, Route
-from cdcd.row.transaction import TableMap
+from cdcd.row.transaction import TableMap, Transaction
 from tests.fixtures.binlog_bytes import Log, LoggedTable
 
 LEFT_OUT = Plan(Route(("shop", "t"), None))
 
 
-def tables(count: int) -> list[TableMap]:
-    """Return so many tables as a log describes them."""
+def transactions(count: int) -> list[Transaction]:
+    """Return so many, each of a table of its own."""
     log = Log()
     for number in range(count):
         table = LoggedTable({"id": "int"}, table_id=number + 1)
         log.commit(table.insert((1,)))
-    return [transaction.tables[0] for transaction in Decoder(Position()).feed(log.written)]
+    return log.unplanned()
+
+
+def tables(count: int) -> list[TableMap]:
+    """Return so many tables as a log describes them."""
+    return [transaction.tables[0] for transaction in transactions(count)]
 
 
 def test_each_table_has_its_own_plan() -> None:
@@ -58,12 +61,26 @@ def test_a_plan_may_be_replaced() -> None:
 
 def test_plans_are_bounded() -> None:
     """A log may call one table by another number again and again."""
-    plans, found = Plans(), tables(10_050)
-    for table in found:
-        plans.keep(table, LEFT_OUT)
-    assert 10_000 == len(plans)
-    assert plans.find(found[0]) is None
-    assert plans.find(found[-1]) is LEFT_OUT
+    plans, found = Plans(), transactions(10_050)
+    for transaction in found:
+        plans.make_room(transaction)
+        plans.keep(transaction.tables[0], LEFT_OUT)
+    assert len(plans) <= 10_000
+    assert plans.find(found[0].tables[0]) is None
+    assert plans.find(found[-1].tables[0]) is LEFT_OUT
+
+
+def test_a_transaction_of_very_many_tables_keeps_the_plans_of_all() -> None:
+    """Were one forgotten while another is made, it could never be applied."""
+    plans, log = Plans(), Log()
+    log.commit(*(LoggedTable({"id": "int"}, table_id=number).insert((1,)) for number in range(1, 10_051)))
+    [transaction] = log.unplanned()
+    for _ in range(2):
+        plans.make_room(transaction)
+        for table in transaction.tables:
+            plans.keep(table, LEFT_OUT)
+    assert 10_050 == len(plans) == len(transaction.tables)
+    assert not plans.carries(transaction)
 
 
 def test_a_batch_keeps_the_plans_of_what_is_in_it() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from cdcd.apply.conflicts import ConflictLog
+from cdcd.binlog.decoder import Decoder
 from cdcd.checkpoint.witness import Witness
 from cdcd.config.schema import Link
 from cdcd.errors import ApplyFailed, BinlogPurged, CdcdError
@@ -23,7 +24,7 @@ from cdcd.runtime.figures import Figures
 from cdcd.runtime.pipeline import Pipeline, assemble
 from cdcd.runtime.position_writes import PositionWrites
 from cdcd.runtime.tables import Tables
-from tests.fixtures.binlog_bytes import Log, LoggedTable
+from tests.fixtures.binlog_bytes import Log, LoggedTable, event, format_description
 from tests.fixtures.fakes import FakeCatalog, FakeSource, FakeTarget
 from tests.fixtures.links import wait_until
 
@@ -246,6 +247,45 @@ async def test_parts_that_are_abandoned_leave_nothing():
         run.source.log(*logged(1))
         await run.applied(Gtid(0, 1, 1))
         assert [[Gtid(0, 1, 1)]] == run.target.committed
+
+
+async def test_parts_that_a_crash_of_the_source_cut_off_are_rolled_back_though_nothing_follows():
+    """What they have locked on the target would else be locked until another transaction is carried."""
+    async with a_run() as run:
+        log = Log()
+        log.commit(TABLE.insert((1, 1)), TABLE.insert((2, 2)))
+        cut_off = log.written[: -len(event(16, bytes(8)))]
+        run.source.log(*Decoder(Position(), transaction_bytes_max=1).feed(cut_off + format_description()))
+        await wait_until(lambda: run.task.done() or not run.pipeline.parts.is_open)
+        assert run.pipeline.parts.rows == 0
+        assert str(run.source.position) == ""
+        run.source.log(*logged(1))
+        await run.applied(Gtid(0, 1, 1))
+        assert [[Gtid(0, 1, 1)]] == run.target.committed
+
+
+async def test_rows_of_many_tables_in_turn_are_counted_by_table():
+    """Each part of a large transaction says which tables it has, and they are the same two again and again."""
+    both = (TABLE, LoggedTable({"id": "int", "v": "int"}, name=("shop", "u"), table_id=3))
+    async with a_run() as run:
+        run.target.catalog.tables[both[1].name] = both[1].table
+        log = Log()
+        log.commit(*(table.insert((n, n)) for n in range(50) for table in both))
+        parts = Decoder(Position(), transaction_bytes_max=1).feed(log.written)
+        run.source.log(*parts[:-1])
+        await wait_until(lambda: 100 == run.pipeline.parts.rows)
+        assert [table.name for table in both] == [table.description.name for table in run.pipeline.parts.tables]
+
+
+async def test_a_transaction_of_more_tables_than_plans_are_kept_of_is_carried():
+    """The plans of its first tables must not be forgotten for those of its last."""
+    others = [LoggedTable({"id": "int"}, name=("other", str(n)), table_id=n + 3) for n in range(10_010)]
+    async with a_run() as run:
+        log = Log()
+        log.commit(*(other.insert((1,)) for other in others), TABLE.insert((1, 1)))
+        run.source.log(*log.unplanned())
+        await run.applied(Gtid(0, 1, 1))
+        assert [Gtid(0, 1, 1)] == run.committed
 
 
 async def test_a_reload_takes_effect_while_the_target_waits():
