@@ -110,8 +110,10 @@ cdef class Assembler:
         if self.open.ref_count == 0 and self.open.part == 0 and table.is_marker:
             return self._relayed(table, body[:length], kind)
         self.open.add_rows(table, body, length, kind, flags)
-        if self.open.size >= self.transaction_bytes_max or (
-                self.open.part and self.open.size >= max(PART_BYTES, self.transaction_bytes_max // 16)):
+        cdef size_t most = self.transaction_bytes_max
+        if self.open.part:
+            most = min(most, max(PART_BYTES, most // 16))
+        if self.open.weighs(most):
             self._hand_on_part()
         return 0
 
