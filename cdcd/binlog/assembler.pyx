@@ -132,6 +132,7 @@ cdef class Assembler:
         part.trim()
         part.received = self.received
         self._done.append(part)
+        self.done_size += part.size
         self.open_parts = True
         self.open = Transaction(part.gtid, part.timestamp, part.origin, part.part + 1)
         self.open.has_returned = part.has_returned
@@ -174,6 +175,7 @@ cdef class Assembler:
         done.trim()
         done.received = self.received
         self._done.append(done)
+        self.done_size += done.size
         return 0
 
     cdef int drop(self) except -1:
@@ -186,5 +188,6 @@ cdef class Assembler:
         """Return what has ended since this was last called, in order."""
         cdef list done = self._done
         self._done = []
+        self.done_size = 0
         self.last = None
         return done
