@@ -12,7 +12,7 @@ from cdcd.row.key cimport UniqueKey
 from cdcd.row.layout cimport DELETE, INSERT, UPDATE, Image, Layout, end_of
 from cdcd.row.plan cimport Plan, Plans, TargetPlan
 from cdcd.row.row_set cimport RowSet
-from cdcd.row.transaction cimport RowsRef, TableMap, Transaction
+from cdcd.row.transaction cimport RowsRef, TableMap, Transaction, weight_of
 
 from cdcd.batch.admission import Admission
 
@@ -64,6 +64,7 @@ cdef class Batch:
     """Transactions that will be applied together; grows while the writers are busy.
 
     ``registry`` has the link's plans. What the batch takes of it, it keeps: a schema that changes later is another's.
+    ``size`` is what its transactions weigh (``row.transaction``), in bytes; what it makes of them takes as much again.
     """
 
     cdef readonly list transactions
@@ -113,7 +114,7 @@ cdef class Batch:
         """Merge transactions in from ``at`` on, as many as may join; return where it stopped, and why.
 
         ``origin`` is the batch's, ``applied`` what the target has after the position. A batch that has nothing takes
-        a transaction of any size.
+        a transaction of any weight.
         """
         cdef Transaction transaction
         cdef Py_ssize_t count = len(transactions), held = len(self.transactions)
@@ -122,7 +123,8 @@ cdef class Batch:
             transaction = transactions[at]
             answer = admit(transaction, self.registry, origin, applied)
             if answer == JOINS and held and (
-                    self.is_split or held >= transactions_max or self.size + transaction.size > bytes_max):
+                    self.is_split or held >= transactions_max or self.size > bytes_max
+                    or transaction.weighs(bytes_max - self.size + 1)):
                 answer = FULL
             if answer != JOINS:
                 return at, Admission(answer)
@@ -135,6 +137,7 @@ cdef class Batch:
         """Merge one transaction in. Every table in it must have its plan by now."""
         cdef int32_t index = len(self.transactions)
         cdef int i
+        cdef size_t images
         cdef TableMap table
         cdef NetTable net
         cdef void* grown
@@ -148,15 +151,16 @@ cdef class Batch:
             self.parent_capacity *= 2
         self.parents[index] = index
         self.transactions.append(transaction)
-        self.size += transaction.size
         for i in range(transaction.ref_count):
             table = <TableMap>transaction.tables[transaction.refs[i].table]
             if table is not self.last_table:
                 net = self.tables.get(table)
                 self.last_net = self._open_table(table) if net is None else net
                 self.last_table = table
+            images = 0
             if self.last_net is not None:
-                self._merge(self.last_net, transaction, index, &transaction.refs[i])
+                images = self._merge(self.last_net, transaction, index, &transaction.refs[i])
+            self.size += weight_of(transaction.refs, i, images)
 
     cdef NetTable _open_table(self, TableMap table):
         """Begin a table; two plans for one target table (its id in the log changed) cannot merge rows."""
@@ -177,8 +181,10 @@ cdef class Batch:
         self.plans[table] = plan
         return net
 
-    cdef int _merge(self, NetTable net, Transaction transaction, int32_t index, RowsRef* ref) except -1:
+    cdef size_t _merge(self, NetTable net, Transaction transaction, int32_t index, RowsRef* ref) except? 0:
+        """Merge an event's rows in; return how many images they are."""
         cdef Rows rows = self.rows
+        cdef long long before = self.row_count
         cdef Layout layout = net.layout
         cdef TargetPlan target = net.target
         rows.open(net.plan, transaction, ref)
@@ -194,7 +200,7 @@ cdef class Batch:
                 self._touch_keys(net, rows.after, layout.offsets_after, index)
             if not target.is_ordered and not net.broken:
                 self._net(net, rows, index)
-        return 0
+        return (self.row_count - before) * (2 if ref.kind == UPDATE else 1)
 
     cdef int _touch_keys(self, NetTable net, Image image, uint32_t* offsets, int32_t index) except -1:
         """Put a row's unique keys into the write set; the row key of a net table meets in its net row instead."""

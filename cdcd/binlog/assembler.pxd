@@ -18,6 +18,7 @@ cdef class Assembler:
     cdef list _recent                       # the TableMaps met last
     cdef dict _ids                          # table id -> TableMap, of the open transaction
     cdef list _done
+    cdef size_t done_size                   # bytes of the rows in those
     cdef int begin(self, gtid, uint32_t timestamp, bint has_returned) except -1
     cdef int table(self, const uint8_t* body, size_t length) except -1
     cdef int pass_table(self, const uint8_t* body, size_t length) except -1

@@ -110,8 +110,10 @@ cdef class Assembler:
         if self.open.ref_count == 0 and self.open.part == 0 and table.is_marker:
             return self._relayed(table, body[:length], kind)
         self.open.add_rows(table, body, length, kind, flags)
-        if self.open.size >= self.transaction_bytes_max or (
-                self.open.part and self.open.size >= max(PART_BYTES, self.transaction_bytes_max // 16)):
+        cdef size_t most = self.transaction_bytes_max
+        if self.open.part:
+            most = min(most, max(PART_BYTES, most // 16))
+        if self.open.weighs(most):
             self._hand_on_part()
         return 0
 
@@ -130,6 +132,7 @@ cdef class Assembler:
         part.trim()
         part.received = self.received
         self._done.append(part)
+        self.done_size += part.size
         self.open_parts = True
         self.open = Transaction(part.gtid, part.timestamp, part.origin, part.part + 1)
         self.open.has_returned = part.has_returned
@@ -172,6 +175,7 @@ cdef class Assembler:
         done.trim()
         done.received = self.received
         self._done.append(done)
+        self.done_size += done.size
         return 0
 
     cdef int drop(self) except -1:
@@ -195,5 +199,6 @@ cdef class Assembler:
         """Return what has ended since this was last called, in order."""
         cdef list done = self._done
         self._done = []
+        self.done_size = 0
         self.last = None
         return done

@@ -21,6 +21,7 @@ from cdcd.model.query import UNREADABLE
 
 cdef enum:
     HEADER = 19
+    DONE_BYTES = 4 * 1024 * 1024    # of rows, more than a chunk has unless they are compressed
 
 # They change nothing by themselves: the statement that follows them decides.
 _BEFORE_STATEMENT = frozenset(
@@ -103,6 +104,11 @@ cdef class Decoder(Framing):
         return self._assembler.open_parts
 
     @property
+    def bytes_behind(self):
+        """What was fed and is left to read, since so much else was in it; 0 once all is read that can be."""
+        return self._length if self._rests else 0
+
+    @property
     def transaction_bytes_max(self):
         """A transaction past this is handed on in parts."""
         return self._assembler.transaction_bytes_max
@@ -114,7 +120,9 @@ cdef class Decoder(Framing):
     def feed(self, const uint8_t[::1] chunk, double received=0):
         """Take a chunk from the socket; return the transactions that are complete now, in order.
 
-        ``received`` is noted on them: the moment when the chunk came, by any clock.
+        ``received`` is noted on them: the moment when the chunk came, by any clock. Compressed events may hold a
+        thousand times their bytes, so past DONE_BYTES of rows, and the transaction that they end in, the rest of
+        the chunk is kept (``bytes_behind``): an empty chunk goes on with it.
         """
         self._assembler.received = received
         if self.failure is not None:
@@ -151,7 +159,9 @@ cdef class Decoder(Framing):
             raise SourceLost("the source ended the stream")
         if payload[0] != 0:
             raise MalformedEvent(f"a packet that begins with {payload[0]:#x} in the replication stream")
-        return self._event(payload + 1, length - 1)
+        self._event(payload + 1, length - 1)
+        self._rests = self._assembler.done_size >= DONE_BYTES
+        return 0
 
     cdef int _event(self, const uint8_t* event, size_t length) except -1:
         if length < HEADER:

@@ -24,7 +24,10 @@ cdef inline uint32_t _u32(const uint8_t* p) noexcept nogil:
 
 
 cdef class Framing:
-    """Holds what has come of a packet that is not whole yet; hands each whole one on, to :meth:`packet`."""
+    """Holds what has come of a packet that is not whole yet; hands each whole one on, to :meth:`packet`.
+
+    Where that sets ``_rests``, the packets after it stay until :meth:`consume` is called again.
+    """
 
     def __dealloc__(self):
         free(self._buffer)
@@ -50,8 +53,9 @@ cdef class Framing:
     cdef int consume(self) except -1:
         cdef size_t at = 0, length, step
         cdef uint8_t* payload
+        self._rests = False
         try:
-            while self._length - at >= 4:
+            while not self._rests and self._length - at >= 4:
                 length = self._payload_length(at, &step)
                 if step == 0:
                     break

@@ -148,9 +148,7 @@ def _optional(reader: _Reader) -> dict[int, bytes]:
 
 
 def _columns(stored: list[tuple[int, int]], nulls: bytes, fields: dict[int, bytes]) -> tuple[ColumnType, ...]:
-    signs = fields.get(1)
-    numeric = [i for i, (kind, _) in enumerate(stored) if kind in NUMERIC]
-    unsigned = {i: bool(signs[k // 8] & (0x80 >> k % 8)) for k, i in enumerate(numeric)} if signs else {}
+    unsigned = _signs(fields.get(1), [i for i, (kind, _) in enumerate(stored) if kind in NUMERIC])
     collations = _collations(fields, 2, [i for i, (kind, _) in enumerate(stored) if kind in _COLLATED])
     collations |= _collations(fields, 10, [i for i, (kind, _) in enumerate(stored) if kind in (ENUM, SET)])
     members = _members(fields.get(5), [i for i, (kind, _) in enumerate(stored) if kind == SET])
@@ -168,6 +166,14 @@ def _columns(stored: list[tuple[int, int]], nulls: bytes, fields: dict[int, byte
         )
         for i, (kind, metadata) in enumerate(stored)
     )
+
+
+def _signs(block: bytes | None, indexes: list[int]) -> dict[int, bool]:
+    """Read which numbers are unsigned: a bit each, the first column's the highest."""
+    if block is None:
+        return {}
+    bits = _Reader(block).take((len(indexes) + 7) // 8)
+    return {i: bool(bits[k // 8] & 0x80 >> k % 8) for k, i in enumerate(indexes)}
 
 
 def _collations(fields: dict[int, bytes], default_field: int, indexes: list[int]) -> dict[int, int]:

@@ -1,5 +1,11 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from cdcd.row.layout cimport Layout
+
+
+cdef enum:
+    BYTES_MIN = 128     # what an image of a row weighs at least
+
 
 cdef struct RowsRef:
     uint32_t table      # index into Transaction.tables
@@ -9,12 +15,27 @@ cdef struct RowsRef:
     uint8_t flags       # of the rows event: 2 is NO_FOREIGN_KEY_CHECKS
 
 
+cdef inline size_t weight_of(RowsRef* refs, int at, size_t images) noexcept:
+    """Return what a rows event weighs: its bytes, or for narrow rows what stands behind them in a batch.
+
+    A change of table or kind counts as an image: rows that go out in the log's order begin a new set there.
+    """
+    if at and (refs[at].table != refs[at - 1].table or refs[at].kind != refs[at - 1].kind
+               or refs[at].flags != refs[at - 1].flags):
+        images += 1
+    return max(<size_t>refs[at].length, BYTES_MIN * images)
+
+
 cdef class TableMap:
     cdef bytes body                     # of the event
     cdef size_t size
+    cdef Layout layout                  # to count rows by; None until they are, or where they cannot be
+    cdef bint is_looked_at
     cdef readonly object description    # cell.Description
     cdef readonly bint is_marker
     cdef readonly bint is_announcement
+    cdef size_t images(self, const uint8_t* body, size_t length, uint8_t kind) except? 0
+    cdef Layout _layout(self)
 
 
 cdef class Transaction:
@@ -29,7 +50,7 @@ cdef class Transaction:
     cdef readonly bint leaves_out       # new rows in it lack columns
     cdef public bint is_judged          # the link's rules let pass what it holds besides rows that stay
     cdef public bint is_planned         # all is known of its tables that can be
-    cdef dict savepoints                # name -> (rows events, bytes) before it; None while there are none
+    cdef dict savepoints                # name -> (rows events, bytes, weight) before it; None while there are none
     cdef readonly list tables           # each once, in the order in which their rows begin
     cdef dict places                    # TableMap -> its index, where there are many
     cdef readonly int part
@@ -40,10 +61,14 @@ cdef class Transaction:
     cdef uint8_t* data
     cdef readonly size_t size
     cdef size_t capacity
+    cdef size_t weight          # of the first ``weighed`` rows events
+    cdef int weighed
     cdef RowsRef* refs
     cdef readonly int ref_count
     cdef int ref_capacity
     cdef int place(self, TableMap table) except -1
     cdef void trim(self) noexcept
+    cdef bint weighs(self, size_t least) except -1
+    cdef size_t weigh(self) except? 0
     cdef int cut(self, int ref_count, size_t size) except -1
     cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind, uint8_t flags) except -1

@@ -6,9 +6,26 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
-from cdcd.row.layout cimport INSERT
+from cdcd.row.layout cimport INSERT, UPDATE, Image, Layout
 
+from cdcd.errors import MalformedEvent, UnsupportedEvent
 from cdcd.model.position import Coordinates
+
+cdef enum:
+    SAVEPOINT_BYTES = 2 * BYTES_MIN
+
+
+cdef size_t _column_count(const uint8_t* body, size_t length, size_t* at) noexcept:
+    """Return how many columns a rows event has, and where their bitmap begins; 0 where it is too short for that."""
+    cdef size_t count
+    if length < 3:
+        return 0
+    count = body[0]
+    at[0] = 1
+    if count == 252:
+        count = body[1] | body[2] << 8
+        at[0] = 3
+    return count if length >= at[0] + (count + 7) // 8 else 0
 
 
 cdef enum:
@@ -17,15 +34,9 @@ cdef enum:
 
 cdef bint _lacks_columns(const uint8_t* body, size_t length) noexcept:
     """Return whether the images of a rows event lack a column, as the bitmap after the number of columns tells."""
-    cdef size_t at = 1, i, count
-    if length < 3:
+    cdef size_t at, i, count = _column_count(body, length, &at)
+    if not count:
         return False    # Whoever walks the rows refuses it.
-    count = body[0]
-    if count == 252:
-        count = body[1] | body[2] << 8
-        at = 3
-    if length < at + (count + 7) // 8:
-        return False
     for i in range(count // 8):
         if body[at + i] != 255:
             return True
@@ -42,6 +53,38 @@ cdef class TableMap:
         self.is_marker = self.description.name == ("cdcd", "checkpoint")
         self.is_announcement = self.description.name == ("cdcd", "ddl")
 
+    cdef size_t images(self, const uint8_t* body, size_t length, uint8_t kind) except? 0:
+        """Return how many row images an event holds, up to where they cannot be told apart: nobody merges those."""
+        cdef Layout layout = self._layout()
+        cdef size_t at, count = 0, sides = 2 if kind == UPDATE else 1
+        cdef const uint8_t* end = body + length
+        cdef const uint8_t* next
+        cdef Image image
+        if layout is None or _column_count(body, length, &at) != <size_t>layout.count or not layout.count:
+            return 0
+        image.start = body + at + sides * layout.present_bytes
+        try:
+            while image.start < end:
+                image.present = body + at + count % sides * layout.present_bytes
+                next = layout.locate(image, end, layout.offsets_before)
+                if next == image.start:
+                    break   # An image of no columns: there could be any number of them.
+                image.start = next
+                count += 1
+        except MalformedEvent:
+            pass
+        return count
+
+    cdef Layout _layout(self):
+        if not self.is_looked_at:
+            self.is_looked_at = True
+            columns = len(self.description.columns)
+            try:
+                self.layout = Layout(self.description, [""] * columns, [""] * columns)
+            except UnsupportedEvent:
+                pass
+        return self.layout
+
 
 @cython.no_gc   # It refers to nothing that could refer to it, and there are tens of thousands.
 cdef class Transaction:
@@ -52,6 +95,10 @@ cdef class Transaction:
     ``noted`` and ``undone`` hold what only the link's rules can judge: statements beside rows, and the tables of rows
     that the log shows and takes back. Servers log that where a transaction made or dropped temporary tables.
     ``origin`` is the site where it was first executed when that is not the source itself, else None.
+
+    ``size`` is the bytes of its rows events. What is bounded is its *weight*: of each event the bytes, but no less
+    than BYTES_MIN for each row image, so that what a batch makes of rows (references, net rows, hashes of keys) takes
+    about as much again as it counts for, however narrow they are. Rows of ordinary width weigh their bytes.
     """
 
     def __cinit__(self, gtid, uint32_t timestamp, str origin=None, int part=0):
@@ -73,6 +120,7 @@ cdef class Transaction:
         self.data = NULL
         self.refs = NULL
         self.size = self.capacity = 0
+        self.weight = self.weighed = 0
         self.ref_count = self.ref_capacity = 0
 
     def __dealloc__(self):
@@ -124,6 +172,7 @@ cdef class Transaction:
     cdef void trim(self) noexcept:
         """Give back what growing left over: a queue of small transactions would otherwise hold twice its bytes."""
         cdef void* smaller
+        self.savepoints = None
         if self.size < self.capacity:
             smaller = realloc(self.data, max(<size_t>1, self.size))
             if smaller != NULL:
@@ -134,6 +183,28 @@ cdef class Transaction:
             if smaller != NULL:
                 self.refs = <RowsRef*>smaller
                 self.ref_capacity = self.ref_count
+
+    cdef bint weighs(self, size_t least) except -1:
+        """Return whether it weighs so much; its rows are only counted where its bytes do not tell."""
+        cdef size_t most
+        if self.size >= least:
+            return True
+        most = BYTES_MIN * self.size    # An image has a byte at least, and an event's head two.
+        if self.savepoints is not None:
+            most += SAVEPOINT_BYTES * len(self.savepoints)
+        return most >= least and self.weigh() >= least
+
+    cdef size_t weigh(self) except? 0:
+        """Return the sum of what its events and savepoints weigh; each event is looked at once."""
+        cdef TableMap table
+        cdef RowsRef* ref
+        while self.weighed < self.ref_count:
+            ref = &self.refs[self.weighed]
+            table = self.tables[ref.table]
+            self.weight += weight_of(
+                self.refs, self.weighed, table.images(self.data + ref.offset, ref.length, ref.kind))
+            self.weighed += 1
+        return self.weight + (SAVEPOINT_BYTES * len(self.savepoints) if self.savepoints is not None else 0)
 
     def append(self, TableMap table not None, uint8_t kind, const uint8_t[::1] body not None, uint8_t flags=0):
         """Add rows in the form of ``events``, for whoever has them and no log."""
@@ -156,14 +227,16 @@ cdef class Transaction:
             self.savepoints = {}
         self.savepoints.pop(name, None)
         if name:
-            self.savepoints[name] = (self.ref_count, self.size)
+            self.weigh()
+            self.savepoints[name] = (self.ref_count, self.size, self.weight)
 
     def undo_to(self, name):
         """Take back the rows after a savepoint; return False where it is not in this part of the transaction."""
         if self.savepoints is None or name not in self.savepoints:
             return False
-        ref_count, size = self.savepoints[name]
+        ref_count, size, weight = self.savepoints[name]
         self.cut(ref_count, size)
+        self.weighed, self.weight = ref_count, weight
         later = list(self.savepoints)
         for other in later[later.index(name) + 1:]:
             del self.savepoints[other]
@@ -173,6 +246,7 @@ cdef class Transaction:
         """Take back every row: the transaction ends in ROLLBACK."""
         self.rolled_back = True
         self.cut(0, 0)
+        self.weighed = self.weight = 0
 
     cdef int cut(self, int ref_count, size_t size) except -1:
         cdef int i

@@ -3,6 +3,7 @@
 A statement of the target, carried here by the opposite link, comes after the rows that were written here before it.
 Those that reached the target after its original met the changed table there. The target's log tells: they are what
 this link committed there after the original. It is read once: each question reads on from where the last one ended.
+Of each table the last change is kept, so that what is held does not grow with the log.
 """
 
 from __future__ import annotations
@@ -33,6 +34,29 @@ class _Change(NamedTuple):
     removed: TableName | None  # one of which it changed or deleted rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Changed:
+    """What the link has changed on its target, and the last transaction that did."""
+
+    tables: dict[TableName, Gtid] = field(default_factory=dict)
+    removed: dict[TableName, Gtid] = field(default_factory=dict)  # rows of them were changed or deleted
+
+    def after(self, original: Gtid) -> _Changed:
+        """Return what of it came after another transaction of its domain."""
+        return _Changed(
+            *(
+                {name: gtid for name, gtid in changes.items() if gtid.sequence > original.sequence}
+                for changes in (self.tables, self.removed)
+            )
+        )
+
+    def note(self, change: _Change) -> None:
+        """Add what a later transaction changed."""
+        self.tables.update(dict.fromkeys(change.tables, change.gtid))
+        if change.removed is not None:
+            self.removed[change.removed] = change.gtid
+
+
 @dataclass(slots=True)
 class Crossings:
     """What a link has committed on its target, as far back as was asked.
@@ -45,7 +69,7 @@ class Crossings:
     link: Link
     reader: int
     _read: tuple[Gtid, Gtid] | None = None  # of the target's log: from after the one up to the other
-    _changes: list[_Change] = field(default_factory=list)
+    _changed: _Changed = field(default_factory=_Changed)
 
     async def find(
         self, announcement: Announcement, objects: Iterable[TableName], *, unbinds: bool = False
@@ -59,13 +83,10 @@ class Crossings:
         original = announcement.gtid
         await self._read_on(original)
         names = folded(objects)
-        for change in self._changes:
-            if unbinds and change.removed is not None:
-                return change.removed
-            for table in change.tables:
-                if not names.isdisjoint(folded([table, (table[0], "")])):
-                    return table
-        return None
+        if unbinds and self._changed.removed:
+            return next(iter(self._changed.removed))
+        crossed = (name for name in self._changed.tables if not names.isdisjoint(folded([name, (name[0], "")])))
+        return next(crossed, None)
 
     async def _read_on(self, original: Gtid) -> None:
         """Read the target's log on, to its end, from a statement of its own or from where that was done before."""
@@ -80,22 +101,24 @@ class Crossings:
         own = Position(gtid for gtid in end if gtid.domain == domain)
         is_read = self._read is not None and self._read[0].sequence <= original.sequence <= self._read[1].sequence
         since = self._read[1] if self._read is not None and is_read else original
-        kept = [each for each in self._changes if is_read and each.gtid.sequence > original.sequence]
+        changed = self._changed.after(original) if is_read else _Changed()
         try:
             if not all(since.sequence >= gtid.sequence for gtid in own):
-                kept += await self._changes_between(Progress(end.after([since])), own)
+                await self._note_between(Progress(end.after([since])), own, changed)
         except BinlogPurged as error:
             error.hint = (
                 f"{self.link.target} has purged the log that tells whether rows crossed a schema change on their way:"
                 " compare both sides of its tables, then cdcd skip the statement on this link"
             )
             raise error.at(original=original) from None
-        self._changes, self._read = kept, (original, next(iter(own), since))
+        self._changed, self._read = changed, (original, next(iter(own), since))
 
-    async def _changes_between(self, start: Progress, end: Position) -> list[_Change]:
+    async def _note_between(self, start: Progress, end: Position, changed: _Changed) -> None:
         reading = read_again(self.target, self.link, self.reader, "crossing", start, end, marked=True)
         async with aclosing(reading) as transactions:
-            return [each async for transaction in transactions if (each := _change(transaction, self.link))]
+            async for transaction in transactions:
+                if change := _change(transaction, self.link):
+                    changed.note(change)
 
 
 def _change(transaction: Transaction, link: Link) -> _Change | None:

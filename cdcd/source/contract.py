@@ -17,7 +17,7 @@ from cdcd.row.transaction import Transaction
 
 @dataclass(slots=True)
 class Chunk:
-    """The transactions that one chunk of the stream completed, in order."""
+    """Transactions that the stream completed, in order: so many that memory for them is bounded."""
 
     transactions: list[Transaction]
     abandoned: bool  # parts of a transaction were handed on earlier that will not be completed

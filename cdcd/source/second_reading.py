@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncGenerator
 
@@ -47,6 +48,9 @@ async def read_again(
 async def _read(stream: ReplicationStream, decoder: Decoder, seconds_max: float) -> list[Transaction]:
     if decoder.failure is not None:
         raise decoder.failure
+    if decoder.bytes_behind:
+        await asyncio.sleep(0)  # What else the loop has to do is not held up by one chunk.
+        return decoder.feed(b"")
     await stream.wait(seconds_max)
     with stream.taken() as taken:
         return decoder.feed(taken)

@@ -65,7 +65,8 @@ class BinlogStream:
     @property
     def bytes_received(self) -> int:
         """What has arrived and is not decoded yet."""
-        return self._stream.bytes_received if self._stream is not None else 0
+        behind = self._decoder.bytes_behind if self._decoder is not None else 0
+        return behind + (self._stream.bytes_received if self._stream is not None else 0)
 
     async def read(self) -> Chunk:
         """Return the next chunk that completes anything; raise when the log cannot be followed any further.
@@ -95,26 +96,27 @@ class BinlogStream:
         assert self._decoder is not None
         if self._decoder.failure is not None:
             raise self._decoder.failure
+        if self._decoder.bytes_behind:
+            return self._decode(b"")
         waiting = self.clock()
         await self._stream.wait(self._silence_seconds_max)
-        started = self.last_heard = self.clock()
+        self.last_heard = self.clock()
+        self.figures.seconds_waiting += self.last_heard - waiting
+        self.figures.chunks += 1
         with self._stream.taken() as taken:
-            size = len(taken)
-            transactions = self._decoder.feed(taken, started)
-        self._account(size, waiting, started)
-        return Chunk(transactions, abandoned=False)
+            return self._decode(taken)
 
-    def _account(self, size: int, waiting: float, started: float) -> None:
-        assert self._decoder is not None
-        self.position, self.at = self._decoder.position, self._decoder.at
-        figures = self.figures
+    def _decode(self, piece: bytes | memoryview) -> Chunk:
+        decoder, figures, started = self._decoder, self.figures, self.clock()
+        assert decoder is not None
+        transactions = decoder.feed(piece, self.last_heard)
+        self.position, self.at = decoder.position, decoder.at
         before, outside_before = self._suppressed_before
-        figures.suppressed = before + self._decoder.suppressed
-        figures.suppressed_outside = outside_before + self._decoder.suppressed_outside
-        figures.bytes_read += size
-        figures.chunks += 1
-        figures.seconds_waiting += started - waiting
+        figures.suppressed = before + decoder.suppressed
+        figures.suppressed_outside = outside_before + decoder.suppressed_outside
+        figures.bytes_read += len(piece)
         figures.seconds_busy += self.clock() - started
+        return Chunk(transactions, abandoned=False)
 
     async def _connect(self) -> None:
         self._silence_seconds_max = SILENT_HEARTBEATS * self.link.heartbeat_seconds

@@ -179,6 +179,64 @@ def test_a_target_that_stands_still_holds_the_source_back(server_factory, daemon
     assert_whole(a, b)
 
 
+class Light(NamedTuple):
+    """A log of few bytes with much behind them: the tables, how it is written, and what its server is told."""
+
+    tables: dict[str, str]
+    fill: str
+    options: dict[str, str]
+
+
+BY_TURNS = """
+    START TRANSACTION;
+    FOR n IN 1..150000 DO
+        INSERT INTO shop.parent VALUES (n);
+        INSERT INTO shop.child VALUES (n, n);
+    END FOR;
+    COMMIT;"""
+ZEROS = "FOR n IN 1..200 DO INSERT INTO shop.t VALUES (n, REPEAT('0', 1 << 20)); END FOR;"
+LIGHT = {
+    "narrow": Light(
+        {"t": "id INT PRIMARY KEY, v INT UNIQUE"},
+        "INSERT INTO shop.t SELECT seq, seq FROM shop.seq_1_to_900000;",
+        {},
+    ),
+    "by turns": Light(
+        {"parent": "id INT PRIMARY KEY", "child": "id INT PRIMARY KEY, p INT NOT NULL REFERENCES shop.parent (id)"},
+        BY_TURNS,
+        {},
+    ),
+    "compressed": Light({"t": "id INT PRIMARY KEY, body LONGTEXT NOT NULL"}, ZEROS, {"log-bin-compress": "ON"}),
+}
+
+
+@pytest.mark.parametrize("light", LIGHT.values(), ids=LIGHT)
+def test_a_log_of_few_bytes_with_much_behind_them_passes_in_little_memory(server_factory, daemon_factory, light):
+    """What is bounded is memory: the bytes of narrow rows, of rows by turns, and of a packed log do not tell it."""
+    source, target = (server_factory(ROOMY | light.options, within=ON_DISK) for _ in range(2))
+    for server in (source, target):
+        server.sql(
+            "CREATE DATABASE shop;" + "".join(f"CREATE TABLE shop.{t} ({of});" for t, of in light.tables.items())
+        )
+    start = source.binlog_position()[2]
+    keys = {"source": "a", "target": "b", "tables": ["shop.*"], "start": start}
+    limits = {"transaction_bytes_max": 8 * MIB, "queue_bytes_max": 8 * MIB}
+    with closing(source.connect()) as connection:
+        connection.cursor().execute(f"BEGIN NOT ATOMIC {light.fill} END")
+    daemon = daemon_factory({"a": source, "b": target}, {"big": keys | limits})
+    daemon.start()
+    written = sequence(source.binlog_position()[2]) - sequence(start)
+    until(lambda: daemon.status.get("big", {}).get("transactions") == written, 180)
+    assert daemon.peak_bytes < SMALL.peak_bytes_max
+    for table in light.tables:
+        assert source.sql(f"CHECKSUM TABLE shop.{table}") == target.sql(f"CHECKSUM TABLE shop.{table}")
+
+
+def sequence(gtid):
+    """Return a transaction's number in its domain."""
+    return int(gtid.rsplit("-", 1)[1])
+
+
 def held(daemon):
     """Return how many bytes wait in the daemon."""
     return daemon.status["big"]["stages"]["batch"]["bytes_held"]

@@ -17,6 +17,7 @@ from cdcd.row.transaction import Transaction
 from tests.fixtures.binlog_bytes import Log, LoggedTable, event, format_description
 
 TABLE = LoggedTable({"id": "int", "v": "int"})
+WIDE = LoggedTable({"id": "int", "body": "varchar"}, name=("shop", "wide"))
 PLANS = Plans()
 STOP = 2
 """The place of the transaction that is not ordinary, among five."""
@@ -159,11 +160,30 @@ def test_it_stops_when_it_is_full_by_count(most: int) -> None:
     assert most == len(batch)
 
 
+def wide(count: int = 5) -> list[Transaction]:
+    """Return transactions of one row of ordinary width each, planned."""
+    log = Log(plans=PLANS)
+    for i in range(count):
+        log.commit(WIDE.insert((i, "x" * 190)))
+    return log.read(WIDE)
+
+
 def test_it_stops_when_it_is_full_by_bytes() -> None:
     """A transaction that would pass the cap waits; one that is larger than the cap still fits alone."""
-    batch, found = Batch(PLANS), ordinary()
+    batch, found = Batch(PLANS), wide()
     size = found[0].size
     assert (2, Admission.FULL) == extend(batch, found, bytes_max=2 * size + 1)
     assert 2 * size == batch.size
     assert (2, Admission.FULL) == extend(batch, found, 2, bytes_max=2 * size + 1)
     assert (1, Admission.FULL) == extend(Batch(PLANS), found, bytes_max=1)
+
+
+def test_narrow_rows_fill_it_by_what_it_keeps_of_them() -> None:
+    """Each takes far more than its few bytes there: references, a net row, hashes of its keys."""
+    batch, log = Batch(PLANS), Log(plans=PLANS)
+    for at in range(0, 50, 10):
+        log.commit(TABLE.insert(*((n, n) for n in range(at, at + 10))))
+    found = log.read(TABLE)
+    assert (2, Admission.FULL) == extend(batch, found, bytes_max=29 * 128)
+    assert 20 * 128 == batch.size
+    assert (3, Admission.FULL) == extend(batch, found, 2, bytes_max=30 * 128)

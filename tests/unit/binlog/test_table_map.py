@@ -106,6 +106,26 @@ def test_metadata_that_lies_is_refused(optional: bytes) -> None:
         table_map.parse(body([cell.LONG, cell.VARCHAR], struct.pack("<H", 400), optional))
 
 
+@pytest.mark.parametrize("filler", [0, 1, 2, 0x7F, 0xFF])
+@pytest.mark.parametrize("kind", range(1, 14))
+def test_metadata_of_any_length_is_read_or_refused(kind: int, filler: int) -> None:
+    """A field that is too short for its columns is damage, which must be told as that."""
+    types = [cell.LONG] * 9 + [cell.STRING, cell.STRING, cell.GEOMETRY, cell.VARCHAR]
+    metadata = bytes([cell.ENUM, 1, cell.SET, 1, 4]) + struct.pack("<H", 30)
+    for length in range(12):
+        try:
+            table_map.parse(body(types, metadata, block(kind, bytes([filler]) * length)))
+        except MalformedEvent:
+            continue
+
+
+@pytest.mark.parametrize(("columns", "signs"), [(1, b""), (9, b"\xff"), (17, b"\xff\xff")])
+def test_signs_that_are_too_few_are_refused(columns: int, signs: bytes) -> None:
+    """Each number has its bit: what is not said is not guessed."""
+    with pytest.raises(MalformedEvent):
+        table_map.parse(body([cell.LONG] * columns, b"", block(1, signs)))
+
+
 def test_kinds_of_geometry_are_told() -> None:
     """Field 7 has one for each geometry column; a kind that is not known is an error."""
     metadata = b"\x04" * 2
