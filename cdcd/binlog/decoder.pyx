@@ -345,6 +345,8 @@ cdef class Decoder(Framing):
         if verb == "savepoint":
             self._assembler.open.set_savepoint(query_event.savepoint_name(found.statement))
             return 0
+        if verb == "release savepoint":
+            return 0
         if verb == "rollback":
             self._assembler.open.undo()
             return self._commit()

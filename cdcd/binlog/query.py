@@ -58,14 +58,16 @@ def control(statement: str) -> str | None:
     """Return which transaction-control statement this is, or None."""
     if not (match := _CONTROL.match(statement)):
         return None
-    verb = " ".join(match.group(1).lower().split())
-    return "savepoint" if verb.startswith("release") else verb
+    return " ".join(match.group(1).lower().split())
 
 
 def savepoint_name(statement: str) -> str:
-    """Return the name that SAVEPOINT or ROLLBACK TO gives, in lower case; empty where it cannot be read."""
+    """Return the name that SAVEPOINT or ROLLBACK TO gives, in lower case; empty where it cannot be told from others.
+
+    Servers compare these names in utf8mb3_general_ci, for which é is e, ß is s, and İ is i (``sql/transaction.cc``).
+    """
     match = _SAVEPOINT.fullmatch(statement)
-    return (match[1] or match[2]).replace("``", "`").lower() if match else ""
+    return (match[1] or match[2]).replace("``", "`").lower() if match and statement.isascii() else ""
 
 
 def load(body: bytes) -> Query:

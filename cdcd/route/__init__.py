@@ -7,8 +7,8 @@ rules       which tables a link carries, and what each is called on the target
 plan        what a link does with one table, as a ``cdcd.row.plan.Plan``: ``conversion`` judges its columns' types,
             ``keys`` its keys
 announced   which statements of the log cdcd itself has run
-where       row filters: ``binding`` ties one to a table by way of ``operand``, ``collation`` and ``numbers`` hold
-            what the server says about two values
+where       row filters: ``binding`` ties one to the columns of a table, as ``logged`` says that they were, by way of
+            ``operand``; ``collation`` and ``numbers`` hold what the server says about two values
 
 Invariants:
 - The answer is the server's answer, or a refusal. A filter or a statement that this code does not understand

@@ -14,10 +14,12 @@ from cdcd.route.operand import (
     Operand,
     Row,
     adapt,
+    check_equality,
     column_operand,
     is_year_literal,
     literal,
 )
+from cdcd.sql import quote
 from cdcd.sql.expression import COMPARISONS, Node, UndecidableFilter, point
 
 Order = Callable[[Any, Any], int]
@@ -115,7 +117,10 @@ class Binder:
 
     def _is(self, node: Node) -> Truth:
         if node.op == "is null":
-            value = self._bind(node.args[0]).evaluate
+            operand = self._bind(node.args[0])
+            if operand.is_null_date:
+                raise self._refuse(node, *_is_null_of_date(node.args[0]))
+            value = operand.evaluate
             return lambda row: value(row) is None
         truth, wanted = self.condition(node.args[0]), node.op == "is true"
         return lambda row: truth(row) is wanted
@@ -123,6 +128,8 @@ class Binder:
     def _comparison(self, node: Node) -> Truth:
         left, right = self._pair(self._bind(node.args[0]), self._bind(node.args[1]))
         order = self._order(node, left, right, ordered=node.op in _ORDERED)
+        if node.op in ("=", "<=>"):
+            self._check_equality(left, right)
         a_value, b_value = left.evaluate, right.evaluate
         if node.op == "<=>":
 
@@ -158,6 +165,7 @@ class Binder:
     def _equals(self, node: Node, value: Operand, item: Operand) -> Truth:
         left, right = self._pair(value, item)
         order, a_value, b_value = self._order(node, left, right, ordered=False), left.evaluate, right.evaluate
+        self._check_equality(left, right)
         return lambda row: None if (a := a_value(row)) is None or (b := b_value(row)) is None else order(a, b) == 0
 
     def _between(self, node: Node) -> Truth:
@@ -219,12 +227,21 @@ class Binder:
         """Give literals the type of what they are compared with."""
         return self._try(left.node, adapt, left, right), self._try(right.node, adapt, right, left)
 
+    def _check_equality(self, left: Operand, right: Operand) -> None:
+        self._try(left.node, check_equality, left, right)
+        self._try(right.node, check_equality, right, left)
+
     def _order(self, node: Node, left: Operand, right: Operand, ordered: bool) -> Order:
         kinds = {left.kind, right.kind}
         if "null" in kinds:
             return numbers.order  # Never called: a comparison with NULL ends before.
         if left.is_year != right.is_year and not (is_year_literal(left) or is_year_literal(right)):
             raise self._refuse(node, "compares a YEAR with something else than a year from 1901 to 2155")
+        if _is_like(left.node) and _is_like(right.node):
+            # MariaDB 10.11 takes `a LIKE 'x'` and `a NOT LIKE 'x'` for the same (Item_func_like::eq).
+            raise self._refuse(node, "compares one LIKE with another, which servers may take for the same")
+        if ordered and (left.quoted or right.quoted) and "bit" in _types(left, right):
+            raise self._refuse(node, "compares a BIT with a quoted number, which an index takes for its characters")
         if kinds <= NUMERIC:
             if left.quoted or right.quoted or kinds == {"integer", "float"}:
                 return numbers.order_either_way
@@ -253,9 +270,9 @@ class Binder:
         except ValueError as error:
             raise self._refuse(node, str(error)) from error
 
-    def _refuse(self, node: Node, message: str) -> UndecidableFilter:
+    def _refuse(self, node: Node, message: str, hint: str = "") -> UndecidableFilter:
         name = repr(node.value) if node.value else node.op.upper()
-        return UndecidableFilter(point(self._text, node.at, f"filter: {name} {message}"))
+        return UndecidableFilter(point(self._text, node.at, f"filter: {name} {message}"), hint=hint)
 
 
 def _is_unsigned(node: Node, left: Operand, right: Operand) -> bool:
@@ -267,6 +284,24 @@ def _is_unsigned(node: Node, left: Operand, right: Operand) -> bool:
             return left.unsigned
         case _:
             return left.unsigned or right.unsigned
+
+
+def _types(*operands: Operand) -> set[str]:
+    return {operand.column.data_type for operand in operands if operand.column}
+
+
+def _is_like(node: Node) -> bool:
+    return node.op == "like" or (node.op == "not" and _is_like(node.args[0]))
+
+
+def _is_null_of_date(column: Node) -> tuple[str, str]:
+    """Say why a date that is never NULL is not asked for NULL, and what to write instead."""
+    name = quote.identifier(column.value)
+    return (
+        f"is asked of {name}, a date that is NOT NULL, for which servers find '0000-00-00' in some places of a WHERE"
+        " clause, and nothing in others",
+        f"write {name} = '0000-00-00' for such rows, {name} <> '0000-00-00' for the others",
+    )
 
 
 def _describe(operand: Operand) -> str:

@@ -33,6 +33,7 @@ _KINDS: dict[str, Kind] = {
 }
 _DIGITS_MAX = 65  # of a DECIMAL
 _STRING_DIGITS_MAX = 15  # What a double holds exactly.
+_ZERO_DATE = "0000-00-00 00:00:00.000000"
 _YEARS = range(1901, 2156)  # Servers read other numbers as short years.
 
 
@@ -44,7 +45,7 @@ class Operand:
     evaluate: Evaluate
     node: Node
     column: Column | None = None
-    scale: int = 0  # how many decimals an exact number has at most
+    scale: int = 0  # how many decimals an exact number has at most, or the seconds of a moment
     unsigned: bool = False
     quoted: bool = False  # a number written as a string
 
@@ -52,6 +53,15 @@ class Operand:
     def is_year(self) -> bool:
         """Whether this is a column of type YEAR."""
         return self.column is not None and self.column.data_type == "year"
+
+    @property
+    def is_null_date(self) -> bool:
+        """Whether IS NULL of this is rewritten to ``= 0`` wherever a WHERE clause decides by AND and OR alone.
+
+        So it is for a DATE or DATETIME column that is NOT NULL (``Item_func_isnull::remove_eq_conds`` of MariaDB's
+        ``sql/sql_select.cc``, and of MySQL).
+        """
+        return self.column is not None and not self.column.nullable and self.column.data_type in ("date", "datetime")
 
     @property
     def unread(self) -> str:
@@ -82,7 +92,7 @@ def column_operand(node: Node, index: int, column: Column) -> Operand:
     elif column.data_type == "binary":
         convert = partial(_pad_bytes, size[0])
     unsigned = "unsigned" in column.type or "zerofill" in column.type or column.data_type in ("bit", "year")
-    scale = size[1] if kind == "decimal" and len(size) > 1 else 0
+    scale = size[1] if kind == "decimal" and len(size) > 1 else size[0] if kind == "temporal" and size else 0
     return Operand(kind, _value(index, convert), node, column, scale, unsigned)
 
 
@@ -167,6 +177,30 @@ def _adapt_hex(operand: Operand, other: Operand) -> Operand:
     raise ValueError("is hexadecimal, and is compared with neither an integer nor binary data")
 
 
+def check_equality(literal: Operand, other: Operand) -> None:
+    """Raise ValueError for a literal that servers look up in an index as another value of the column's type.
+
+    MariaDB then finds 2 for 1.5 in an index of integers, and nothing for it where there is no index.
+    """
+    if other.column is None or literal.column is not None or literal.node.op not in ("number", "string"):
+        return
+    if other.column.data_type in ("enum", "set"):
+        blank = literal.node.value.isspace() or (not literal.node.value and "''" in other.column.type)
+        if blank:
+            raise ValueError("is a blank, which an index finds in other rows than a comparison")
+    elif literal.kind in NUMERIC | {"temporal"} and other.kind not in ("float", "null"):
+        value = str(literal.evaluate(()))
+        if _decimals(value) > other.scale:
+            raise ValueError(f"has more decimals than {other.column.type}, and so is found by an index alone")
+
+
+def _decimals(number: str) -> int:
+    """Return how many digits after the point count."""
+    if "e" in number:
+        number = f"{Decimal(number):f}"
+    return len(number.partition(".")[2].rstrip("0"))
+
+
 def is_year_literal(operand: Operand) -> bool:
     """Whether a YEAR may be compared with this and the server takes the number as it is."""
     node = operand.node
@@ -177,7 +211,8 @@ def _moment(text: str) -> str:
     if not re.fullmatch(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?", text, re.ASCII):
         raise ValueError("is no full date or time (write 'YYYY-MM-DD' or 'YYYY-MM-DD hh:mm:ss')")
     full = _full(text)
-    datetime.fromisoformat(full)
+    if full != _ZERO_DATE:
+        datetime.fromisoformat(full)
     return full
 
 

@@ -222,12 +222,12 @@ cdef class Transaction:
         self.noted += (statement,)
 
     def set_savepoint(self, name):
-        """Note how far the transaction is; those set later are gone if the name was."""
-        if self.savepoints is None:
+        """Note how far the transaction is, under a name that is no other's any more; "" may be any, and ends all."""
+        if self.savepoints is None or not name:
             self.savepoints = {}
-        self.savepoints.pop(name, None)
         if name:
             self.weigh()
+            self.savepoints.pop(name, None)
             self.savepoints[name] = (self.ref_count, self.size, self.weight)
 
     def undo_to(self, name):

@@ -185,8 +185,7 @@ class Collector:
 
     async def _take_part(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
         await self.tables.plan(transaction, self.backlog.progress)
-        if transaction.part == 0:
-            await self._meet(transaction)
+        await self._meet(transaction)
         await self.parts.take(transaction, group)
 
     async def _change_schema(self, transaction: Transaction, group: asyncio.TaskGroup) -> None:
@@ -208,6 +207,7 @@ class Collector:
             return
         await self.tables.plan(transaction, self.backlog.progress)
         if self.tables.plans.carries(transaction):
+            await self._meet(transaction)
             self.backlog.origin = transaction.origin
             self.backlog.add(transaction)
             await self.backlog.drained()

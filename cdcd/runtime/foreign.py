@@ -57,8 +57,9 @@ class Foreign:
         source = SourceText.of(query, self.collations)
         if has_carried and ddl.control(source.text, source.mode) is not None:
             raise UnsupportedEvent(
-                f"a transaction that is too large to hold takes back a part of itself: {query}",
-                hint="raise transaction_bytes_max above the transaction's size, then start the link again",
+                f"a transaction takes back a part of itself that is applied already, or not certain: {query}",
+                hint="where it is too large to hold, raise transaction_bytes_max above its size and start the link"
+                " again; where a name of its savepoints is not ASCII, `cdcd skip` it, then cdcd verify",
             ).at(transaction=transaction.gtid)
         change = ddl.parse(source.text, query.database, source.mode)
         if change is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import structlog
 
 from cdcd.apply.contract import Catalog
@@ -9,9 +11,11 @@ from cdcd.config.schema import Link
 from cdcd.errors import SchemaMismatch
 from cdcd.model.position import Progress
 from cdcd.model.table import Table
+from cdcd.route.logged import has_floats, logged_columns
 from cdcd.route.plan import build
 from cdcd.route.rules import Rules
 from cdcd.route.where import RowFilter
+from cdcd.row.cell import Description
 from cdcd.row.plan import Plan, Plans, Route
 from cdcd.row.transaction import TableMap, Transaction
 from cdcd.source import contract
@@ -70,21 +74,29 @@ class Tables:
             )
         target, known = found
         _check_exact(source, target)
-        row_filter = None
-        if (text := self._link.where.get(".".join(description.name))) is not None:
-            assert description.column_names is not None
-            columns = [(source or target).column(name) for name in description.column_names]
-            row_filter = RowFilter.parse(text).bind([column for column in columns if column is not None])
         return build(
             description,
             source,
             target,
             self._source.collations,
             operations=self._link.operations,
-            row_filter=row_filter,
+            row_filter=await self._row_filter(description, source, transaction, before),
             definition=known,
             allow_loss=self._link.allow_loss,
         )
+
+    async def _row_filter(
+        self, description: Description, source: Table | None, transaction: Transaction, before: Progress
+    ) -> Callable[[Sequence[object]], bool] | None:
+        """Return the table's filter, bound to its columns as the source had them when it logged the rows."""
+        text = self._link.where.get(".".join(description.name))
+        if text is None:
+            return None
+        row_filter = RowFilter.parse(text)
+        if source is not None and has_floats(source, row_filter.columns):
+            unaltered = await self._source.is_unaltered(description.name, transaction.gtid, before)
+            source = source if unaltered else None
+        return row_filter.bind(logged_columns(description, source, self._source.collations, row_filter.columns))
 
 
 def _check_exact(source: Table | None, target: Table) -> None:

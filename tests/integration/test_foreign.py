@@ -136,6 +136,19 @@ async def test_a_transaction_in_parts_is_taken_back_as_a_whole(east, west, datab
     assert 1 == len(values(west, database))
 
 
+@pytest.mark.parametrize(("earlier", "later"), [("é", "e"), ("e", "é")])
+async def test_a_savepoint_that_servers_take_for_another_is_not_guessed(east, west, database, other, earlier, later):
+    """Names are compared as é = e, so that the second savepoint is the one that is meant."""
+    script = ["BEGIN", ROW, f"SAVEPOINT {earlier}", ROW, f"SAVEPOINT {later}", ROW, TEMP, f"ROLLBACK TO {earlier}"]
+    async with running(a_link(database), east, west) as run:
+        run_all(east, database, [*script, "COMMIT"])
+        error = await run.stopped()
+    assert isinstance(error, UnsupportedEvent)
+    assert "is not ASCII" in error.hint
+    assert 2 == len(values(east, database))
+    assert [] == values(west, database)
+
+
 REFUSED = {
     "statement_on_carried": [STATEMENTS, "INSERT INTO {carried}.t (v) VALUES ('secret')"],
     "joined_update": [STATEMENTS, "UPDATE t JOIN {carried}.t AS q USING (id) SET q.v = 'secret', t.v = 'secret'"],

@@ -205,6 +205,16 @@ def test_rows_that_are_taken_back_are_gone() -> None:
     assert [(2, [], ["t"], False)] == taken(*again, commit())
     gone = [*again[:4], back, statement("ROLLBACK TO SAVEPOINT c")]
     assert [(0, ["ROLLBACK TO SAVEPOINT c"], ["t"], False)] == taken(*gone, commit())
+    released = [*again[:4], statement("RELEASE SAVEPOINT c"), back]
+    assert [(0, [], ["t"], False)] == taken(*released, commit())
+
+
+@pytest.mark.parametrize(("earlier", "later", "back"), [("e", "é", "e"), ("é", "e", "é"), ("a", "`ß`", "ß")])
+def test_a_savepoint_beyond_ascii_may_be_any(earlier: str, later: str, back: str) -> None:
+    """Servers take é for e: which rows a rollback takes back is then not certain, and the rules refuse it."""
+    row, text = TABLE.insert((1, "a")), f"ROLLBACK TO {back}"
+    script = [row, statement(f"SAVEPOINT {earlier}"), row, statement(f"SAVEPOINT {later}"), row, statement(text)]
+    assert [(3, [text], [], False)] == taken(*script, commit())
 
 
 @pytest.mark.parametrize("kind", [160, 161, 163, 27, 3])

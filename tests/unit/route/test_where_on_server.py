@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from datetime import date, datetime
 from typing import Any
 
 import pytest
 
 from cdcd.model.table import Column
 from cdcd.route.where import RowFilter, UndecidableFilter
+from tests.fixtures.logged import logged
 from tests.fixtures.mariadb import MariaDB
 
 TABLE = """
@@ -214,19 +214,6 @@ def table(east: MariaDB, database: str) -> tuple[MariaDB, str, list[Column], lis
     names = ", ".join(f"{c.name} + 0e0" if c.name == "g" else f"`{c.name}`" for c in columns)
     rows = east.sql(f"SET time_zone = '+00:00'; SELECT {names} FROM t ORDER BY id", database=database)
     return east, database, columns, [tuple(map(logged, row, columns)) for row in rows]
-
-
-def logged(value: object, column: Column) -> object:
-    """Turn the client's value into the log's."""
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
-    if isinstance(value, date):
-        return value.isoformat()
-    if column.data_type == "bit" and isinstance(value, bytes):
-        return int.from_bytes(value, "big")
-    if column.data_type == "binary" and isinstance(value, bytes):
-        return value.rstrip(b"\0")
-    return value
 
 
 def ask(server: MariaDB, database: str, expressions: Sequence[str]) -> list[list[bool]]:

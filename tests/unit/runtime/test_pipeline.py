@@ -29,6 +29,7 @@ from tests.fixtures.fakes import FakeCatalog, FakeSource, FakeTarget
 from tests.fixtures.links import wait_until
 
 TABLE = LoggedTable({"id": "int", "v": "int"})
+MARKER = LoggedTable({"link": "varchar", "slot": "int", "origin": "varchar"}, name=("cdcd", "checkpoint"), table_id=3)
 OTHER = LoggedTable({"id": "int", "v": "int"}, name=("other", "t"), table_id=2)
 
 
@@ -235,6 +236,15 @@ async def test_parts_are_one_transaction_on_the_target():
         await run.applied(Gtid(0, 1, 1))
         [together] = run.target.committed
         assert {Gtid(0, 1, 1)} == set(together)
+
+
+async def test_every_part_is_asked_whether_another_link_brings_it():
+    """The rows that the link carries may all be in a later part than the first."""
+    async with a_run(relay=True) as run:
+        rows = [OTHER.insert((1, 1)), OTHER.insert((2, 2)), TABLE.insert((1, 1)), TABLE.insert((2, 2))]
+        run.source.log(*Log().parts([MARKER.insert(("a", 0, "north")), *rows], relay_except={"west"}))
+        await run.applied(Gtid(0, 1, 1))
+        assert ["north"] == run.target.met
 
 
 async def test_parts_that_are_abandoned_leave_nothing():
