@@ -26,6 +26,15 @@ class Gtid(NamedTuple):
         """Return the server's own notation."""
         return f"{self.domain}-{self.server}-{self.sequence}"
 
+    @property
+    def stream(self) -> int:
+        """Of which stream it is: those of one are in the order of their numbers, and the last says it for all."""
+        return self.domain
+
+    def follows(self, other: Gtid) -> bool:
+        """Return whether it came after another of its stream."""
+        return self.stream == other.stream and self.sequence > other.sequence
+
     @classmethod
     def parse(cls, text: str) -> Gtid:
         """Read ``domain-server-sequence``; raise ValueError for anything else."""
@@ -62,6 +71,10 @@ class Position:
         """Return whether the transaction happened at or before this position, by its domain's sequence."""
         last = self._last.get(gtid.domain)
         return last is not None and gtid.sequence <= last.sequence
+
+    def within(self, stream: int) -> Position:
+        """Return what it says of one stream."""
+        return Position(gtid for gtid in self if gtid.stream == stream)
 
     def __iter__(self) -> Iterator[Gtid]:
         """Iterate over the last GTID of each domain, in domain order."""

@@ -123,11 +123,11 @@ class Backlog:
         return bad.gtid
 
     def advance(self, transactions: Sequence[Transaction]) -> None:
-        """Note what was collected or passed over; of neighbours in one domain the last is enough."""
+        """Note what was collected or passed over; of neighbours in one stream the last is enough."""
         seen, applied = self.seen, self.progress.applied
         for transaction in transactions:
             gtid = transaction.gtid
-            if seen and seen[-1].domain == gtid.domain and seen[-1] not in applied:
+            if seen and seen[-1].stream == gtid.stream and seen[-1] not in applied:
                 seen[-1] = gtid
             else:
                 seen.append(gtid)

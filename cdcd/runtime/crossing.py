@@ -42,10 +42,10 @@ class _Changed:
     removed: dict[TableName, Gtid] = field(default_factory=dict)  # rows of them were changed or deleted
 
     def after(self, original: Gtid) -> _Changed:
-        """Return what of it came after another transaction of its domain."""
+        """Return what of it came after another transaction of its stream."""
         return _Changed(
             *(
-                {name: gtid for name, gtid in changes.items() if gtid.sequence > original.sequence}
+                {name: gtid for name, gtid in changes.items() if gtid.follows(original)}
                 for changes in (self.tables, self.removed)
             )
         )
@@ -90,20 +90,20 @@ class Crossings:
 
     async def _read_on(self, original: Gtid) -> None:
         """Read the target's log on, to its end, from a statement of its own or from where that was done before."""
-        [(logged, domain)] = await self.session.fetch(self.session.flavor.log.written_here)
-        if original.domain != domain:
+        [(logged, stream)] = await self.session.fetch(self.session.flavor.log.written_here)
+        if original.stream != stream:
             raise UnsupportedEvent(
                 f"the original of a schema change, {original}, is in another GTID domain of {self.link.target} than"
                 " what the link writes there, so nothing tells which came first",
                 hint="use one gtid_domain_id on the target; compare both sides, then cdcd skip the statement",
             )
         end = Position.parse(answers.text(logged))
-        own = Position(gtid for gtid in end if gtid.domain == domain)
-        is_read = self._read is not None and self._read[0].sequence <= original.sequence <= self._read[1].sequence
+        own = end.within(stream)
+        is_read = self._read is not None and not (self._read[0].follows(original) or original.follows(self._read[1]))
         since = self._read[1] if self._read is not None and is_read else original
         changed = self._changed.after(original) if is_read else _Changed()
         try:
-            if not all(since.sequence >= gtid.sequence for gtid in own):
+            if any(gtid.follows(since) for gtid in own):
                 await self._note_between(Progress(end.after([since])), own, changed)
         except BinlogPurged as error:
             error.hint = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import itertools
 import re
 import tokenize
 from collections.abc import Iterator
@@ -112,3 +113,22 @@ def test_the_modules_are_found() -> None:
 def test_an_engine_is_told_from_the_family(read, source: str, is_engine: bool) -> None:
     """A test that sees nothing would hold nothing."""
     assert is_engine == any(names_engine(text) for _, text in read(source))
+
+
+# What a transaction's identity is made of differs from engine to engine: others compare and print it.
+KNOWS_POSITIONS = ("model/", "binlog/", "source/", "checkpoint/")
+PARTS_OF_GTIDS = {"domain", "sequence"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES if not str(path.relative_to(PACKAGE)).startswith(KNOWS_POSITIONS)],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_positions_are_opaque_to_those_who_only_carry_them(path: Path) -> None:
+    """Another engine's have other parts."""
+    tokens = tokenize.generate_tokens(io.StringIO(path.read_text()).readline)
+    found = [
+        this.start[0] for dot, this in itertools.pairwise(tokens) if dot.string == "." and this.string in PARTS_OF_GTIDS
+    ]
+    assert not found
