@@ -187,7 +187,7 @@ def conditions(draw: st.DrawFn) -> str:
     return draw(st.recursive(comparisons(names), combined, max_leaves=6))
 
 
-@settings(max_examples=examples(400, 20_000))
+@settings(max_examples=examples(80, 20_000))
 @given(condition=conditions())
 def test_a_filter_passes_the_rows_that_the_server_selects(server: Server, condition: str) -> None:
     """What a link carries, and what ``cdcd verify`` compares, is then the same."""
