@@ -76,16 +76,20 @@ def constant(kind: Kind, value: object, node: Node, **facts: Any) -> Operand:
     return Operand(kind, lambda _row: value, node, **facts)
 
 
+def kind_of(column: Column) -> Kind:
+    """Return what a column's values are to a comparison; ``opaque`` for those that only a server can compare."""
+    kind = _KINDS.get(column.data_type, "opaque")
+    is_tolerant = kind == "float" and "," in column.type  # DOUBLE(M,D) compares with a tolerance.
+    is_unread = kind == "text" and not named(column.charset).codec
+    return "opaque" if is_tolerant or is_unread else kind
+
+
 def column_operand(node: Node, index: int, column: Column) -> Operand:
     """Return the operand of a column whose value is at ``index`` of a row; ``opaque`` for other types."""
-    kind = _KINDS.get(column.data_type, "opaque")
-    if kind == "float" and "," in column.type:
-        kind = "opaque"  # DOUBLE(M,D) compares with a tolerance.
+    kind = kind_of(column)
     size = [int(number) for number in re.findall(r"\d+", column.type.partition(")")[0])]
     convert: Callable[[Any], Any] | None = None
-    if kind == "text" and not named(column.charset).codec:
-        kind = "opaque"
-    elif kind == "text":
+    if kind == "text":
         convert = partial(_certain, column)
     elif kind == "temporal":
         convert = _full
@@ -185,8 +189,7 @@ def check_equality(literal: Operand, other: Operand) -> None:
     if other.column is None or literal.column is not None or literal.node.op not in ("number", "string"):
         return
     if other.column.data_type in ("enum", "set"):
-        blank = literal.node.value.isspace() or (not literal.node.value and "''" in other.column.type)
-        if blank:
+        if literal.node.value.isspace():
             raise ValueError("is a blank, which an index finds in other rows than a comparison")
     elif literal.kind in NUMERIC | {"temporal"} and other.kind not in ("float", "null"):
         value = str(literal.evaluate(()))

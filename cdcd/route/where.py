@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from cdcd.model.table import Column
 from cdcd.route.binding import Binder
+from cdcd.route.collation import Collation
+from cdcd.route.operand import kind_of
 from cdcd.sql.expression import Node, UndecidableFilter, parse
 
 __all__ = ["RowFilter", "UndecidableFilter"]
@@ -47,6 +49,20 @@ class RowFilter:
                 raise error.at(filter=self.text) from None
 
         return passes
+
+    def differs(self, here: Sequence[Column], there: Sequence[Column]) -> str:
+        """Return a column of the filter that compares otherwise on another table, "" where there is none."""
+        senses = [{column.name.lower(): _sense(column) for column in columns} for columns in (here, there)]
+        return next(
+            (name for name in sorted(self.columns) if len({sense.get(name.lower()) for sense in senses}) > 1), ""
+        )
+
+
+def _sense(column: Column) -> tuple[object, ...]:
+    """Return all by which a column compares."""
+    kind = kind_of(column)
+    collation = Collation.named(column.collation, column.charset) if kind == "text" else None
+    return "exact" if kind in ("integer", "decimal") else kind, collation, column.data_type == "binary"
 
 
 def _columns(node: Node) -> Iterator[str]:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from cdcd.config.schema import Link
 from cdcd.errors import CdcdError, ConfigError
 from cdcd.model.change import OPERATIONS
-from cdcd.model.table import Table, TableName
+from cdcd.model.table import Column, Table, TableName
 from cdcd.mysql.reader import Reader
 from cdcd.mysql.schema import list_tables, read_table
 from cdcd.route.rules import Rules
+from cdcd.route.where import RowFilter, UndecidableFilter
 from cdcd.verify.expression import can_match
 from cdcd.verify.keyed import KeyedCheck
 from cdcd.verify.multiset import MultisetCheck
@@ -89,7 +90,8 @@ async def _plan(
         raise NotComparable("there is no such table on the target")
     columns = _common_columns(source, target, report)
     key = _key(source, target)
-    where = link.where.get(".".join(name), "")
+    if where := link.where.get(".".join(name), ""):
+        _check_filter(where, source, target)
     sides = (
         Side(readers[0], source, target, columns, key, where),
         Side(readers[1], target, source, columns, key, where),
@@ -97,6 +99,32 @@ async def _plan(
     if not key:
         return MultisetCheck(*sides, report)
     return KeyedCheck(*sides, report, chunk_rows_max=limits.chunk_rows_max, suspects_max=limits.suspects_max)
+
+
+def _check_filter(text: str, source: Table, target: Table) -> None:
+    """Raise NotComparable where a WHERE clause on either side would not find the rows that the link carries."""
+    _bind(text, source, "source")
+    if name := RowFilter.parse(text).differs(source.columns, target.columns):
+        one, other = (_described(table.column(name)) for table in (source, target))
+        raise NotComparable(
+            f"the filter uses column {name}, which is {one} on the source and {other} on the target, where it may"
+            " find other rows",
+            hint="give the column the same type and collation on both sides",
+        )
+    _bind(text, target, "target")
+
+
+def _bind(text: str, table: Table, site: str) -> None:
+    try:
+        RowFilter.parse(text).bind(table.columns)
+    except ValueError as error:
+        raise NotComparable(str(error)) from error
+    except UndecidableFilter as error:
+        raise NotComparable(f"on the {site}, {error.message}", hint=error.hint) from error
+
+
+def _described(column: Column | None) -> str:
+    return f"{column.type} {column.collation}".strip() if column else "missing"
 
 
 def _common_columns(source: Table, target: Table, report: TableReport) -> list[str]:

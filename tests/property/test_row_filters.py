@@ -24,29 +24,9 @@ from tests.fixtures.logged import logged
 from tests.fixtures.mariadb import MariaDB
 from tests.fixtures.search import examples
 
-NUMBERS = (
-    "0",
-    "1",
-    "-1",
-    "5",
-    "10.5",
-    "0.1",
-    "-0.001",
-    "1e1",
-    "0.5e0",
-    "255",
-    "1e300",
-    "'5'",
-    "'10.50'",
-    "'-1'",
-    "'0'",
-    "0x05",
-    "b'101'",
-    "2147483647",
-    "9223372036854775807",
-    "18446744073709551615",
-    "9007199254740993",
-)
+LONG = ("2147483647", "9223372036854775807", "18446744073709551615", "9007199254740993")
+EXACT = ("0", "1", "-1", "5", "10.5", "0.1", "-0.001", "1e1", "0.5e0", "255", "1e300", "0x05", "b'101'", *LONG)
+NUMBERS = (*EXACT, "'5'", "'10.50'", "'-1'", "'0'")
 INTEGERS = ("0", "1", "5", "9", "10", "255")
 TEXTS = ("''", "' '", "'eu'", "'EU'", "'eu '", "'us'", "'é'", "'5'", "'5.0'", "'e%'", "'e_'", "'a\\t'", "'a,b'", "'a'")
 BYTES = ("''", "' '", "'eu'", "'EU'", "'eu '", "X'FF00'", "0x657500", "X'00'", "'e%'")
@@ -76,7 +56,7 @@ TYPES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "cs": ("VARCHAR(20) COLLATE utf8mb4_uca1400_nopad_as_cs", TEXTS, TEXTS),
     "lat": ("CHAR(20) CHARACTER SET latin1 COLLATE latin1_bin", TEXTS, TEXTS),
     "asci": ("VARCHAR(20) CHARACTER SET ascii", tuple(filter(str.isascii, TEXTS)), tuple(filter(str.isascii, TEXTS))),
-    "e": ("ENUM('us','EU','eu ','5','') COLLATE utf8mb4_general_ci", TEXTS, ("'us'", "'EU'", "'5'", "''", "0")),
+    "e": ("ENUM('us','EU','eu ','5','') COLLATE utf8mb4_general_ci", TEXTS, ("'us'", "'EU'", "'5'", "''")),
     "eb": ("ENUM('us','EU','eu','5') COLLATE utf8mb4_bin", TEXTS, ("'us'", "'EU'", "'eu'", "'5'", "0")),
     "s": ("SET('a','b','EU')", TEXTS, ("'a,b'", "''", "'EU'", "'a'")),
     "vb": ("VARBINARY(20)", BYTES, BYTES),
@@ -88,7 +68,10 @@ TYPES: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "ts": ("TIMESTAMP(2)", STAMPS, STAMPS),
     "t": ("TIME", ("NULL",), ("0", "'12:30:00'")),
 }
-"""Columns by name: the type, literals that they are compared with, values that they hold, as literals."""
+"""Columns by name: the type, literals that they are compared with, values that they hold, as literals.
+
+No ENUM has both the member '' and the value of an error, which reads as '' too: an index alone tells these apart.
+"""
 
 NAMES = [name + suffix for name in TYPES for suffix in ("", "_nn")]
 RELATED = ({"i", "ti", "bi", "u", "z", "n", "nu", "f", "g", "b"}, {"d", "dt", "dt6", "ts"})
@@ -204,7 +187,7 @@ def conditions(draw: st.DrawFn) -> str:
     return draw(st.recursive(comparisons(names), combined, max_leaves=6))
 
 
-@settings(max_examples=examples(400, 20_000))
+@settings(max_examples=examples(80, 20_000))
 @given(condition=conditions())
 def test_a_filter_passes_the_rows_that_the_server_selects(server: Server, condition: str) -> None:
     """What a link carries, and what ``cdcd verify`` compares, is then the same."""

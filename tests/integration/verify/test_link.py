@@ -28,6 +28,38 @@ async def test_a_row_filter_holds_on_both_sides(pair: Pair) -> None:
     assert 24 == report.rows
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "row_filter", "told"),
+    [
+        ("VARCHAR(9) COLLATE utf8mb4_general_ci", "VARCHAR(9) COLLATE utf8mb4_bin", "c = 'eu'", "utf8mb4_bin"),
+        ("DATETIME", "VARCHAR(30)", "c > '2024-01-01'", "varchar(30)"),
+        ("DATE NOT NULL", "DATE NOT NULL", "c IS NULL", "NOT NULL"),
+        ("DATE", "DATE NOT NULL", "c IS NULL", "NOT NULL"),
+    ],
+)
+async def test_a_filter_that_finds_other_rows_on_the_target_is_not_compared(
+    pair: Pair, here: str, there: str, row_filter: str, told: str
+) -> None:
+    """The source's columns decide what is carried; a WHERE clause on the target decides by its own."""
+    pair.only_source(f"CREATE TABLE t (id INT PRIMARY KEY, c {here}) CHARACTER SET utf8mb4")
+    pair.only_target(f"CREATE TABLE t (id INT PRIMARY KEY, c {there}) CHARACTER SET utf8mb4")
+
+    report = await pair.table(where={f"{pair.database}.t": row_filter})
+
+    assert told in report.problem
+
+
+async def test_a_filter_that_finds_the_same_rows_on_the_target_is_compared(pair: Pair) -> None:
+    """A wider type decides alike."""
+    pair.only_source("CREATE TABLE t (id INT PRIMARY KEY, c VARCHAR(9) COLLATE utf8mb4_general_ci, n INT)")
+    pair.only_target("CREATE TABLE t (id BIGINT PRIMARY KEY, c TEXT COLLATE utf8mb4_unicode_ci, n DECIMAL(20))")
+    pair.both("INSERT INTO t VALUES (1, 'EU', 1), (2, 'us', 1), (3, 'eu', 3)")
+
+    report = await pair.table(where={f"{pair.database}.t": "c = 'eu' AND n < 2"})
+
+    assert (1, "", []) == (report.rows, report.problem, found(report))
+
+
 async def test_a_renamed_table_is_compared_under_its_new_name(pair: Pair) -> None:
     """The source's rows are looked for where the link puts them."""
     pair.only_source("CREATE TABLE old (id INT PRIMARY KEY); INSERT INTO old VALUES (1), (2)")

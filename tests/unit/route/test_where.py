@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -35,6 +36,10 @@ COLUMNS = [
     column("cs", "varchar(20)", "utf8mb4_0900_as_cs"),
     column("vb", "varbinary(20)"),
     column("d", "date"),
+    replace(column("never", "datetime"), nullable=False),
+    column("dt", "datetime(2)"),
+    column("b", "bit(4)"),
+    column("e", "enum('','a')", "utf8mb4_bin"),
     column("t", "time(6)"),
     column("j", "json"),
 ]
@@ -146,6 +151,9 @@ def test_a_long_chain_is_not_deep() -> None:
         ),
         *("latbin < 'b'", "latbin BETWEEN 'a' AND 'b'"),
         *("'a' = 'a'", "'a' IN (1, 2)", "deep * deep = 1", "deep / 2 = 1", "n XOR i", "f XOR i"),
+        *("never IS NULL", "never IS NOT NULL", "NOT (never IS NOT NULL)", "i = 1.5", "n IN (0.0001)", "n <=> 1e-9"),
+        *("d = '2024-01-01 00:00:01.5'", "dt = '2024-01-01 00:00:00.123'", "e = ' '", "b > '5'"),
+        *("(bin LIKE 'a') = (bin NOT LIKE 'a')",),
         *("i BETWEEN 1 AND 2e0", "i BETWEEN 1 AND '2'", "i = 1" + "0" * 70, "i = 0." + "1" * 31),
     ],
 )
@@ -187,6 +195,16 @@ def test_what_only_a_server_can_say_of_a_value_is_not_guessed(expression: str, v
 
     assert expression == caught.value.where["filter"]
     assert caught.value.hint
+
+
+def test_a_date_that_is_not_null_is_asked_for_the_zero_date() -> None:
+    """The error says what to write instead, with the column's name."""
+    with pytest.raises(UndecidableFilter) as caught:
+        bound("i = 1 AND never IS NULL")
+
+    assert "write `never` = '0000-00-00'" in caught.value.hint
+    assert passes("never = '0000-00-00'", never="0000-00-00 00:00:00")
+    assert not passes("never = '0000-00-00'", never="2024-01-01 00:00:00")
 
 
 def test_only_true_passes() -> None:
