@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cdcd.checkpoint.logged import unlogged
 from cdcd.model.table import CHECKPOINT
 from cdcd.mysql.flavor import NO_ERRORS
 from cdcd.precheck import grants
@@ -134,12 +135,5 @@ def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
         )
         fix = grants.statement([privileges.leave_out_text], "", server.account)
         yield Problem.warning(server.path, text, f"{fix} -- or {option} = OFF for the whole server")
-    if roles.is_paired and server.logged and not server.logged.keeps(CHECKPOINT[0]):
-        text = (
-            f"binlog_do_db or binlog_ignore_db keeps database {CHECKPOINT[0]} out of the log: without the"
-            " marker the other link would send changes back"
-        )
-        option = "binlog_do_db" if server.logged.only else "binlog_ignore_db"
-        verb = "add a line with" if server.logged.only else "remove the line"
-        fix = f"{option} = {CHECKPOINT[0]}    # {verb} this in the server's option file; then restart it"
-        yield Problem.error(server.path, text, fix)
+    if roles.is_paired and server.logged and (problem := unlogged(server.logged)):
+        yield Problem.error(server.path, *problem)

@@ -9,7 +9,7 @@ import pytest
 
 from cdcd.apply.sql import writer
 from cdcd.apply.sql.exchange import Expected
-from cdcd.errors import Fenced
+from cdcd.errors import Fenced, PrecheckFailed
 from cdcd.mysql.flavor import Flavor
 from cdcd.row.row_set import RowSet
 from tests.fixtures.links import Both, running
@@ -120,3 +120,39 @@ async def test_a_target_that_stops_being_strict_within_a_partition_is_noticed(
     outcome = await both.carry("INSERT INTO wide SELECT seq, 0, REPEAT('x', 4000) FROM seq_1_to_1000", writers=1)
     assert 1 == outcome.conflicts
     both.assert_equal("wide")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("binlog-ignore-db", "cdcd", "keeps database cdcd out of the log"),
+        ("binlog-do-db", "shop", "keeps database cdcd out of the log"),
+        ("log-bin", None, "the binary log is off"),
+    ],
+)
+async def test_a_pair_s_target_that_comes_back_without_the_marker_in_its_log_stops_the_link(
+    server_factory: ServerFactory, east: MariaDB, database: str, option: str, value: str | None, said: str
+) -> None:
+    """The other link would take what this one writes for the target's own changes, and send it back."""
+    both = to_private(server_factory, east, database)
+    async with running(both.link(), both.source, both.target, is_paired=True) as link:
+        both.only_source("INSERT INTO t VALUES (1, 1)")
+        await link.caught_up()
+        both.target.options[option] = value
+        await asyncio.to_thread(both.target.stop)
+        both.target.start()
+        both.only_source("INSERT INTO t VALUES (2, 2)")
+        error = await link.stopped(20)
+    assert isinstance(error, PrecheckFailed), error
+    assert said in str(error)
+    assert option.replace("-", "_") in error.hint
+    assert [(1, 1)] == both.on_target("SELECT * FROM t")
+
+
+async def test_a_one_way_link_needs_no_marker_in_the_target_s_log(
+    server_factory: ServerFactory, east: MariaDB, database: str
+) -> None:
+    """Nobody reads it there."""
+    both = to_private(server_factory, east, database, binlog_ignore_db="cdcd")
+    await both.carry(MANY)
+    both.assert_equal("t")
