@@ -23,7 +23,7 @@ CdcdError
 ├── Fenced                   another run has taken this link over
 ├── LinkRuns                 what an operator asks for needs a link that does not run
 ├── ServerError              any other error that a server answers; ``code`` is the server's number
-└── PrecheckFailed           what `cdcd check` would report stops the start
+└── PrecheckFailed           what `cdcd check` would report stops the start, or a connect
 """
 
 from __future__ import annotations

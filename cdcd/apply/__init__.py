@@ -9,7 +9,8 @@ of a first try is a row event where the target takes these (``marker_event``), a
 Three modes, the fastest first, where one that fails is rolled back before the next:
 
 1. ``row_events``: net changes as row events, applied by the target's own applier. Only where its flavor takes them
-   as statements, between tables with the same columns, by an account that may; any mismatch (a row that is there
+   as statements, between tables with the same columns, by an account that may, and where that applier does as they say
+   (``applier``); any mismatch (a row that is there
    already, one that is missing) is an error.
 2. ``statement``: net changes as SQL of many rows, which overwrites and counts what contradicts it.
 3. ``row_by_row``: one change at a time in source order, where each mismatch is seen and decided by the

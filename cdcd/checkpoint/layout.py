@@ -2,7 +2,7 @@
 
 A table's comment says which layout it has, so that a table and its version change in one statement. Tables without
 one are of layout 1. A newer cdcd upgrades what it meets without touching a row; an older one refuses. A table whose
-engine cannot roll back, or that lacks a column, is refused too: nothing could be exactly once on it.
+engine cannot roll back, or that lacks a column or a key, is refused too: nothing could be exactly once on it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ log = structlog.get_logger()
 LAYOUT = 3
 _COMMENT = f"cdcd layout {LAYOUT}"
 _COLUMN = re.compile(r"^  ([a-z_]+) +([A-Z]+(?:\(\d+\))?(?: UNSIGNED)?)", re.MULTILINE)
+_KEY = re.compile(r"^  ((?:PRIMARY|UNIQUE) KEY ?([a-z_]*) \(([a-z_, ]+)\))", re.MULTILINE)
 _VERSION = re.compile(r"cdcd layout (\d+)")
 _OPTIONS = f"ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='{_COMMENT}'"
 
@@ -99,6 +100,7 @@ class Found(NamedTuple):
     is_transactional: bool
     comment: str
     columns: frozenset[str]
+    keys: frozenset[tuple[str, ...]]  # the columns of those that are unique
 
     @property
     def layout(self) -> int:
@@ -110,6 +112,14 @@ class Found(NamedTuple):
     def has_place(self) -> bool:
         """Whether it says where in the source's log a position lies, as from layout 2 on."""
         return "log_file" in self.columns
+
+
+class UniqueKey(NamedTuple):
+    """One that a table of ours must have."""
+
+    name: str
+    columns: tuple[str, ...]
+    definition: str
 
 
 async def prepare(session: Session) -> None:
@@ -143,27 +153,36 @@ async def look(session: Session) -> dict[str, Found]:
     """Return which of our tables there are; nothing is written.
 
     Raises LayoutMismatch for what ``prepare`` cannot mend: a later layout, an engine that cannot roll back, a column
-    that is gone.
+    or a key that is gone.
     """
     tables = await _read(session)
     for table, found in tables.items():
-        problem = ""
         if found.layout > LAYOUT:
             raise LayoutMismatch(
                 f"cdcd.{table} is of layout {found.layout}, and this cdcd knows layouts up to {LAYOUT}",
                 hint="run the cdcd that wrote it, or a later one",
             ).at(site=session.site.name)
-        lacking = [name for name in columns(table) if name not in found.columns]
-        if found.layout == LAYOUT and lacking:
-            problem = f"lacks the columns {', '.join(lacking)}"
-        elif not found.is_transactional:
-            problem = "has an engine that cannot roll back, so nothing could be applied exactly once"
-        if problem:
-            raise LayoutMismatch(
-                f"cdcd.{table} {problem}",
-                hint=f"ALTER TABLE cdcd.{table} ENGINE = InnoDB (see enforce_storage_engine), put back what it lacks",
-            ).at(site=session.site.name)
+        if wrong := _damage(table, found):
+            raise LayoutMismatch(f"cdcd.{table} {wrong[0]}", hint=wrong[1]).at(site=session.site.name)
     return tables
+
+
+def _damage(table: str, found: Found) -> tuple[str, str] | None:
+    """Return what keeps a table from being used, and what to do; None where nothing does."""
+    lacking = [name for name in columns(table) if name not in found.columns]
+    if found.layout == LAYOUT and lacking:
+        return f"lacks the columns {', '.join(lacking)}", "put them back as they were"
+    if not found.is_transactional:
+        return (
+            "has an engine that cannot roll back, so nothing could be applied exactly once",
+            f"ALTER TABLE cdcd.{table} ENGINE = InnoDB (see enforce_storage_engine)",
+        )
+    keyless = [key for key in keys(table) if key.columns not in found.keys]
+    if found.layout == LAYOUT and keyless:
+        listed = ", ".join(f"({', '.join(key.columns)})" for key in keyless)
+        changes = ", ".join(f"DROP KEY IF EXISTS `{key.name}`, ADD {key.definition}" for key in keyless)
+        return f"lacks the unique keys {listed}, by which its rows are found", f"ALTER TABLE cdcd.{table} {changes};"
+    return None
 
 
 async def _upgrade(session: Session, table: str) -> None:
@@ -183,7 +202,7 @@ async def _run(session: Session, table: str, statement: str) -> None:
 
 
 async def _read(session: Session) -> dict[str, Found]:
-    """Return whether each of our tables can roll back, its comment, and its columns."""
+    """Return whether each of our tables can roll back, its comment, its columns and its unique keys."""
     names = ",".join(map(quote.text, COLUMNS))
     tables = await session.fetch(
         "SELECT t.table_name, COALESCE(e.transactions, 'NO'), t.table_comment FROM information_schema.tables t"
@@ -196,7 +215,25 @@ async def _read(session: Session) -> dict[str, Found]:
         f" WHERE table_schema = 'cdcd' AND table_name IN ({names})"
     ):
         found.setdefault(table, set()).add(column)
-    return {name: Found(can == "YES", comment, frozenset(found.get(name, ()))) for name, can, comment in tables}
+    indexes: dict[tuple[str, str], tuple[str, ...]] = {}
+    for table, index, column in await session.fetch(
+        "SELECT table_name, index_name, column_name FROM information_schema.statistics"
+        f" WHERE table_schema = 'cdcd' AND table_name IN ({names}) AND non_unique = 0 ORDER BY 1, 2, seq_in_index"
+    ):
+        indexes[table, index] = (*indexes.get((table, index), ()), column)
+    unique = {name: frozenset(key for (table, _), key in indexes.items() if table == name) for name, _, _ in tables}
+    return {
+        name: Found(can == "YES", comment, frozenset(found.get(name, ())), unique[name])
+        for name, can, comment in tables
+    }
+
+
+def keys(table: str) -> list[UniqueKey]:
+    """Return a table's unique keys, the primary key first."""
+    return [
+        UniqueKey(name or "PRIMARY", tuple(names.split(", ")), definition)
+        for definition, name, names in _KEY.findall(COLUMNS[table])
+    ]
 
 
 def columns(table: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from cdcd.mysql import answers
 from cdcd.mysql.flavor import Flavor
 from cdcd.sql import quote
 
+_NOT_ENCODED = re.compile(r"[0-9A-Za-z_]+")  # names that InnoDB keeps as they are
 _COUNTER = re.compile(rb"(\n\) ENGINE=\w+) AUTO_INCREMENT=\d+")
 
 
@@ -109,22 +110,22 @@ async def _read(session: Queryable, name: TableName) -> Table | None:
         "SELECT constraint_name, delete_rule, update_rule FROM information_schema.referential_constraints"
         f" WHERE constraint_schema = {database} AND table_name = {table}"
     )
-    is_parent = await _is_parent(session, name)
+    referenced = await is_parent(session, name)
     triggers = await session.fetch(triggers_query(name))
     return Table(
         name,
         tuple(_column(*row) for row in columns),
         _keys(keys, may_be_hashed=engine != "MEMORY"),
         _foreign_keys(references, rules),
-        is_parent is True,
+        referenced is True,
         tuple(row[0] for row in triggers),
         kind == "SYSTEM VERSIONED",
         transactions == "YES",
-        is_parent is not None,
+        referenced is not None,
     )
 
 
-async def _is_parent(session: Queryable, name: TableName) -> bool | None:
+async def is_parent(session: Queryable, name: TableName) -> bool | None:
     """Return whether any foreign key refers to a table; None when the account may not see them all.
 
     InnoDB's own list takes the PROCESS privilege and encodes names other than ASCII words; information_schema
@@ -132,15 +133,17 @@ async def _is_parent(session: Queryable, name: TableName) -> bool | None:
     """
     database, table = quote.text(name[0]), quote.text(name[1])
     try:
-        [(is_parent, has_encoded)] = await session.fetch(
+        [(found, has_encoded)] = await session.fetch(
             f"SELECT COALESCE(MAX(LOWER(ref_name) = LOWER(CONCAT({database}, '/', {table}))), 0),"
             f" COALESCE(MAX(ref_name LIKE '%@%'), 0) FROM {session.flavor.catalog.foreign_keys}"
         )
     except (AccessDenied, ServerError):
-        is_parent, has_encoded = 0, 1
-    if int(is_parent):
+        found, is_known = 0, False
+    else:
+        is_known = not int(has_encoded) or all(map(_NOT_ENCODED.fullmatch, name))
+    if int(found):
         return True
-    if not int(has_encoded):
+    if is_known:
         return False
     visible = await session.fetch(
         "SELECT 1 FROM information_schema.key_column_usage WHERE referenced_table_schema"

@@ -11,6 +11,7 @@ from cdcd.errors import AccessDenied
 from cdcd.model.position import parse_gtids
 from cdcd.model.table import TableName
 from cdcd.mysql.flavor import Flavor
+from cdcd.mysql.log_filter import LogFilter, read_log_filter
 from cdcd.mysql.session import Session
 from cdcd.precheck.grants import Grants
 from cdcd.sql import quote
@@ -84,18 +85,6 @@ class Server:
         """Return a variable that is a number, None where the server does not have it."""
         value = self.variables.get(variable, "")
         return int(value) if value.isdecimal() else None
-
-
-@dataclass(frozen=True, slots=True)
-class LogFilter:
-    """Which databases' changes a server writes to its log (binlog_do_db, binlog_ignore_db)."""
-
-    only: frozenset[str]
-    ignored: frozenset[str]
-
-    def keeps(self, database: str) -> bool:
-        """Return whether row changes in the database reach the log."""
-        return database in self.only if self.only else database not in self.ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +165,6 @@ async def _clock(session: Session) -> tuple[float, float]:
 
 async def _log_filter(session: Session) -> LogFilter | None:
     try:
-        row = await session.fetch_one(session.flavor.log.end)
+        return await read_log_filter(session)
     except AccessDenied:
         return None
-    return LogFilter(_split(row[2]), _split(row[3])) if row else None
-
-
-def _split(names: str) -> frozenset[str]:
-    return frozenset(name for name in names.split(",") if name)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cdcd.checkpoint.logged import unlogged
 from cdcd.model.table import CHECKPOINT
+from cdcd.mysql.flavor import NO_ERRORS
 from cdcd.precheck import grants
 from cdcd.precheck.problem import Problem
 from cdcd.precheck.server import Server
@@ -99,6 +101,19 @@ def _check_durability(server: Server) -> Iterator[Problem]:
         yield Problem.warning(server.path, text, fix)
 
 
+def _check_applier(server: Server) -> Iterator[Problem]:
+    """Yield what keeps rows from being handed to the server's own applier."""
+    slower = "rows go as SQL, which is about twice the work for the target"
+    replay = server.flavor.privileges.replay
+    if not (server.grants.allow(replay) or server.grants.allow("SUPER")):
+        text = f"the account lacks {replay}: {slower}"
+        yield Problem.warning(server.path, text, grants.statement([replay], "", server.account))
+    elif (errors := server.value(name := server.flavor.variables.skipped_errors)) not in NO_ERRORS:
+        text = f"{name} is {errors}, and the server's own applier would leave rows out at such an error: {slower}"
+        fix = f"{name} = OFF    # in {server.flavor.advice.option_group} of the server's option file; then restart it"
+        yield Problem.warning(server.path, text, fix)
+
+
 def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
     privileges = server.flavor.privileges
     if server.variables.get("read_only") == "ON" and not server.grants.allow(privileges.write_read_only):
@@ -108,10 +123,8 @@ def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
     for database, lacks, _ in grants.by_database(lacking):
         text = f"the account lacks {', '.join(lacks)} on database {database}, where checkpoints are kept"
         yield Problem.error(server.path, text, grants.statement(lacks, database, server.account))
-    replays = server.flavor.row_events_as_statements is not None
-    if replays and not (server.grants.allow(privileges.replay) or server.grants.allow("SUPER")):
-        text = f"the account lacks {privileges.replay}: rows go as SQL, which is about twice the work for the target"
-        yield Problem.warning(server.path, text, grants.statement([privileges.replay], "", server.account))
+    if server.flavor.row_events_as_statements is not None:
+        yield from _check_applier(server)
     annotates = (server.variables.get("log_bin"), server.value(option := server.flavor.variables.logs_text))
     if annotates == ("ON", "ON") and not (
         server.grants.allow(privileges.leave_out_text) or server.grants.allow("SUPER")
@@ -122,12 +135,5 @@ def _check_target(server: Server, roles: Roles) -> Iterator[Problem]:
         )
         fix = grants.statement([privileges.leave_out_text], "", server.account)
         yield Problem.warning(server.path, text, f"{fix} -- or {option} = OFF for the whole server")
-    if roles.is_paired and server.logged and not server.logged.keeps(CHECKPOINT[0]):
-        text = (
-            f"binlog_do_db or binlog_ignore_db keeps database {CHECKPOINT[0]} out of the log: without the"
-            " marker the other link would send changes back"
-        )
-        option = "binlog_do_db" if server.logged.only else "binlog_ignore_db"
-        verb = "add a line with" if server.logged.only else "remove the line"
-        fix = f"{option} = {CHECKPOINT[0]}    # {verb} this in the server's option file; then restart it"
-        yield Problem.error(server.path, text, fix)
+    if roles.is_paired and server.logged and (problem := unlogged(server.logged)):
+        yield Problem.error(server.path, *problem)

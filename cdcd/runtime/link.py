@@ -267,7 +267,7 @@ class LinkRunner:
         return session
 
     async def _connect(self, stack: AsyncExitStack) -> Pipeline:
-        target = await SqlTarget.open(self._target, self._checkpoint, self._conflicts)
+        target = await SqlTarget.open(self._target, self._checkpoint, self._conflicts, is_paired=self._is_paired)
         stack.callback(target.close)
         session = await self._asking(stack, self._source, SourceLost)
         self._position_writes.kept_seconds = await log_kept_seconds(session)

@@ -99,6 +99,24 @@ async def test_what_still_fits_is_gone_on_with(both: Both, change: str) -> None:
     assert both.on_source(query) == both.on_target(query)
 
 
+@pytest.mark.usefixtures("either_way", "distance")
+@pytest.mark.parametrize("rule", ["CASCADE", "SET NULL"])
+@pytest.mark.parametrize("where", ["CREATE", "ALTER", "RENAME"])
+async def test_a_child_added_by_hand_keeps_its_rows(both: Both, where: str, rule: str) -> None:
+    """No definition of the parent's tells of it, and a DELETE that stands for half an UPDATE would cascade."""
+    key = f"FOREIGN KEY (p) REFERENCES t (id) ON DELETE {rule} ON UPDATE CASCADE"
+    change = {
+        "CREATE": f"CREATE TABLE child (p INT, {key}); INSERT INTO child VALUES (1)",
+        "ALTER": f"CREATE TABLE child (p INT); INSERT INTO child VALUES (1); ALTER TABLE child ADD {key}",
+        "RENAME": f"SET foreign_key_checks = 0; RENAME TABLE t TO was; CREATE TABLE child (p INT, {key});"
+        "INSERT INTO child VALUES (1); RENAME TABLE was TO t",
+    }[where]
+    table = "CREATE TABLE t (id INT PRIMARY KEY, v VARCHAR(30) UNIQUE, n INT)"
+    assert await stopped_after(both, change, "UPDATE t SET v = 'x' WHERE id = 1", table=table) is None
+    assert [(1,)] == both.on_target("SELECT p FROM child")
+    both.assert_equal("t")
+
+
 @pytest.mark.usefixtures("distance")
 async def test_a_unique_key_added_by_hand_overwrites_no_other_row(both: Both) -> None:
     """An upsert that knew of one key only would write over the row that the new key meets."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from cdcd.errors import ApplyFailed
+from cdcd.errors import ApplyFailed, Conflict
 from tests.fixtures.links import Both
 
 ROWS = "INSERT INTO parent VALUES (1, 'a'), (2, 'b'), (3, 'c'); INSERT INTO child VALUES (1, 1), (2, 1), (3, 2)"
@@ -111,6 +111,28 @@ async def test_checks_come_back_after_a_conflict_among_unchecked_rows(both: Both
         batch_transactions_max=1,
     )
     assert (1, 1) == (outcome.conflicts, outcome.row_by_row)
+    both.assert_equal("parent", "child", "grandchild")
+
+
+@pytest.mark.parametrize("rule", [CASCADE, SET_NULL])
+async def test_a_parent_that_moves_onto_another_takes_no_child_along(both: Both, rule: str) -> None:
+    """Nothing but a delete would make room for it, and its children, of which the change says nothing, would go too."""
+    both.both(family(rule))
+    both.only_target("INSERT INTO parent VALUES (9, 'there'); INSERT INTO child VALUES (9, 9)")
+    query = (
+        "SELECT p.id, name, c.id, g.id FROM parent p LEFT JOIN child c ON c.p = p.id LEFT JOIN grandchild g ON c = c.id"
+    )
+    before = sorted(map(repr, both.on_target(query)))
+    with pytest.raises(Conflict, match=r"table \S+parent, row id = 1.*by hand"):
+        await both.carry("UPDATE parent SET id = 9 WHERE id = 1")
+    assert before == sorted(map(repr, both.on_target(query)))
+
+
+async def test_a_parent_moves_onto_another_where_the_source_did_without_checks(both: Both) -> None:
+    """Nothing cascades then, on either side."""
+    both.both(family(CASCADE))
+    both.only_target("INSERT INTO parent VALUES (9, 'there')")
+    assert 1 == (await both.carry("SET foreign_key_checks = 0; UPDATE parent SET id = 9 WHERE id = 1")).conflicts
     both.assert_equal("parent", "child", "grandchild")
 
 

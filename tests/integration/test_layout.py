@@ -113,6 +113,18 @@ async def test_rows_of_an_earlier_layout_are_gone_on_from(fresh, both, layout):
     assert "UNIQUE KEY `slot` (`link`,`slot`)" in definition
 
 
+async def test_an_index_that_has_the_key_s_name_is_not_taken_for_it(fresh, both):
+    """An upgrade adds the key where there is none of that name, and a server says no more than a note."""
+    fresh.sql(LAYOUT_2)
+    fresh.sql("ALTER TABLE cdcd.checkpoint ADD KEY slot (origin)")
+    error = await stopped(both)
+    assert isinstance(error, LayoutMismatch), error
+    assert "lacks the unique keys (link, slot)" in str(error)
+    fresh.sql(error.hint)
+    async with running(both.link(), both.source, both.target) as run:
+        await run.caught_up()
+
+
 async def stopped(both):
     """Return what stops a new link."""
     async with running(both.link(), both.source, both.target) as run:
@@ -127,6 +139,10 @@ async def stopped(both):
         ("ENGINE = Aria", "cannot roll back"),
         ("DROP COLUMN log_offset", "lacks the columns log_offset"),
         ("CHANGE epoch age BIGINT", "lacks the columns epoch"),
+        ("DROP KEY slot", "lacks the unique keys (link, slot)"),
+        ("DROP KEY slot, ADD KEY slot (link, slot)", "lacks the unique keys (link, slot)"),
+        ("DROP KEY slot, ADD UNIQUE KEY slot (link, slot, batch)", "lacks the unique keys (link, slot)"),
+        ("DROP PRIMARY KEY, ADD PRIMARY KEY (slot, link, epoch)", "lacks the unique keys (link, slot, epoch)"),
     ],
 )
 @pytest.mark.parametrize("table", ["checkpoint"])
@@ -138,6 +154,10 @@ async def test_a_table_that_cannot_be_relied_on_is_refused(fresh, both, table, c
     error = await stopped(both)
     assert isinstance(error, LayoutMismatch), error
     assert said in str(error)
+    if "keys" in said:
+        fresh.sql(error.hint)
+        async with running(both.link(), both.source, both.target) as run:
+            await run.caught_up()
 
 
 async def test_a_server_that_enforces_another_engine_is_refused(fresh, both):

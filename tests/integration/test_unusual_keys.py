@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from cdcd.apply.sql import writer
 from tests.fixtures.links import Both
 
 pytestmark = pytest.mark.usefixtures("every_row_splits")
@@ -68,4 +69,20 @@ async def test_periods_that_must_not_overlap_are_handed_on_in_order(both: Both, 
     outcome = await both.carry(";".join(script), writers=4)
     assert 0 == outcome.conflicts
     assert 0 == outcome.row_by_row
+    both.assert_equal("t")
+
+
+@pytest.mark.usefixtures("rows_as_events")
+async def test_the_row_that_is_meant_is_changed_where_a_unique_key_holds_nulls(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An applier that looks at a table's first key may take the first row that another index finds for the one."""
+    both.both(
+        "CREATE TABLE t (u INT UNIQUE, v INT, w INT, KEY (v));"
+        "INSERT INTO t SELECT IF(seq % 2 AND seq < 400, seq, NULL), (seq + 1) DIV 2, seq FROM seq_1_to_10000;"
+        "ANALYZE TABLE t"
+    )
+    monkeypatch.delattr(writer, "row_events")  # None is made.
+    outcome = await both.carry("DELETE FROM t WHERE u IS NULL AND w < 200; UPDATE t SET w = -1 WHERE w = 300")
+    assert 0 == outcome.conflicts
     both.assert_equal("t")

@@ -1,10 +1,11 @@
 """Whether the target's tables still are what the plans know, seen before COMMIT.
 
 What a transaction has written to cannot be altered until it ends, so a look after the last row holds. A look at
-a table's definition and triggers costs more than a small transaction may, so there is a sign that none is needed:
-the number of tables that the server has opened, by anyone. Whoever alters a table, or its triggers, takes it
-out of the server's cache, and the next statement about it, ours at the latest, opens it anew. While the number is what
-it was when a plan was seen to be right, the plan is right. Where it has moved, for whatever reason, the tables of
+a table's definition, its triggers and what refers to it costs more than a small transaction may, so there is a sign
+that none is needed: the number of tables that the server has opened, by anyone. Whoever alters a table, or its
+triggers, takes it out of the server's cache, and the next statement about it, ours at the latest, opens it anew; a
+table that refers to it was opened by whoever put rows there. While the number is what it was when a plan was seen to
+be right, the plan is right. Where it has moved, for whatever reason, the tables of
 the transaction are looked at.
 """
 
@@ -19,7 +20,7 @@ from cdcd.apply.sql.writing import writing_of
 from cdcd.errors import ServerError, TargetAltered
 from cdcd.mysql import codes
 from cdcd.mysql.flavor import Flavor
-from cdcd.mysql.schema import definition, definition_query, triggers_query
+from cdcd.mysql.schema import definition, definition_query, is_parent, triggers_query
 from cdcd.mysql.session import Answer, Session
 from cdcd.row.plan import Plan
 
@@ -88,6 +89,10 @@ async def look(session: Session, plans: Collection[Plan], marks: MarkerEvents | 
             rows = triggers = []
         if triggers or [plan.target.definition] != [definition((row[0], row[1])) for row in rows]:
             raise TargetAltered("the target table was altered").at(table=".".join(name))
+        # One that is known to be a parent, or not known to be none, is written with all care already.
+        takes_care = plan.target.table.is_parent or not plan.target.table.has_all_references
+        if not takes_care and await is_parent(session, name) is not False:
+            raise TargetAltered("a foreign key refers to the target table now").at(table=".".join(name))
     await session.send_opens()
     [answer] = await session.receive()
     for plan in plans:

@@ -37,10 +37,10 @@ _COLUMN = re.compile(
     rb"^  `([^`]+)` ((?:var)?char\(\d+\)|timestamp\(\d\)|[a-z]+)(?:\(\d+\))?( unsigned)?", re.MULTILINE
 )
 
-_STATEMENT_END, _NO_CHECK_CONSTRAINTS = 1, 128
-_TABLE_MAP, _UPDATE_ROWS_V1 = 19, 24
+ROWS_FLAGS = 1 | 128  # the statement's last rows, and no CHECK of theirs
+TABLE_MAP, _UPDATE_ROWS_V1 = 19, 24
 _HEAD = struct.Struct("<IBIIIH")  # time, kind, server, size, place, flags: the session's in the log, but for the time
-_TABLE_ID = b"\1\0\0\0\0\0"
+TABLE_ID = b"\1\0\0\0\0\0"
 # By type: as the log names it, and what it says of it besides.
 _STORED = {
     "SMALLINT UNSIGNED": (SHORT, b""),
@@ -57,7 +57,7 @@ def _table_map() -> bytes:
     metadata = b"".join(each for _, each in types)
     names = b"".join(bytes([len(name)]) + name.encode() + b"\0" for name in NAME)
     columns = bytes([len(types)]) + bytes(kind for kind, _ in types)
-    return _TABLE_ID + b"\0\0" + names + columns + bytes([len(metadata)]) + metadata + bytes((len(types) + 7) // 8)
+    return TABLE_ID + b"\0\0" + names + columns + bytes([len(metadata)]) + metadata + bytes((len(types) + 7) // 8)
 
 
 def _bitmap(names: set[str]) -> bytes:
@@ -67,8 +67,8 @@ def _bitmap(names: set[str]) -> bytes:
 
 _MAP = _table_map()
 _ROWS_HEAD = (
-    _TABLE_ID
-    + struct.pack("<H", _STATEMENT_END | _NO_CHECK_CONSTRAINTS)
+    TABLE_ID
+    + struct.pack("<H", ROWS_FLAGS)
     + bytes([len(_COLUMNS)])
     + _bitmap(set(_KEY))
     + _bitmap(set(_COLUMNS) - set(_KEY))
@@ -93,8 +93,10 @@ class MarkerEvents:
         self._now = now
 
     @classmethod
-    async def of(cls, session: Session, able: RowEvents) -> MarkerEvents:
-        """Return those for a session, by the time and the connection id that its server tells."""
+    async def of(cls, session: Session) -> MarkerEvents:
+        """Return those for a session that sends row events, by the time and the connection id that its server tells."""
+        able = session.flavor.row_events_as_statements
+        assert able is not None
         asked = time.monotonic()
         [(thread_id, clock)] = await session.fetch("SELECT CONNECTION_ID(), FLOOR(UNIX_TIMESTAMP(NOW(6)) * 1000000)")
         ahead = int(clock) - int((asked + time.monotonic()) / 2 * 1_000_000)
@@ -123,7 +125,7 @@ class MarkerEvents:
                 struct.pack("<QQQ", at.offset, at.time, at.began),
             )
         )
-        events = _event(_TABLE_MAP, seconds, _MAP) + _event(_UPDATE_ROWS_V1, seconds, row)
+        events = event(TABLE_MAP, seconds, _MAP) + event(_UPDATE_ROWS_V1, seconds, row)
         return self._strictly + binascii.b2a_base64(events, newline=False) + b"'"
 
     async def fits(self, session: Session) -> bool:
@@ -141,7 +143,8 @@ def is_ours(definition: bytes) -> bool:
     return columns == list(_COLUMNS.items()) and _PRIMARY_KEY in definition
 
 
-def _event(kind: int, seconds: int, body: bytes) -> bytes:
+def event(kind: int, seconds: int, body: bytes) -> bytes:
+    """Return an event of a kind; ``seconds`` since 1970 are its time in the target's log."""
     return _HEAD.pack(seconds, kind, 1, _HEAD.size + len(body), 0, 0) + body
 
 

@@ -3,7 +3,7 @@
 The policy ``overwrite``: the source's row wins. A row that should be new but is there is overwritten; one that
 should be there but is gone is written anew; one that should go and is gone already is left so. Each counts as a
 conflict. What stops the link: a change that could only be made by removing a different row, one that shares
-a value of another unique key.
+a value of another unique key, or a row's own that others refer to, which a cascade would take along.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class RowByRow:
         except ServerError as error:
             if error.code != codes.DUPLICATE:
                 raise
-            if not moves_row_key(step, at):
+            if not moves_row_key(step, at) or self._has_children(step):
                 raise self._taken(step, at, error) from error
             await self._run(step, at, "delete")
             kind = UPDATE_MET
@@ -171,6 +171,11 @@ class RowByRow:
                 raise
             raise self._taken(step, at, error) from error
         raise self._taken(step, at, met)
+
+    def _has_children(self, step: RowSet) -> bool:
+        """Return whether a delete may take rows of other tables along, or change them."""
+        table = step.plan.target.table
+        return not step.foreign_keys_off and (table.is_parent or not table.has_all_references)
 
     def _missing(self, step: RowSet, at: int, kind: str) -> None:
         if not step.plan.target.is_keyed:

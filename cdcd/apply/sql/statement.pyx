@@ -219,7 +219,7 @@ cdef bytes _upsert_tail(Plan plan):
     key = plan.target.row_key
     for i in range(plan.layout.count):
         # A key that only compares equal is written too, as are the source's letters.
-        if writing.writes(i) and not (key.is_exact and writing.is_row_key(i)):
+        if writing.writes(i) and (not (key.is_exact and writing.is_row_key(i)) or writing.is_renewed(i)):
             name = <bytes>writing.name_sql[i]
             value = b"VALUES(" + name + b")"
             # It writes a SET by its text, where a member without letters is lost.
@@ -287,7 +287,10 @@ cdef object _delete(RowSet row_set, size_t first):
 
 
 cdef object _update(RowSet row_set, size_t at, bint by_new_key):
-    """One row's UPDATE: every column that the new image carries, found by the old image's key."""
+    """One row's UPDATE: every column that the new image carries, found by the old image's key.
+
+    A column that the server would fill by itself, and of which the image says nothing, is told to stay as it is.
+    """
     cdef Plan plan = row_set.plan
     cdef Writing writing = writing_of(plan)
     cdef Layout layout = plan.layout
@@ -298,12 +301,15 @@ cdef object _update(RowSet row_set, size_t at, bint by_new_key):
     out.put_bytes(b"UPDATE " + writing.table_sql + b" SET ")
     layout.locate(change.after, end_of(change.after), layout.offsets_after)
     for i in range(layout.count):
-        if writing.writes(i) and layout.offsets_after[i] != ABSENT:
+        if writing.writes(i) and (layout.offsets_after[i] != ABSENT or writing.is_renewed(i)):
             if any_column:
                 out.put_char(44)
             out.put_bytes(<bytes>writing.name_sql[i])
             out.put_char(61)
-            writing.render_stored(out, i, change.after.start, layout.offsets_after[i])
+            if layout.offsets_after[i] == ABSENT:
+                out.put_bytes(<bytes>writing.name_sql[i])
+            else:
+                writing.render_stored(out, i, change.after.start, layout.offsets_after[i])
             any_column = True
     if not any_column:
         name = next(name for name in writing.name_sql if name is not None)

@@ -9,6 +9,7 @@ from cdcd.apply.sql.catalog import SqlCatalog
 from cdcd.apply.sql.watch import Watch
 from cdcd.apply.sql.writer import Writer
 from cdcd.checkpoint import witness
+from cdcd.checkpoint.logged import check_logged
 from cdcd.checkpoint.store import Begin, Checkpoint, Claim, Held, find
 from cdcd.checkpoint.witness import Witness
 from cdcd.config.schema import Site
@@ -40,11 +41,19 @@ class SqlTarget:
         self._watch: Watch | None = None
 
     @classmethod
-    async def open(cls, site: Site, checkpoint: Checkpoint, conflicts: ConflictLog | None = None) -> SqlTarget:
-        """Connect; raise TargetLost, AccessDenied."""
+    async def open(
+        cls, site: Site, checkpoint: Checkpoint, conflicts: ConflictLog | None = None, *, is_paired: bool = False
+    ) -> SqlTarget:
+        """Connect; raise TargetLost, AccessDenied.
+
+        ``is_paired``: another link carries the opposite way, and reads the marker in the server's log. Raises
+        PrecheckFailed where it would not be there.
+        """
         target = cls(site, checkpoint, conflicts or ConflictLog(), await Session.open(site, TargetLost))
         try:
             await target._meet()
+            if is_paired:
+                await check_logged(target.control)
         except BaseException:
             target.close()
             raise

@@ -13,6 +13,7 @@ from cdcd.apply.conflicts import KINDS, ConflictLog, Met
 from cdcd.apply.contract import Mark, Partition
 from cdcd.apply.sql import marker as markers
 from cdcd.apply.sql.altered import Opens, look
+from cdcd.apply.sql.applier import Applier
 from cdcd.apply.sql.exchange import (
     Exchange,
     Expected,
@@ -25,9 +26,10 @@ from cdcd.apply.sql.exchange import (
 from cdcd.apply.sql.marker import check, refusal
 from cdcd.apply.sql.marker_event import MarkerEvents, MarkerRefusedError
 from cdcd.apply.sql.row_by_row import PACKET_HEAD, RowByRow
-from cdcd.apply.sql.row_events import fits_row_events, format_description, row_events
+from cdcd.apply.sql.row_events import fits_row_events, row_events
 from cdcd.apply.sql.statement import render
 from cdcd.errors import AccessDenied, ApplyFailed, Conflict, SchemaMismatch, ServerError, TargetBusy
+from cdcd.model.table import CHECKPOINT
 from cdcd.mysql.flavor import Flavor
 from cdcd.mysql.session import Session
 from cdcd.row.plan import Plan
@@ -98,7 +100,7 @@ class Writer:
         self.stats = WriterStats()
         self._packet_bytes = min(PACKET_BYTES, packet_bytes_max // 2)
         self._packet_bytes_max = packet_bytes_max
-        self.sends_row_events = False
+        self._applier: Applier | None = None  # None: rows go as SQL
         self._marks: MarkerEvents | None = None  # None: by statements only
         self.held_up: str | None = None  # why the target keeps rolling the partition back
         self.hurries = False  # the link drains: what is not applied soon is for the next run
@@ -114,14 +116,13 @@ class Writer:
                 log.info("statements_logged_as_text", slot=self.slot, reason=error.message)
         # Were a transaction rolled back by the server, what was sent after it must not commit by itself.
         await self.session.execute("SET autocommit = 0")
-        if (able := flavor.row_events_as_statements) is not None:
-            try:
-                await self.session.execute(format_description(able.version.encode(), able.event_types))
-                await self.session.execute(able.strictly + b"DO 1")
-                self.sends_row_events = True
-                self._marks = await MarkerEvents.of(self.session, able)
-            except (AccessDenied, ServerError) as error:
-                log.info("rows_sent_as_sql", slot=self.slot, reason=error.message)
+        applier = Applier(self.session)
+        if reason := await applier.refusal():
+            log.info("rows_sent_as_sql", slot=self.slot, reason=reason)
+        else:
+            self._applier = applier
+            if await applier.reaches(CHECKPOINT[0]):
+                self._marks = await MarkerEvents.of(self.session)
         answered = []
         for _ in range(3):
             started = time.monotonic()
@@ -168,7 +169,7 @@ class Writer:
 
         With a mark they are a transaction of their own.
         """
-        modes = self._modes(partition)
+        modes = await self._modes(partition)
         for mode in modes:
             try:
                 return await self._run(partition, mode, marking)
@@ -177,14 +178,20 @@ class Writer:
                 self.stats.mismatches += 1
                 log.info("share_contradicted", slot=self.slot, reason=str(error))
                 await self._undo(undo)
-                if error.by_form and self.sends_row_events and as_events not in modes:
+                if error.by_form and as_events not in modes and await self._takes_events(partition):
                     modes.append(as_events)
         raise mismatch
 
-    def _modes(self, partition: Partition) -> list[ApplyMode]:
+    async def _modes(self, partition: Partition) -> list[ApplyMode]:
         """Return how to try a partition, the fastest first: as row events where the target takes them, then as SQL."""
         rows = sum(len(step) for step in partition.steps if step.plan.target.takes_images)
-        return [as_events, as_sql] if self.sends_row_events and rows >= EVENT_ROWS_MIN else [as_sql]
+        return [as_events, as_sql] if rows >= EVENT_ROWS_MIN and await self._takes_events(partition) else [as_sql]
+
+    async def _takes_events(self, partition: Partition) -> bool:
+        if self._applier is None:
+            return False
+        databases = {step.plan.target.name[0] for step in partition.steps}
+        return all([await self._applier.reaches(database) for database in databases])
 
     async def begin(self, mark: Mark) -> None:
         """Begin a target transaction that takes more than one call, or mark the open one anew; raise Fenced."""
@@ -321,12 +328,11 @@ def _plans(steps: Collection[RowSet]) -> set[Plan]:
 def as_events(steps: Collection[RowSet], flavor: Flavor) -> Iterator[tuple[bytes, Expected]]:
     """Yield row events where the target takes them, and SQL for what is left."""
     assert flavor.row_events_as_statements is not None
-    begin = flavor.row_events_as_statements.strictly
+    strictly = flavor.row_events_as_statements.strictly
     for step in steps:
         if fits_row_events(step):
-            for statement in row_events(step):
-                yield begin + statement.sql, statement
-                begin = b""
+            for statement in row_events(step):  # The server reads its settings anew for each.
+                yield strictly + statement.sql, statement
         else:
             yield from as_sql([step], flavor)
 

@@ -17,6 +17,7 @@ cdef class Writing:
     cdef uint8_t* flags
     cdef bint writes(self, int column) noexcept
     cdef bint is_row_key(self, int column) noexcept
+    cdef bint is_renewed(self, int column) noexcept
     cdef int render(self, Out out, int column, const uint8_t* start, uint32_t offset) except -1
     cdef int _render_bytes(self, Out out, int column, const uint8_t* p, size_t length) except -1
     cdef int render_stored(self, Out out, int column, const uint8_t* start, uint32_t offset) except -1

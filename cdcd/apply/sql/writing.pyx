@@ -24,6 +24,7 @@ cdef enum:
     ROW_KEY = 2
     SINGLE = 4      # a FLOAT on both sides
     CAST = 8        # bytes that the target writes as text, as it prints their type
+    RENEWED = 16    # the target fills it at each update that does not assign it
 
 
 @cython.final
@@ -55,6 +56,8 @@ cdef class Writing:
     def _column(self, int i, there):
         """Note how a column is written; return what goes before its values."""
         self.flags[i] = WRITTEN
+        if "on update" in there.extra.lower():
+            self.flags[i] |= RENEWED
         kind = self.layout.description.columns[i].type
         if kind == cell.FLOAT and there.data_type == "float":
             self.flags[i] |= SINGLE
@@ -73,6 +76,9 @@ cdef class Writing:
 
     cdef bint is_row_key(self, int column) noexcept:
         return self.flags[column] & ROW_KEY
+
+    cdef bint is_renewed(self, int column) noexcept:
+        return self.flags[column] & RENEWED
 
     cdef int render(self, Out out, int column, const uint8_t* start, uint32_t offset) except -1:
         """Write one value as SQL, text with its charset, so that it compares in the column's own collation."""

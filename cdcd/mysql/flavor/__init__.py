@@ -29,10 +29,10 @@ from collections.abc import Sequence
 from functools import reduce
 
 from cdcd.errors import UnsupportedServer
-from cdcd.mysql.flavor.contract import Errors, Flavor
+from cdcd.mysql.flavor.contract import NO_ERRORS, Errors, Flavor
 from cdcd.mysql.flavor.mariadb import MARIADB
 
-__all__ = ["ANY_ERRORS", "KNOWN", "VERSION", "Errors", "Flavor", "of", "told"]
+__all__ = ["ANY_ERRORS", "KNOWN", "NO_ERRORS", "VERSION", "Errors", "Flavor", "of", "told"]
 
 KNOWN: tuple[Flavor, ...] = (MARIADB,)
 # What a server answers before it is known which it is: a number counts where it means so on any of them.

@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
+NO_ERRORS = frozenset({"", "OFF"})
+"""What ``Variables.skipped_errors`` shows where the server was told to pass over none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Errors:
@@ -78,11 +81,19 @@ class Variables:
     replicated: str | None  # up to where its own replication has come
     takes_some: tuple[str, ...]  # which databases or tables its own replication takes
     logs_text: str | None  # the text of statements goes to the log beside their rows
+    skipped_errors: str  # numbers of errors that its applier passes over; NO_ERRORS where there are none
 
     @property
     def named(self) -> frozenset[str]:
         """All of them that the server has."""
-        names = (self.logs_replicated, self.strict_order, self.replicated, *self.takes_some, self.logs_text)
+        names = (
+            self.logs_replicated,
+            self.strict_order,
+            self.replicated,
+            *self.takes_some,
+            self.logs_text,
+            self.skipped_errors,
+        )
         return frozenset(name for name in names if name is not None)
 
 

@@ -82,6 +82,7 @@ _VARIABLES = Variables(
     replicated="gtid_slave_pos",
     takes_some=("replicate_do_db", "replicate_do_table", "replicate_wild_do_table"),
     logs_text="binlog_annotate_row_events",
+    skipped_errors="slave_skip_errors",
 )
 
 _PRIVILEGES = Privileges(

@@ -237,3 +237,16 @@ async def test_no_session_stays_open(server_factory, shop):
         cursor.execute("SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'cdcd'")
 
         assert ((0,),) == cursor.fetchall()
+
+
+async def test_errors_that_the_target_passes_over_are_named(server_factory, shop):
+    """They cost speed, as rows then go as SQL; a server restarted as told leaves nothing to complain about."""
+    west = source(server_factory, slave_skip_errors="1032,1062")
+    config = configure(shop, west, "shop")
+    [problem] = await precheck(config)
+    assert ("warning", "sites.west") == (problem.level, problem.path)
+    assert "slave_skip_errors is 1032,1062" in problem.text
+    name, _, value = problem.fix.partition("#")[0].partition("=")
+    west.options[name.strip().replace("_", "-")] = value.strip()
+    west.restart()
+    assert [] == await precheck(config)
