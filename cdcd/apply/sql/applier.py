@@ -2,7 +2,7 @@
 
 It obeys some of what is set for a replica though its events come from a client. Errors that the server was told to pass
 over end an event half-way, and are answered like a success. A filter that renames databases sends rows to another one.
-Neither changes while a server runs, so both are asked once a session. The renaming is seen by what it does, as
+Neither changes while a server runs, so both are asked once a connect. The renaming is seen by what it does, as
 variables show it for the server's connections only: an event for a table that is nowhere is refused by the name of the
 place where it was looked for. The server writes that refusal to its error log.
 
@@ -32,12 +32,12 @@ _DELETE_ROWS_V1 = 25
 
 
 class Applier:
-    """What one session may hand to it."""
+    """What one session may hand to it. ``reached`` is what all sessions with the server have found of its databases."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, reached: dict[str, bool]) -> None:
         self._session = session
         self._folds_names = False
-        self._reached: dict[str, bool] = {}  # by database
+        self._reached = reached
 
     async def refusal(self) -> str:
         """Make the session one that sends row events; return why it may not, "" where nothing speaks against it."""

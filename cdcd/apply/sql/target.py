@@ -34,6 +34,7 @@ class SqlTarget:
         self._checkpoint = checkpoint
         self._conflicts = conflicts
         self._packet_bytes_max = 0
+        self._reached: dict[str, bool] = {}
         self._sessions = [control]
         self._patient: list[Session] = []
         self._writers: list[Writer] = []
@@ -104,7 +105,7 @@ class SqlTarget:
 
     async def open_writer(self, slot: int) -> Writer:
         """Open a slot's writer; one that is opened after the claim joins it, or raises Fenced."""
-        writer = Writer(slot, await self._open_exact(), self._packet_bytes_max, self._conflicts)
+        writer = Writer(slot, await self._open_exact(), self._packet_bytes_max, self._conflicts, self._reached)
         await writer.prepare()
         self._be_patient(writer.session)
         if self._is_claimed:

@@ -92,8 +92,17 @@ class WriterStats:
 class Writer:
     """Applies partitions, one at a time. ``slot`` is its row in ``cdcd.checkpoint``."""
 
-    def __init__(self, slot: int, session: Session, packet_bytes_max: int, conflicts: ConflictLog) -> None:
+    def __init__(
+        self,
+        slot: int,
+        session: Session,
+        packet_bytes_max: int,
+        conflicts: ConflictLog,
+        reached: dict[str, bool] | None = None,
+    ) -> None:
+        """Make a writer of a session; ``reached`` is the target's own (``applier``), for all of its writers."""
         self.slot = slot
+        self._reached = {} if reached is None else reached
         self._conflicts = conflicts
         self._met = Met()  # in the open target transaction
         self.session = session
@@ -116,7 +125,7 @@ class Writer:
                 log.info("statements_logged_as_text", slot=self.slot, reason=error.message)
         # Were a transaction rolled back by the server, what was sent after it must not commit by itself.
         await self.session.execute("SET autocommit = 0")
-        applier = Applier(self.session)
+        applier = Applier(self.session, self._reached)
         if reason := await applier.refusal():
             log.info("rows_sent_as_sql", slot=self.slot, reason=reason)
         else:
