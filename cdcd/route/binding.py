@@ -240,8 +240,6 @@ class Binder:
         if _is_like(left.node) and _is_like(right.node):
             # MariaDB 10.11 takes `a LIKE 'x'` and `a NOT LIKE 'x'` for the same (Item_func_like::eq).
             raise self._refuse(node, "compares one LIKE with another, which servers may take for the same")
-        if ordered and (left.quoted or right.quoted) and "bit" in _types(left, right):
-            raise self._refuse(node, "compares a BIT with a quoted number, which an index takes for its characters")
         if kinds <= NUMERIC:
             if left.quoted or right.quoted or kinds == {"integer", "float"}:
                 return numbers.order_either_way
@@ -284,10 +282,6 @@ def _is_unsigned(node: Node, left: Operand, right: Operand) -> bool:
             return left.unsigned
         case _:
             return left.unsigned or right.unsigned
-
-
-def _types(*operands: Operand) -> set[str]:
-    return {operand.column.data_type for operand in operands if operand.column}
 
 
 def _is_like(node: Node) -> bool:

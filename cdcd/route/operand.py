@@ -152,6 +152,8 @@ def adapt(operand: Operand, other: Operand) -> Operand:
 
 def _adapt_string(operand: Operand, other: Operand) -> Operand:
     text = operand.node.value
+    if other.column is not None and other.column.data_type == "bit":
+        raise ValueError("is a string, for whose characters servers look in an index of BIT: write it without quotes")
     match other.kind:
         case "integer" | "decimal" | "float" if not other.is_year:
             if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) or len(text) > _STRING_DIGITS_MAX:
