@@ -9,6 +9,7 @@ from cdcd.model.table import Column
 from cdcd.route import numbers
 from cdcd.route.collation import Collation
 from cdcd.route.operand import (
+    MIDNIGHT,
     NUMERIC,
     Evaluate,
     Operand,
@@ -176,6 +177,9 @@ class Binder:
             kinds.add((adapted.kind == "float", adapted.quoted, adapted.kind in NUMERIC))
         if len(kinds) > 1 and "null" not in {bound.kind for bound in bounds}:
             raise self._refuse(node, "has bounds of different types, which decide together how all compare")
+        low = self._pair(value, bounds[0])[1]
+        if value.is_date and low.kind == "temporal" and not low.column and not low.evaluate(()).endswith(MIDNIGHT):
+            raise self._refuse(low.node, "has a time of day, by which NOT BETWEEN loses rows where a DATE has an index")
         both = Node("and", node.at, (Node(">=", node.at, node.args[:2]), Node("<=", node.at, node.args[::2])))
         return self._and_or(both)
 

@@ -33,7 +33,8 @@ _KINDS: dict[str, Kind] = {
 }
 _DIGITS_MAX = 65  # of a DECIMAL
 _STRING_DIGITS_MAX = 15  # What a double holds exactly.
-_ZERO_DATE = "0000-00-00 00:00:00.000000"
+MIDNIGHT = " 00:00:00.000000"
+_ZERO_DATE = "0000-00-00" + MIDNIGHT
 _YEARS = range(1901, 2156)  # Servers read other numbers as short years.
 
 
@@ -53,6 +54,11 @@ class Operand:
     def is_year(self) -> bool:
         """Whether this is a column of type YEAR."""
         return self.column is not None and self.column.data_type == "year"
+
+    @property
+    def is_date(self) -> bool:
+        """Whether this is a column of type DATE."""
+        return self.column is not None and self.column.data_type == "date"
 
     @property
     def is_null_date(self) -> bool:

@@ -153,6 +153,7 @@ def test_a_long_chain_is_not_deep() -> None:
         *("'a' = 'a'", "'a' IN (1, 2)", "deep * deep = 1", "deep / 2 = 1", "n XOR i", "f XOR i"),
         *("never IS NULL", "never IS NOT NULL", "NOT (never IS NOT NULL)", "i = 1.5", "n IN (0.0001)", "n <=> 1e-9"),
         *("d = '2024-01-01 00:00:01.5'", "dt = '2024-01-01 00:00:00.123'", "e = ' '", "b > '5'", "b IN (1, '5')"),
+        "d NOT BETWEEN '2024-01-01 12:00:00' AND '2024-01-02'",
         *("(bin LIKE 'a') = (bin NOT LIKE 'a')",),
         *("i BETWEEN 1 AND 2e0", "i BETWEEN 1 AND '2'", "i = 1" + "0" * 70, "i = 0." + "1" * 31),
     ],
