@@ -9,6 +9,7 @@ from cdcd.model.table import Column
 from cdcd.route import numbers
 from cdcd.route.collation import Collation
 from cdcd.route.operand import (
+    MIDNIGHT,
     NUMERIC,
     Evaluate,
     Operand,
@@ -176,6 +177,9 @@ class Binder:
             kinds.add((adapted.kind == "float", adapted.quoted, adapted.kind in NUMERIC))
         if len(kinds) > 1 and "null" not in {bound.kind for bound in bounds}:
             raise self._refuse(node, "has bounds of different types, which decide together how all compare")
+        low = self._pair(value, bounds[0])[1]
+        if value.is_date and low.kind == "temporal" and not low.column and not low.evaluate(()).endswith(MIDNIGHT):
+            raise self._refuse(low.node, "has a time of day, by which NOT BETWEEN loses rows where a DATE has an index")
         both = Node("and", node.at, (Node(">=", node.at, node.args[:2]), Node("<=", node.at, node.args[::2])))
         return self._and_or(both)
 
@@ -240,8 +244,6 @@ class Binder:
         if _is_like(left.node) and _is_like(right.node):
             # MariaDB 10.11 takes `a LIKE 'x'` and `a NOT LIKE 'x'` for the same (Item_func_like::eq).
             raise self._refuse(node, "compares one LIKE with another, which servers may take for the same")
-        if ordered and (left.quoted or right.quoted) and "bit" in _types(left, right):
-            raise self._refuse(node, "compares a BIT with a quoted number, which an index takes for its characters")
         if kinds <= NUMERIC:
             if left.quoted or right.quoted or kinds == {"integer", "float"}:
                 return numbers.order_either_way
@@ -284,10 +286,6 @@ def _is_unsigned(node: Node, left: Operand, right: Operand) -> bool:
             return left.unsigned
         case _:
             return left.unsigned or right.unsigned
-
-
-def _types(*operands: Operand) -> set[str]:
-    return {operand.column.data_type for operand in operands if operand.column}
 
 
 def _is_like(node: Node) -> bool:

@@ -33,7 +33,8 @@ _KINDS: dict[str, Kind] = {
 }
 _DIGITS_MAX = 65  # of a DECIMAL
 _STRING_DIGITS_MAX = 15  # What a double holds exactly.
-_ZERO_DATE = "0000-00-00 00:00:00.000000"
+MIDNIGHT = " 00:00:00.000000"
+_ZERO_DATE = "0000-00-00" + MIDNIGHT
 _YEARS = range(1901, 2156)  # Servers read other numbers as short years.
 
 
@@ -53,6 +54,11 @@ class Operand:
     def is_year(self) -> bool:
         """Whether this is a column of type YEAR."""
         return self.column is not None and self.column.data_type == "year"
+
+    @property
+    def is_date(self) -> bool:
+        """Whether this is a column of type DATE."""
+        return self.column is not None and self.column.data_type == "date"
 
     @property
     def is_null_date(self) -> bool:
@@ -152,6 +158,8 @@ def adapt(operand: Operand, other: Operand) -> Operand:
 
 def _adapt_string(operand: Operand, other: Operand) -> Operand:
     text = operand.node.value
+    if other.column is not None and other.column.data_type == "bit":
+        raise ValueError("is a string, for whose characters servers look in an index of BIT: write it without quotes")
     match other.kind:
         case "integer" | "decimal" | "float" if not other.is_year:
             if not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", text) or len(text) > _STRING_DIGITS_MAX:
