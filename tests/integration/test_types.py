@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from unittest.mock import AsyncMock
 
 import pytest
 
-from cdcd.apply.sql import writer
+from cdcd.apply.sql import applier, writer
 from cdcd.apply.sql.exchange import MismatchError
 from cdcd.errors import ApplyFailed
 from cdcd.mysql.flavor.mariadb import MARIADB
@@ -106,7 +107,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
     request.getfixturevalue("rows_as_events" if request.param == "as_events" else "rows_as_sql")
     if request.param == "row_by_row":
-        monkeypatch.setattr(writer.Writer, "_modes", lambda *_: [refused])
+        monkeypatch.setattr(writer.Writer, "_modes", AsyncMock(return_value=[refused]))
     return str(request.param)
 
 
@@ -164,7 +165,7 @@ async def test_a_geometry_without_a_value_stops_where_row_events_are_not_taken(
 ) -> None:
     """It says what no SQL can write, and what can be done."""
     if why == "the account may not":
-        monkeypatch.setattr(writer, "format_description", lambda *_: b"SIGNAL SQLSTATE '42000'")
+        monkeypatch.setattr(applier, "format_description", lambda *_: b"SIGNAL SQLSTATE '42000'")
     else:
         without = replace(MARIADB, row_events_as_statements=None, without_text=None)
         monkeypatch.setattr("cdcd.mysql.flavor.KNOWN", (without,))
