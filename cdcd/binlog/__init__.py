@@ -7,5 +7,6 @@ that carries a statement: both are rare, so both are plain Python. What rows are
 
 Invariants: a transaction is handed on only when its end has been read; every length is checked before it is
 trusted; an event that is not known stops the decoder (:class:`~cdcd.errors.UnsupportedEvent`), it is never
-passed over. Layouts follow MariaDB's ``sql/log_event.h`` and the Knowledge Base's "Replication Protocol".
+passed over; what one chunk unpacks to is handed on in pieces of bounded size. Layouts follow MariaDB's
+``sql/log_event.h`` and the Knowledge Base's "Replication Protocol".
 """

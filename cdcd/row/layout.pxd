@@ -71,6 +71,7 @@ cdef class Layout:
     cdef uint32_t* offsets_before           # for whoever walks an image: nothing else may be between fill and use
     cdef uint32_t* offsets_after
     cdef const uint8_t* locate(self, Image image, const uint8_t* end, uint32_t* offsets) except NULL
+    cdef const uint8_t* _locate_all(self, const uint8_t* start, size_t limit, uint32_t* offsets) except NULL
     cdef bint is_full(self, const uint8_t* present) noexcept
     cdef uint64_t hash_key(self, UniqueKey key, const uint8_t* start, uint32_t* offsets, bint* unproven) except? 0
     cdef bint same_key(self, UniqueKey key, const uint8_t* a, uint32_t* a_offsets, const uint8_t* b,

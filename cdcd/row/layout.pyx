@@ -135,6 +135,8 @@ cdef class Layout:
         cdef const uint8_t* present = image.present
         cdef int i, seen = 0, carried = 0
         cdef size_t at, length, limit = end - start
+        if present == self.every_column:
+            return self._locate_all(start, limit, offsets)
         for i in range(self.present_bytes):
             carried += _POPCOUNT[present[i]]
         at = (carried + 7) // 8
@@ -156,6 +158,33 @@ cdef class Layout:
                 length = self.prefixes[i] + little_endian(start + at, self.prefixes[i])
             else:
                 length = self.sizes[i]
+            if length > limit - at:
+                raise self._overrun()
+            at += length
+        return start + at
+
+    cdef const uint8_t* _locate_all(self, const uint8_t* start, size_t limit, uint32_t* offsets) except NULL:
+        """Locate the columns of an image that carries them all: nearly every one does."""
+        cdef const uint8_t* prefixes = self.prefixes
+        cdef const uint32_t* sizes = self.sizes
+        cdef int i, count = self.count
+        cdef size_t at = self.present_bytes, length
+        if at > limit:
+            raise self._overrun()
+        for i in range(count):
+            if start[i >> 3] >> (i & 7) & 1:
+                offsets[i] = NULL_VALUE
+                continue
+            offsets[i] = at
+            length = prefixes[i]
+            if length == 0:
+                length = sizes[i]
+            elif at + length > limit:
+                raise self._overrun()
+            elif length == 1:
+                length = 1 + start[at]
+            else:
+                length += little_endian(start + at, length)
             if length > limit - at:
                 raise self._overrun()
             at += length

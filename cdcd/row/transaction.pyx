@@ -59,13 +59,17 @@ cdef class TableMap:
         cdef size_t at, count = 0, sides = 2 if kind == UPDATE else 1
         cdef const uint8_t* end = body + length
         cdef const uint8_t* next
+        cdef bint whole
         cdef Image image
-        if layout is None or _column_count(body, length, &at) != <size_t>layout.count or not layout.count:
+        if layout is None or _column_count(body, length, &at) != <size_t>layout.count or not layout.count or (
+                length < at + sides * layout.present_bytes):
             return 0
-        image.start = body + at + sides * layout.present_bytes
+        body += at
+        whole = layout.is_full(body) and layout.is_full(body + (sides - 1) * layout.present_bytes)
+        image.start = body + sides * layout.present_bytes
         try:
             while image.start < end:
-                image.present = body + at + count % sides * layout.present_bytes
+                image.present = layout.every_column if whole else body + count % sides * layout.present_bytes
                 next = layout.locate(image, end, layout.offsets_before)
                 if next == image.start:
                     break   # An image of no columns: there could be any number of them.

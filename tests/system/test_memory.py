@@ -174,7 +174,8 @@ def test_a_target_that_stands_still_holds_the_source_back(server_factory, daemon
         assert b.sql("SELECT COUNT(*) FROM shop.big") == [(0,)]
         assert "streaming" == daemon.states["big"]
         backup.cursor().execute("UNLOCK TABLES")
-    until(lambda: a.sql("SELECT COUNT(*) FROM shop.small") == b.sql("SELECT COUNT(*) FROM shop.small"), 600)
+    counts = "SELECT (SELECT COUNT(*) FROM shop.small), (SELECT COUNT(*) FROM shop.big)"
+    until(lambda: a.sql(counts) == b.sql(counts), 600)
     assert daemon.peak_bytes < scale.peak_bytes_max
     assert_whole(a, b)
 
