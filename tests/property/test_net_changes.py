@@ -203,7 +203,7 @@ class Way(NamedTuple):
 def every_way(every_row_splits: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small transactions are shared out too; a target's name decides how."""
 
-    def modes(self: writer.Writer, partition: Partition) -> list[writer.ApplyMode]:
+    async def modes(self: writer.Writer, partition: Partition) -> list[writer.ApplyMode]:
         return [writer.as_events if self.session.site.name == "events" else writer.as_sql]
 
     async def run(self: writer.Writer, *arguments: Any, of: Any = writer.Writer._run, **closing: Any) -> Any:
