@@ -18,6 +18,7 @@ cdef class Assembler:
     cdef list _recent                       # the TableMaps met last
     cdef dict _ids                          # table id -> TableMap, of the open transaction
     cdef list _done
+    cdef public dict passed                 # stream -> the last that was a link's own, since one was handed on
     cdef size_t done_size                   # bytes of the rows in those
     cdef int begin(self, gtid, uint32_t timestamp, bint has_returned) except -1
     cdef int table(self, const uint8_t* body, size_t length) except -1
@@ -32,4 +33,5 @@ cdef class Assembler:
     cdef int _forget_tables(self) except -1
     cdef int _relayed(self, TableMap table, bytes body, uint8_t kind) except -1
     cdef int _hand_on_part(self) except -1
+    cdef int _tell_passed(self, Transaction next) except -1
     cdef int _take_back_parts(self) except -1

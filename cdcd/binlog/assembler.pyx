@@ -46,6 +46,7 @@ cdef class Assembler:
         self._recent = []
         self._ids = {}
         self._done = []
+        self.passed = {}
 
     cdef int begin(self, gtid, uint32_t timestamp, bint has_returned) except -1:
         if self.open is not None:
@@ -130,6 +131,8 @@ cdef class Assembler:
     cdef int _hand_on_part(self) except -1:
         cdef Transaction part = self.open
         part.trim()
+        if self.passed:
+            self._tell_passed(part)
         part.received = self.received
         self._done.append(part)
         self.done_size += part.size
@@ -167,12 +170,16 @@ cdef class Assembler:
         if self.skipping:
             self.skipping = False
             self.suppressed += 1
+            self.passed[done.gtid.stream] = done.gtid
             self.suppressed_outside += self._outside
             self._outside = False
             return 0
         self.open_parts = False
         done.complete = True
         done.trim()
+        if self.passed:
+            self._tell_passed(done)
+            self.passed = {}
         done.received = self.received
         self._done.append(done)
         self.done_size += done.size
@@ -185,6 +192,12 @@ cdef class Assembler:
         self.open = None
         self.skipping = self._outside = False
         return self._forget_tables()
+
+    cdef int _tell_passed(self, Transaction next) except -1:
+        """Have a transaction say which of other streams came before it: where it ends, they have passed too."""
+        if not next.part:
+            next.passed = tuple([gtid for stream, gtid in self.passed.items() if stream != next.gtid.stream])
+        return 0
 
     cdef int _take_back_parts(self) except -1:
         """Say after the parts that were handed on that the rest will not come."""

@@ -76,9 +76,11 @@ cdef class Decoder(Framing):
     cdef uint64_t _sequence                 # its number in its domain; 0 where none has begun
 
     def __cinit__(self, position, *, relay_except=None, applied=frozenset(), size_t transaction_bytes_max=64 << 20,
-                  str server="", at=UNKNOWN, long long target_id=-1):
+                  str server="", at=UNKNOWN, long long target_id=-1, passed=None):
         self.position = position
         self._assembler = Assembler(relay_except, transaction_bytes_max)
+        if passed is not None:
+            self._assembler.passed = passed
         self._applied = applied
         self._has_applied = bool(applied)
         self._checksum = False
@@ -97,6 +99,11 @@ cdef class Decoder(Framing):
     def suppressed_outside(self):
         """Of these, what changed a table outside database cdcd."""
         return self._assembler.suppressed_outside
+
+    @property
+    def passed(self):
+        """Transactions that a link wrote, by stream the last since one was handed on: for a decoder that goes on."""
+        return self._assembler.passed
 
     @property
     def open_parts(self):

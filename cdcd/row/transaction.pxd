@@ -45,6 +45,7 @@ cdef class Transaction:
     cdef readonly object query
     cdef readonly tuple noted           # statements in it that the decoder cannot carry, as query.Query
     cdef readonly tuple undone          # TableMaps of rows in it that were rolled back
+    cdef readonly tuple passed          # transactions before it, each of another stream, that were not handed on
     cdef readonly bint rolled_back
     cdef public bint has_returned       # the link's target has executed it: native replication brought it here
     cdef readonly bint leaves_out       # new rows in it lack columns

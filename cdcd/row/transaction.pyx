@@ -98,7 +98,8 @@ cdef class Transaction:
     the commit has been read, so a transaction of ordinary size is part 0 and complete.
     ``noted`` and ``undone`` hold what only the link's rules can judge: statements beside rows, and the tables of rows
     that the log shows and takes back. Servers log that where a transaction made or dropped temporary tables.
-    ``origin`` is the site where it was first executed when that is not the source itself, else None.
+    ``origin`` is the site where it was first executed when that is not the source itself, else None. ``passed`` are the
+    last of other streams that a link wrote before it, and that nobody is told of else.
 
     ``size`` is the bytes of its rows events. What is bounded is its *weight*: of each event the bytes, but no less
     than BYTES_MIN for each row image, so that what a batch makes of rows (references, net rows, hashes of keys) takes
@@ -112,7 +113,7 @@ cdef class Transaction:
         self.query = None
         self.tables = []
         self.noted = ()
-        self.undone = ()
+        self.undone = self.passed = ()
         self.rolled_back = self.has_returned = self.leaves_out = self.is_judged = self.is_planned = False
         self.savepoints = None
         self.places = None

@@ -126,6 +126,7 @@ class Backlog:
         """Note what was collected or passed over; of neighbours in one stream the last is enough."""
         seen, applied = self.seen, self.progress.applied
         for transaction in transactions:
+            seen += transaction.passed
             gtid = transaction.gtid
             if seen and seen[-1].stream == gtid.stream and seen[-1] not in applied:
                 seen[-1] = gtid

@@ -216,7 +216,7 @@ class Collector:
 
     async def _note_applied(self, transaction: Transaction) -> None:
         """Make it durable that a statement is applied, which no row says."""
-        after = self.backlog.progress.after([transaction.gtid], transaction.coordinates)
+        after = self.backlog.progress.after([*transaction.passed, transaction.gtid], transaction.coordinates)
         await self.dispatcher.move(after)
         self.backlog.progress = after
         self.figures.transactions += 1

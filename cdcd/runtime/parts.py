@@ -83,7 +83,7 @@ class Parts:
 
     async def _begin(self, first: Transaction) -> None:
         await self.backlog.drained()
-        after = self.backlog.progress.after([first.gtid])
+        after = self.backlog.progress.after([*first.passed, first.gtid])
         writer = await self.dispatcher.begin(after=after, origin=first.origin)
         self._open = _Open(writer, after, (first.received, first.timestamp))
 

@@ -54,6 +54,7 @@ class BinlogStream:
     _stream: ByteStream | None = None
     _decoder: Decoder | None = None
     _abandoned: bool = False
+    _passed: dict[int, Gtid] | None = None  # what the last connection's decoder had passed over and told nobody of
     _suppressed_before: tuple[int, int] = (0, 0)
     _backoff: Backoff = field(default_factory=lambda: Backoff(BACKOFF_SECONDS))
     _retry_seconds: float = 0.0
@@ -135,6 +136,7 @@ class BinlogStream:
             applied=self.applied,
             transaction_bytes_max=self.link.transaction_bytes_max,
             target_id=self.target_id,
+            passed=self._passed,
         )
         self.figures.connected = True
         self.figures.error = None
@@ -194,6 +196,7 @@ class BinlogStream:
         """Forget the connection and what it had not completed; each loss soon after the last waits longer."""
         if self._decoder is not None:
             self._abandoned = self._decoder.open_parts
+            self._passed = self._decoder.passed
             self._suppressed_before = self.figures.suppressed, self.figures.suppressed_outside
         lasted = self.figures.connected and self.clock() - self._connected_at > BACKOFF_SECONDS[-1]
         self._retry_seconds = self._backoff.after(went_well=lasted)
