@@ -91,9 +91,10 @@ class TargetLost(Lost):
 
 
 class TargetBusy(CdcdError):
-    """The target rolled a statement back (deadlock, lock wait); running it again is safe."""
+    """The target rolled a statement back (deadlock, lock wait); running it again is safe. ``code`` is the server's."""
 
     on_error = OnError.RETRY
+    code = 0
 
 
 class TargetAltered(CdcdError):

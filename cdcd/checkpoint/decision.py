@@ -12,6 +12,8 @@
 | found      | on the target, of other sites only        | CheckpointForeign                                     |
 | found      | none on the target, of another origin     | CheckpointForeign                                     |
 | found      | of this link, on another target           | goes on, with a warning: a failover of the target     |
+| found      | of this link, on the target, other tables | goes on, with a warning: what was not carried before  |
+|            |                                           | is not there                                          |
 | found      | of this link, further on, on the target   | CheckpointLost: rows are gone, a restore has both     |
 | found      | of this link, further on, elsewhere       | goes on, with a warning: a restored target            |
 
@@ -79,6 +81,8 @@ def decide(
     seen = {each.position for each in every if _sites(each) == _sites(mine)}
     before = {each.target_server for each in witnesses.target if _sites(each) == _sites(mine)} - {mine.target_server}
     warned = [Warned("target_server_changed", {"before": each, "now": mine.target_server}) for each in before]
+    carried = {each.rules for each in witnesses.target if _sites(each) == _sites(mine)} - {mine.rules}
+    warned += [Warned("tables_changed", {"before": each, "now": mine.rules}) for each in sorted(carried)]
     position = held.progress.position
     _check_whole(mine, position, witnesses.target)
     warned += [

@@ -18,7 +18,7 @@ from cdcd.checkpoint.store import COLUMNS, NO_PLACE, PLACE, SLOTS_MAX, place, re
 from cdcd.checkpoint.witness import row_of
 from cdcd.errors import CdcdError, CheckpointLost, LinkRuns, TargetBusy
 from cdcd.model.position import Gtid, Progress, pack
-from cdcd.mysql import answers
+from cdcd.mysql import answers, codes
 from cdcd.mysql.session import Session
 from cdcd.sql import quote
 
@@ -235,7 +235,7 @@ async def hold(session: Session, link: str) -> AsyncIterator[Held]:
     except CdcdError as error:
         with suppress(CdcdError):
             await session.execute("ROLLBACK")
-        if isinstance(error, TargetBusy):
+        if isinstance(error, TargetBusy) and error.code in codes.LOCKED:
             raise LinkRuns(f"another session holds the rows of {link}: {error.message}").at(
                 site=session.site.name
             ) from error

@@ -16,3 +16,5 @@ NO_GEOMETRY = 1416  # of bytes that are no shape, and of none
 OUT_OF_RANGE = 1690
 FOREIGN_KEY = frozenset({1216, 1217, 1451, 1452})
 STORAGE = 1030
+LOCKED = frozenset({1205, 1213})
+"""Another session holds what a statement waited for."""

@@ -53,7 +53,9 @@ def translate(error: Exception, lost: type[Lost], errors: Errors = flavor.ANY_ER
     # A server that enforces another engine than ours says so with the code of one that is read-only.
     is_busy = code in errors.busy or (code == codes.STORAGE and _NO_SPACE in message)
     if is_busy and "NO_ENGINE_SUBSTITUTION" not in message:
-        return TargetBusy(f"server error {code}: {shown}")
+        busy = TargetBusy(f"server error {code}: {shown}")
+        busy.code = code
+        return busy
     return ServerError(code, shown)
 
 

@@ -51,7 +51,12 @@ def check_missing(path: str, source: TableName, target: TableName, dump: str) ->
     """Return the problem of a table that the target lacks; ``dump`` is the source's program for its definition."""
     text = f"table {'.'.join(target)} is missing on the target"
     command = f"{dump} --no-data --skip-triggers {source[0]} {source[1]}"
-    return Problem.error(path, text, f"{command}    # on the source; then run it on the target, as {'.'.join(target)}")
+    return Problem.error(
+        path,
+        text,
+        f"{command}    # on the source; then run it on the target, as"
+        f" {'.'.join(target)}; without --no-data where rows of before are to be there",
+    )
 
 
 def check_collisions(path: str, names: Iterable[tuple[TableName, TableName]]) -> Iterator[Problem]:

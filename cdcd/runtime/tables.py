@@ -70,7 +70,8 @@ class Tables:
         if found is None:
             raise SchemaMismatch(
                 f"the target has no table {target_name[0]}.{target_name[1]}",
-                hint="create it there, leave it out of the link, or set ddl = true",
+                hint="create it there with the rows that it had on the source before, or leave it out of the link;"
+                " with ddl = true, tables that are created from then on are carried",
             )
         target, known = found
         _check_exact(source, target)

@@ -387,6 +387,20 @@ async def test_what_is_not_known_cannot_be_renamed_nor_forgotten(moving, east, w
     await carry(link, east, west)
 
 
+async def test_a_target_that_takes_no_writes_is_not_told_as_a_running_link(moving, east, west, database):
+    """Nobody holds anything, and there is no daemon to stop."""
+    link, operator = moving
+    await carry(link, east, west)
+    west.sql("REVOKE READ ONLY ADMIN ON *.* FROM cdcd@'%'; SET GLOBAL read_only = ON")
+    try:
+        for command in (operator.position_set(database, "now"), operator.rename(database, f"{database}_2")):
+            with pytest.raises(CdcdError, match="read-only") as caught:
+                await command
+            assert not isinstance(caught.value, LinkRuns)
+    finally:
+        west.sql("SET GLOBAL read_only = OFF; GRANT READ ONLY ADMIN ON *.* TO cdcd@'%'")
+
+
 async def test_a_name_of_the_opposite_link_is_not_given(moving, east, west, database):
     """Two links under one name would take each other's place."""
     link, _ = moving

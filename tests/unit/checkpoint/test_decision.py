@@ -129,6 +129,14 @@ def test_a_target_that_moved_to_another_server_is_told():
     assert ("target_server_changed", {"before": "w:0", "now": "w:1"}) == (warned.event, warned.facts)
 
 
+def test_tables_that_were_not_carried_before_are_told():
+    """Their changes up to the checkpoint were passed over, and nothing else would say so."""
+    before = '{"tables":["shop.b"]}'
+    [warned] = decide(MINE, held(), Witnesses([replace(SEEN, rules=before)]))
+    assert ("tables_changed", {"before": before, "now": SHOP}) == (warned.event, warned.facts)
+    assert [] == decide(MINE, held(), Witnesses([replace(SEEN, link="other", rules=before), SEEN]))
+
+
 def test_a_checkpoint_older_than_what_was_noted_beside_it_stops_the_link():
     """A restored target has both of one time: rows are gone, and what they said would be applied twice."""
     with pytest.raises(CheckpointLost, match=r"0-1-90.*0-1-100") as caught:
