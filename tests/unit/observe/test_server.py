@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 import struct
+import subprocess
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
@@ -355,14 +356,28 @@ async def test_a_library_that_is_not_there_is_told(link, monkeypatch):
     assert ["listener_failed"] == [line["event"] for line in logged]
 
 
-async def test_leaving_drops_open_requests(link):
+@pytest.mark.parametrize("sent", [b"", b"GET /status", b"GET /status HTTP/1.1\r\n\r\n"], ids=["-", "half", "unread"])
+async def test_leaving_drops_open_requests(link, sent):
     """A slow client can't hold up the end of the daemon."""
-    async with listening(link()) as status:
-        _, writer = await asyncio.open_connection("127.0.0.1", status.port)
-        writer.write(b"GET /status")
-        await get(status.port, "/status")
-    assert 1 == len(asyncio.all_tasks())
+    async with listening(link(error="x" * 32_000_000)) as status:
+        _, writer = await asyncio.open_connection("127.0.0.1", status.port, limit=1024)
+        writer.write(sent)
+        await get(status.port, "/")
+        await until(lambda: status.connections == 1)
+    await until(lambda: len(asyncio.all_tasks()) == 1)
+    assert not status.connections
     writer.close()
+
+
+def test_a_daemon_starts_without_the_library():
+    """Importing it takes longer than all else of a start, and a daemon that nobody asks does not need it."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import cdcd.runtime.daemon, cdcd.cli.status, sys; print('aiohttp' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "False\n" == done.stdout
 
 
 async def test_an_address_in_use_is_named(link):
