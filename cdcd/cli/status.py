@@ -22,7 +22,7 @@ async def run(config: Config, *, as_json: bool, out: TextIO) -> None:
     listen = config.daemon.listen
     if not listen:
         raise CdcdError("the status listener is off", hint='set daemon.listen, as in "127.0.0.1:9180", and restart')
-    answer = await _ask(listen)
+    answer = await _ask(listen, config.daemon.token)
     document = _document(listen, answer)
     print(answer.decode() if as_json else text(document), file=out)
 
@@ -50,13 +50,15 @@ def _row(name: str, link: dict[str, Any]) -> tuple[str, ...]:
     return (name, link["state"], lag, *(str(link[count]) for count in _COUNTS), link["position"])
 
 
-async def _ask(listen: str) -> bytes:
+async def _ask(listen: str, token: str) -> bytes:
     host, port = parse_listen(listen)
+    authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     try:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             reader, writer = await asyncio.open_connection(host, port)
             try:
-                writer.write(f"GET /status HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n".encode())
+                request = f"GET /status HTTP/1.1\r\nHost: {listen}\r\n{authorization}Connection: close\r\n\r\n"
+                writer.write(request.encode())
                 head = await reader.readuntil(b"\r\n\r\n")
                 body = await reader.read() if head.startswith(b"HTTP/1.1 200 ") else b""
             finally:
@@ -68,6 +70,11 @@ async def _ask(listen: str) -> bytes:
         ) from error
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
         raise _stranger(listen) from error
+    if head.startswith(b"HTTP/1.1 401 "):
+        raise CdcdError(
+            f"the cdcd at {listen} wants {'another' if token else 'a'} token",
+            hint="give the file that it runs with; where daemon.token_file was set since, restart it",
+        )
     return body
 
 

@@ -15,6 +15,7 @@ from cdcd.config import schema, values
 from cdcd.config.grammar import Place, each, named, pairs, section, suggestion
 from cdcd.config.password import Surroundings, take_password
 from cdcd.config.schema import Config, Daemon, Link, Site
+from cdcd.config.token import take_token
 from cdcd.config.ways import Carrier, two_ways
 from cdcd.errors import ConfigError
 from cdcd.model.change import OPERATIONS
@@ -23,6 +24,7 @@ DAEMON = {
     "listen": values.listen,
     "log_level": values.one_of(*get_args(schema.LogLevel)),
     "log_format": values.one_of(*get_args(schema.LogFormat)),
+    "token_file": values.secret,
 }
 
 SITE = {
@@ -84,14 +86,16 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Config:
     surroundings = Surroundings(path, mode, os.environ if environment is None else environment)
     root = Place()
     file = root.read(FILE, _parse(path, content))
+    daemon: dict[str, Any] = file.get("daemon") or {}
     sites: _Sections = file.get("sites") or {}
     links: _Sections = file.get("links") or {}
+    take_token(daemon, root.key("daemon"), surroundings)
     _check_sites(sites, root.key("sites"), surroundings)
     _check_links(links, sites, root.key("links"))
     if root.problems:
         raise ConfigError(root.problems)
     return Config(
-        daemon=Daemon(**file.get("daemon", {})),
+        daemon=Daemon(**daemon),
         sites={name: Site(name=name, **site) for name, site in _tables(sites)},
         links={name: Link(name=name, **link) for name, link in _tables(links)},
     )

@@ -19,11 +19,20 @@ Policy = Literal["overwrite"]
 
 
 class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What concerns the process: its listener and its logs."""
+    """What concerns the process: its listener and its logs.
+
+    ``token`` is the secret in ``token_file``, "" where clients need none.
+    """
 
     listen: str = "127.0.0.1:9180"
     log_level: LogLevel = "info"
     log_format: LogFormat = "json"
+    token_file: str = ""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        """Return a text without the token: it may end in a log or a traceback."""
+        return f"Daemon({self.listen!r})"
 
 
 class Site(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

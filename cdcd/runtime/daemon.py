@@ -7,16 +7,18 @@ import gc
 import signal
 import stat
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
+from msgspec.structs import replace
 
 from cdcd.checkpoint.witness import StateFiles, state_folder
 from cdcd.config import RELOADABLE, Config, Link, load
 from cdcd.errors import CdcdError, ConfigError, PrecheckFailed
 from cdcd.observe import logs
+from cdcd.observe.own_thread import in_own_thread
 from cdcd.observe.server import StatusServer
+from cdcd.observe.token import Token
 from cdcd.precheck import precheck
 from cdcd.precheck.problem import Problem
 from cdcd.runtime import notify
@@ -47,6 +49,7 @@ class Daemon:
             )
             for name, link in config.links.items()
         }
+        self._token = Token(config.daemon.token)
         self._failed = False
         self._stopping = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
@@ -69,17 +72,19 @@ class Daemon:
         # What is loaded by now stays, and what a transaction leaves has no cycles: collecting often finds nothing.
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        async with StatusServer(self.config.daemon.listen, self.links.values):
+        async with StatusServer(self.config.daemon.listen, self.links.values, self._token):
             # Held back until now (cli.start): a reload needs links.
             on_signal(signal.SIGHUP, self.reload)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
             beat = asyncio.create_task(self._watchdog(), name="watchdog")
+            following = asyncio.create_task(self._follow_token(), name="token")
             notify.ready(f"{len(self.links)} links")
             log.info("daemon_started", links=sorted(self.links))
             async with asyncio.TaskGroup() as group:
                 for name, link in self.links.items():
                     group.create_task(self._supervise(link), name=f"supervise-{name}")
             beat.cancel()
+            following.cancel()
             if self._reloading is not None:
                 self._reloading.cancel()
         log.info("daemon_stopped", failed=self._failed)
@@ -105,7 +110,7 @@ class Daemon:
             link.drain()
 
     def reload(self) -> None:
-        """Read the file again and apply its reloadable keys; a bad file changes nothing. One at a time."""
+        """Read the file again and apply its reloadable keys and the token; a bad one changes nothing. One at a time."""
         if self._reloading is None:
             self._reloading = asyncio.create_task(self._reload(), name="reload")
             self._reloading.add_done_callback(self._reloaded)
@@ -126,6 +131,7 @@ class Daemon:
             log.error("reload_refused", problems=error.problems)
         else:
             self.config = config
+            self._token.text = config.daemon.token
             for name, link in config.links.items():
                 self.links[name].reload(link)
             log.info("configuration_reloaded")
@@ -133,10 +139,12 @@ class Daemon:
             notify.ready()
 
     def _check_reloadable(self, config: Config) -> None:
+        # The token may be another one, in the same file.
+        running = replace(self.config, daemon=replace(self.config.daemon, token=config.daemon.token))
         problems = [
             f"{section}: differs from the running one; restart to apply it"
             for section in ("daemon", "sites")
-            if getattr(config, section) != getattr(self.config, section)
+            if getattr(config, section) != getattr(running, section)
         ]
         problems += [
             f"links.{name}: links are added and removed by a restart"
@@ -154,6 +162,10 @@ class Daemon:
             notify.watchdog()
             await asyncio.sleep(seconds / 2)
 
+    async def _follow_token(self) -> None:
+        if file := self.config.daemon.token_file:
+            await self._token.follow(Path(file))
+
 
 def on_signal(number: signal.Signals, act: Callable[[], None]) -> None:
     """Have something done on the loop at each signal.
@@ -166,15 +178,11 @@ def on_signal(number: signal.Signals, act: Callable[[], None]) -> None:
 
 async def _read(path: Path) -> Config:
     """Load the file without waiting for a disk that hangs; raise ConfigError."""
-    # A thread of its own: those of the loop, were they used up by files that hang, would be missed by the links.
-    reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="reload")
     try:
         async with asyncio.timeout(FILE_SECONDS):
-            return await asyncio.wrap_future(reader.submit(_load_file, path))
+            return await in_own_thread(_load_file, path)
     except TimeoutError:
         raise ConfigError([f"{path}: cannot be read within {FILE_SECONDS} s: see its disk"]) from None
-    finally:
-        reader.shutdown(wait=False)
 
 
 def _load_file(path: Path) -> Config:

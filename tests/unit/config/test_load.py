@@ -72,12 +72,16 @@ def test_smallest_file_gets_the_defaults(files: Files) -> None:
 
 def test_every_key_arrives(files: Files) -> None:
     """A key that is read but not kept would be a setting that does nothing."""
+    token = files.folder / "token"
+    token.touch(mode=0o600)
+    token.write_text("t0ken")
     config = files.load(
         """
         [daemon]
         listen = "[::1]:9000"
         log_level = "debug"
         log_format = "console"
+        token_file = "token"
         [sites.east]
         host = "db.example"
         port = 3307
@@ -114,7 +118,10 @@ def test_every_key_arrives(files: Files) -> None:
     )
 
     east = Site(name="east", host="db.example", port=3307, user="cdcd", password="s3cret", tls="required")
-    assert Daemon(listen="[::1]:9000", log_level="debug", log_format="console") == config.daemon
+    assert (
+        Daemon(listen="[::1]:9000", log_level="debug", log_format="console", token_file=str(token), token="t0ken")
+        == config.daemon
+    )
     assert {"east": east, "west": Site(name="west", socket="/run/mysqld.sock", user="cdcd")} == config.sites
     assert (
         Link(
@@ -143,7 +150,7 @@ def test_every_key_arrives(files: Files) -> None:
 
 def test_readers_and_schema_know_the_same_keys() -> None:
     """A key added to one and forgotten in the other would be refused, or never filled."""
-    assert set(Daemon.__struct_fields__) == DAEMON.keys()
+    assert set(Daemon.__struct_fields__) == {*DAEMON, "token"}
     assert {*Site.__struct_fields__, "password_file", "password_env"} == {*SITE, "name"}
     assert {*Link.__struct_fields__, "conflict_column"} == {*LINK, "name"}
 
