@@ -79,9 +79,10 @@ def decide(
     every = [*witnesses.target, *witnesses.files, *on_source]
     _check_own(mine, held, witnesses.target, relays)
     seen = {each.position for each in every if _sites(each) == _sites(mine)}
-    before = {each.target_server for each in witnesses.target if _sites(each) == _sites(mine)} - {mine.target_server}
+    own = [each for each in witnesses.target if _sites(each) == _sites(mine)]
+    before = {each.target_server for each in own} - {mine.target_server}
     warned = [Warned("target_server_changed", {"before": each, "now": mine.target_server}) for each in before]
-    carried = {each.rules for each in witnesses.target if _sites(each) == _sites(mine)} - {mine.rules}
+    carried = {each.rules for each in own} - {mine.rules}
     warned += [Warned("tables_changed", {"before": each, "now": mine.rules}) for each in sorted(carried)]
     position = held.progress.position
     _check_whole(mine, position, witnesses.target)

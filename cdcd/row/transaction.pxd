@@ -51,7 +51,7 @@ cdef class Transaction:
     cdef readonly bint leaves_out       # new rows in it lack columns
     cdef public bint is_judged          # the link's rules let pass what it holds besides rows that stay
     cdef public bint is_planned         # all is known of its tables that can be
-    cdef dict savepoints                # name -> (rows events, bytes, weight) before it; None while there are none
+    cdef dict savepoints                # name -> what there was before it; None while there are none
     cdef readonly list tables           # each once, in the order in which their rows begin
     cdef dict places                    # TableMap -> its index, where there are many
     cdef readonly int part
@@ -71,5 +71,5 @@ cdef class Transaction:
     cdef void trim(self) noexcept
     cdef bint weighs(self, size_t least) except -1
     cdef size_t weigh(self) except? 0
-    cdef int cut(self, int ref_count, size_t size) except -1
+    cdef int cut(self, int ref_count, size_t size, Py_ssize_t tables) except -1
     cdef int add_rows(self, TableMap table, const uint8_t* body, size_t length, uint8_t kind, uint8_t flags) except -1

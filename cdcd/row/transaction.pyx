@@ -233,14 +233,14 @@ cdef class Transaction:
         if name:
             self.weigh()
             self.savepoints.pop(name, None)
-            self.savepoints[name] = (self.ref_count, self.size, self.weight)
+            self.savepoints[name] = (self.ref_count, self.size, self.weight, len(self.tables))
 
     def undo_to(self, name):
         """Take back the rows after a savepoint; return False where it is not in this part of the transaction."""
         if self.savepoints is None or name not in self.savepoints:
             return False
-        ref_count, size, weight = self.savepoints[name]
-        self.cut(ref_count, size)
+        ref_count, size, weight, tables = self.savepoints[name]
+        self.cut(ref_count, size, tables)
         self.weighed, self.weight = ref_count, weight
         later = list(self.savepoints)
         for other in later[later.index(name) + 1:]:
@@ -250,21 +250,18 @@ cdef class Transaction:
     def undo(self):
         """Take back every row: the transaction ends in ROLLBACK."""
         self.rolled_back = True
-        self.cut(0, 0)
+        self.cut(0, 0, 0)
         self.weighed = self.weight = 0
 
-    cdef int cut(self, int ref_count, size_t size) except -1:
+    cdef int cut(self, int ref_count, size_t size, Py_ssize_t tables) except -1:
         cdef int i
-        cdef uint32_t kept = 0
         undone = dict.fromkeys(self.undone)
         for i in range(ref_count, self.ref_count):
             undone[self.tables[self.refs[i].table]] = None
         self.undone = tuple(undone)
         self.ref_count = ref_count
         self.size = size
-        for i in range(ref_count):
-            kept = max(kept, self.refs[i].table + 1)
-        del self.tables[kept:]
+        del self.tables[tables:]
         self.places = None
         return 0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cdcd.batch.admission import Admission
@@ -32,7 +33,7 @@ class Backlog:
     is_broken: bool = False  # the batch holds a transaction in part: it must never be applied
     applying: Batch | None = None
     origin: str | None = None  # of the transactions in the batch
-    seen: list[Gtid] = field(default_factory=list)  # since the last batch was taken, in log order
+    _seen: dict[int | Gtid, Gtid] = field(default_factory=dict)  # by stream, but for what is in ``progress.applied``
     seen_at: Coordinates = UNKNOWN  # where the last of them ends
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while a writer moves the progress
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,9 +81,8 @@ class Backlog:
 
     def extend(self, transactions: list[Transaction], at: int) -> tuple[int, Admission]:
         """Add from ``at`` on what may join the batch, each whole or not at all; return where it stopped, and why."""
-        before = len(self.batch)
-        try:
-            found = self.batch.extend(
+        with self._merging():
+            return self.batch.extend(
                 transactions,
                 at,
                 origin=self.origin,
@@ -90,27 +90,27 @@ class Backlog:
                 transactions_max=self.link.batch_transactions_max,
                 bytes_max=self.link.batch_bytes_max,
             )
-        except CdcdError as error:
-            error.at(transaction=self._drop_last())
-            self.advance(self.batch.transactions[before:])
-            raise
-        except BaseException:
-            self.is_broken = True
-            raise
-        self.advance(self.batch.transactions[before:])
-        return found
 
     def add(self, transaction: Transaction) -> None:
         """Add to the batch, whole or not at all."""
-        try:
+        with self._merging():
             self.batch.add(transaction)
+
+    @contextmanager
+    def _merging(self) -> Iterator[None]:
+        """Note what joins the batch, and let none of it stay that was merged in part."""
+        before = len(self.batch)
+        try:
+            yield
         except CdcdError as error:
             error.at(transaction=self._drop_last())
             raise
         except BaseException:
             self.is_broken = True
             raise
-        self.advance([transaction])
+        finally:
+            if not self.is_broken:
+                self.advance(self.batch.transactions[before:])
 
     def _drop_last(self) -> Gtid:
         """Forget the last transaction, which could not be merged whole; return which it is."""
@@ -123,27 +123,35 @@ class Backlog:
         return bad.gtid
 
     def advance(self, transactions: Sequence[Transaction]) -> None:
-        """Note what was collected or passed over; of neighbours in one stream the last is enough."""
-        seen, applied = self.seen, self.progress.applied
+        """Note what was collected or passed over; of a stream the last is enough, and what was applied before."""
+        seen, applied = self._seen, self.progress.applied
         for transaction in transactions:
-            seen += transaction.passed
-            gtid = transaction.gtid
-            if seen and seen[-1].stream == gtid.stream and seen[-1] not in applied:
-                seen[-1] = gtid
-            else:
-                seen.append(gtid)
+            for gtid in (*transaction.passed, transaction.gtid):
+                key = gtid if gtid in applied else gtid.stream
+                seen.pop(key, None)  # What comes last stands last.
+                seen[key] = gtid
         if transactions:
             self.seen_at = transactions[-1].coordinates
 
+    @property
+    def seen(self) -> list[Gtid]:
+        """What was seen since the last batch was taken, in log order."""
+        return list(self._seen.values())
+
+    def take_seen(self) -> list[Gtid]:
+        """Return what was seen, for whoever counts it as applied."""
+        seen, self._seen = self.seen, {}
+        return seen
+
     def start_batch(self) -> tuple[Batch, list[Gtid], Coordinates]:
         """Begin to apply the batch; return it, what was seen up to its end, and where that is."""
-        seen, self.seen = self.seen, []
+        seen = self.take_seen()
         self.applying, self.batch = self.batch, Batch(self.plans)
         return self.applying, seen, self.seen_at
 
     def commit_seen(self) -> None:
         """Count as applied what was seen, once all that was collected is committed."""
-        self.progress, self.seen = self.progress.after(self.seen, self.seen_at), []
+        self.progress = self.progress.after(self.take_seen(), self.seen_at)
 
     async def drained(self) -> None:
         """Wait until everything collected is committed."""

@@ -59,7 +59,7 @@ class Heartbeat:
             await self.target.check()
             return
         self.position_writes.passed_over = False
-        seen, self.backlog.seen = self.backlog.seen, []
+        seen = self.backlog.take_seen()
         after = Progress(source.position, self.backlog.progress.after(seen).applied, source.at)
         await self.dispatcher.move(after)
         self.backlog.progress = after

@@ -145,7 +145,7 @@ class LinkRunner:
 
     @property
     def stages(self) -> Mapping[str, Mapping[str, float]]:
-        """Figures of each stage, which say together which one is the slow one (``runtime.stats``)."""
+        """Figures of each stage, which say together which one is the slow one (``runtime.figures``)."""
         return stage_figures(self._source_figures, self.figures, self._pipeline)
 
     async def run(self) -> None:

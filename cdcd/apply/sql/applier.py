@@ -12,12 +12,11 @@ Sources: MariaDB's ``sql/log_event_server.cc``, ``Rows_log_event::do_apply_event
 
 from __future__ import annotations
 
-import binascii
 import struct
 
 import structlog
 
-from cdcd.apply.sql.marker_event import ROWS_FLAGS, TABLE_ID, TABLE_MAP, event
+from cdcd.apply.sql.marker_event import ROWS_FLAGS, TABLE_ID, TABLE_MAP, binlog_statement, event
 from cdcd.apply.sql.row_events import format_description
 from cdcd.errors import AccessDenied, ServerError
 from cdcd.mysql import codes
@@ -81,4 +80,4 @@ def _event_for(database: str) -> bytes:
     table_map = TABLE_ID + b"\0\0" + names + bytes([1, LONG, 0, 0])
     row = TABLE_ID + struct.pack("<H", ROWS_FLAGS) + b"\1\1" + b"\0" + bytes(4)
     events = event(TABLE_MAP, 0, table_map) + event(_DELETE_ROWS_V1, 0, row)
-    return b"BINLOG '" + binascii.b2a_base64(events, newline=False) + b"'"
+    return binlog_statement(events)

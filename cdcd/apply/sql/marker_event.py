@@ -88,7 +88,7 @@ class MarkerEvents:
 
     def __init__(self, able: RowEvents, thread_id: int, now: Callable[[], int]) -> None:
         self.opens = -1
-        self._strictly = able.strictly + b"BINLOG '"
+        self._strictly = able.strictly
         self._session = struct.pack("<Q", thread_id)
         self._now = now
 
@@ -126,7 +126,7 @@ class MarkerEvents:
             )
         )
         events = event(TABLE_MAP, seconds, _MAP) + event(_UPDATE_ROWS_V1, seconds, row)
-        return self._strictly + binascii.b2a_base64(events, newline=False) + b"'"
+        return self._strictly + binlog_statement(events)
 
     async def fits(self, session: Session) -> bool:
         """Return whether the table has our columns in their order, and our key."""
@@ -146,6 +146,11 @@ def is_ours(definition: bytes) -> bool:
 def event(kind: int, seconds: int, body: bytes) -> bytes:
     """Return an event of a kind; ``seconds`` since 1970 are its time in the target's log."""
     return _HEAD.pack(seconds, kind, 1, _HEAD.size + len(body), 0, 0) + body
+
+
+def binlog_statement(events: bytes) -> bytes:
+    """Return the statement that hands events to the server's own applier."""
+    return b"BINLOG '" + binascii.b2a_base64(events, newline=False) + b"'"
 
 
 def _text(value: str) -> bytes:
